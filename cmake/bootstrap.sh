@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# SPDX-FileCopyrightText: 2026 The headroom authors
+# SPDX-License-Identifier: Apache-2.0
+#
+#   cmake/bootstrap.sh demo|test|bench|asan|tsan    installs what is missing, then runs the preset of that name
+#   cmake/bootstrap.sh deps                         only installs what all of them need
+#
+# Installs with apt-get (Debian 12, Ubuntu 24.04 and later), through sudo unless root, and only what is
+# missing. On other systems it names what to install.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+fail() { printf 'bootstrap: %s\n' "$@" >&2; exit 1; }
+
+job=${1:-}
+libraries=(libeigen3-dev nlohmann-json3-dev libcli11-dev)
+case $job in
+  demo) ;;
+  bench) libraries=(libeigen3-dev libbenchmark-dev) ;;
+  asan | tsan) libraries+=(catch2 libsentencepiece-dev) ;;
+  test | deps) libraries+=(catch2 libsentencepiece-dev libbenchmark-dev) ;;
+  *) fail "usage: ${BASH_SOURCE[0]} demo|test|bench|asan|tsan|deps" ;;
+esac
+
+# A tool counts as present wherever it comes from, a library only as a package.
+missing=()
+command -v "${CXX:-g++}" >/dev/null || missing+=(g++)
+command -v cmake >/dev/null || missing+=(cmake)
+command -v ninja >/dev/null || missing+=(ninja-build)
+if command -v apt-get >/dev/null; then
+  for package in "${libraries[@]}"; do
+    [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
+  done
+  if ((${#missing[@]})); then
+    sudo=()
+    if ((EUID)); then
+      command -v sudo >/dev/null || fail "neither root nor sudo; as root: apt-get install ${missing[*]}"
+      sudo=(sudo)
+    fi
+    echo "bootstrap: installing ${missing[*]}"
+    apt_get=("${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
+    "${apt_get[@]}" update
+    "${apt_get[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null
+  fi
+elif ((${#missing[@]})); then
+  fail "there is no apt-get here; install these (names as in Debian): ${missing[*]}" \
+    "these too, or CMake downloads their source: ${libraries[*]}"
+fi
+
+read -r _ _ version < <(cmake --version)
+printf '3.25\n%s\n' "$version" | sort -V -C || fail "this is CMake $version, headroom needs 3.25 or later"
+
+[[ $job == deps ]] && exit
+export CTEST_PARALLEL_LEVEL=${CTEST_PARALLEL_LEVEL:-$(nproc)}
+exec cmake --workflow --preset "$job"

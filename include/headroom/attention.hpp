@@ -1,0 +1,203 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/checks.hpp>
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/dispatch.hpp>
+#include <headroom/kv_source.hpp>
+#include <headroom/mask.hpp>
+#include <headroom/options.hpp>
+#include <headroom/parallel.hpp>
+#include <headroom/view.hpp>
+
+#include <cmath>
+
+namespace headroom::inline HEADROOM_ISA {
+
+namespace detail {
+
+// The sizes of a call, and what the caller's template calls its widths.
+struct call_sizes {
+  const char* who;
+  Index Q_heads;
+  Index KV_groups;
+  Index qk_dim;
+  Index v_dim;
+  const char* qk_name = "qk_dim";
+  const char* v_name = "v_dim";
+};
+
+// The checks that attention and mla share, and the call that the kernels get.
+template <class Query, class Scalar, attention_mask Mask>
+attention_call<Scalar, Query, Mask> checked_call(const call_sizes& sizes, view<const Query> q,
+                                                 view<Scalar> out, Index kv_len, const Mask& mask,
+                                                 const attention_options<Scalar>& options) {
+  const char* const who = sizes.who;
+  const Index Q_heads = sizes.Q_heads;
+  require(q.heads() == Q_heads, who, ": q has ", q.heads(), " heads, expected Q_heads = ", Q_heads);
+  require(q.dim() == sizes.qk_dim, who, ": q has width ", q.dim(), ", expected ", sizes.qk_name,
+          " = ", sizes.qk_dim);
+  require(out.tokens() == q.tokens(), who, ": out has ", out.tokens(),
+          " tokens, expected q_len = ", q.tokens());
+  require(out.heads() == Q_heads, who, ": out has ", out.heads(),
+          " heads, expected Q_heads = ", Q_heads);
+  require(out.dim() == sizes.v_dim, who, ": out has width ", out.dim(), ", expected ", sizes.v_name,
+          " = ", sizes.v_dim);
+  require(options.softcap >= Scalar(0) && std::isfinite(options.softcap), who,
+          ": softcap = ", options.softcap, ", expected 0 (off) or a positive number");
+  require(options.sinks.empty() || static_cast<Index>(options.sinks.size()) == Q_heads, who, ": ",
+          options.sinks.size(), " sinks were given, expected Q_heads = ", Q_heads);
+  require(!options.lse || (options.lse.tokens() == q.tokens() && options.lse.heads() == Q_heads),
+          who, ": lse is [", options.lse.tokens(), ", ", options.lse.heads(),
+          "], expected [q_len, Q_heads] = [", q.tokens(), ", ", Q_heads, "]");
+  mask.check({Q_heads, q.tokens(), kv_len});
+  return {q,
+          out,
+          mask,
+          kv_len,
+          Q_heads / sizes.KV_groups,
+          options.first_position.value_or(kv_len - q.tokens()),
+          options.scale.value_or(Scalar(1) / std::sqrt(static_cast<Scalar>(sizes.qk_dim))),
+          options.softcap,
+          options.sinks,
+          options.lse};
+}
+
+}  // namespace detail
+
+/// Scaled dot-product attention: Q_heads query heads share KV_groups key/value heads. Multi-head
+/// (KV_groups = Q_heads), grouped-query and multi-query (KV_groups = 1) are this one template.
+///
+///   out[t,h] = sum_j softmax_j(score(t,h,j)) v[j,g],   g = h / heads_per_group
+///   score    = bias(cap(scale * dot(q[t,h], k[j,g])))  over the keys j that the mask shows
+///
+/// Any parameter may be Eigen::Dynamic and is then given to the constructor. q_len and kv_len are
+/// free and may be 0. An object holds sizes only: share it between threads, copy it, build it anew.
+///
+/// \tparam Q_heads    query heads
+/// \tparam KV_groups  key/value heads; divides Q_heads
+/// \tparam qk_dim     width of a query and of a key
+/// \tparam v_dim      width of a value; qk_dim unless given
+/// \source Vaswani et al., arXiv 1706.03762, equation (1); groups: Ainslie et al., arXiv
+///         2305.13245, section 2.2; tiles and running softmax: Dao et al., arXiv 2205.14135
+template <int Q_heads, int KV_groups, int qk_dim = Eigen::Dynamic, int v_dim = qk_dim>
+class attention {
+  static_assert(detail::check_attention<Q_heads, KV_groups, qk_dim, v_dim>());
+
+ public:
+  /// Every size is a template parameter.
+  attention() requires(detail::all_fixed<Q_heads, KV_groups, qk_dim, v_dim>)
+      : attention(Q_heads, KV_groups, qk_dim, v_dim) {}
+
+  /// Heads are template parameters, widths are given.
+  explicit attention(Index qk_width) requires(detail::all_fixed<Q_heads, KV_groups>)
+      : attention(Q_heads, KV_groups, qk_width, v_dim > 0 ? v_dim : qk_width) {}
+
+  attention(Index qk_width, Index v_width) requires(detail::all_fixed<Q_heads, KV_groups>)
+      : attention(Q_heads, KV_groups, qk_width, v_width) {}
+
+  /// Every size is given, as read from a model file; those fixed in the template must agree.
+  ///
+  /// \throws std::invalid_argument naming the size that is wrong
+  attention(Index query_heads, Index groups, Index qk_width, Index v_width)
+      : Q_heads_(query_heads, "attention", "Q_heads"),
+        KV_groups_(groups, "attention", "KV_groups"),
+        qk_dim_(qk_width, "attention", "qk_dim"),
+        v_dim_(v_width, "attention", "v_dim") {
+    detail::require(query_heads % groups == 0, "attention: KV_groups = ", groups,
+                    " does not divide Q_heads = ", query_heads);
+  }
+
+  Index q_heads() const { return Q_heads_.value(); }
+  Index kv_groups() const { return KV_groups_.value(); }
+  Index heads_per_group() const { return q_heads() / kv_groups(); }
+  Index qk_width() const { return qk_dim_.value(); }
+  Index v_width() const { return v_dim_.value(); }
+
+  /// Attends to keys and values given as views.
+  ///
+  /// Each of q, k, v and out is a view of that shape, or an Eigen row-major matrix whose columns
+  /// are [heads * dim]. q may be of any storage scalar, k and v each of float, double, half or
+  /// bfloat16; what is computed in is out's scalar, float or double.
+  ///
+  /// \param q    [q_len, Q_heads, qk_dim]
+  /// \param k    [kv_len, KV_groups, qk_dim]
+  /// \param v    [kv_len, KV_groups, v_dim]
+  /// \param out  [q_len, Q_heads, v_dim], written; overlaps no input
+  /// \throws std::invalid_argument naming the argument whose shape disagrees; nothing is written
+  /// \error  |out - exact| stays below a bound that is derived from out's scalar, number by number:
+  ///         attention_error_bound in tests/support/error_bound.hpp, which assumes of a score
+  ///         modification a slope of at most 1
+  /// \post   A query that sees no key gets zeros and an lse of minus infinity. Numbers behind the
+  ///         mask, NaN included, do not reach the result; a NaN that is seen does.
+  /// \cost   2 * q_len * kv_len * Q_heads * (qk_dim + v_dim) flops less what the mask hides; memory
+  ///         of a tile per thread, kept from call to call
+  template <viewable Query, viewable Key, viewable Value, viewable Out, attention_mask Mask = none,
+            executor Executor = serial>
+  void operator()(const Query& q, const Key& k, const Value& v, Out&& out, const Mask& mask = {},
+                  const attention_options<scalar_of<Out>>& options = {},
+                  const Executor& executor = {}) const {
+    static_assert(
+        detail::storage_scalar<scalar_of<Key>> && detail::storage_scalar<scalar_of<Value>>,
+        "attention: k and v must be of float, double, Eigen::half or Eigen::bfloat16");
+    const view<const scalar_of<Key>> keys = detail::view_argument("attention", "k", k, kv_groups());
+    const view<const scalar_of<Value>> values =
+        detail::view_argument("attention", "v", v, kv_groups());
+    detail::require(values.tokens() == keys.tokens(), "attention: v has ", values.tokens(),
+                    " tokens, expected kv_len = ", keys.tokens(), " as k");
+    detail::require(values.heads() == kv_groups(), "attention: v has ", values.heads(),
+                    " heads, expected KV_groups = ", kv_groups());
+    (*this)(q, view_source<scalar_of<Key>, scalar_of<Value>>(keys, values), out, mask, options,
+            executor);
+  }
+
+  /// Attends to the keys and values of a cache or of any other source, as above.
+  template <viewable Query, kv_source Source, viewable Out, attention_mask Mask = none,
+            executor Executor = serial>
+  void operator()(const Query& q, const Source& source, Out&& out, const Mask& mask = {},
+                  const attention_options<scalar_of<Out>>& options = {},
+                  const Executor& executor = {}) const {
+    using Scalar = scalar_of<Out>;
+    static_assert(detail::compute_scalar<Scalar>,
+                  "attention: out must be of float or double, the scalars that are computed in");
+    static_assert(detail::storage_scalar<scalar_of<Query>>,
+                  "attention: q must be of float, double, Eigen::half or Eigen::bfloat16");
+    detail::require(source.groups() == kv_groups(), "attention: k has ", source.groups(),
+                    " heads, expected KV_groups = ", kv_groups());
+    detail::require(source.qk_dim() == qk_width(), "attention: k has width ", source.qk_dim(),
+                    ", expected qk_dim = ", qk_width());
+    detail::require(source.v_dim() == v_width(), "attention: v has width ", source.v_dim(),
+                    ", expected v_dim = ", v_width());
+    if constexpr (detail::compute_scalar<Scalar>) {  // no second error after the one above
+      const view<const scalar_of<Query>> queries =
+          detail::view_argument("attention", "q", q, q_heads());
+      const view<Scalar> output =
+          detail::output_argument<Scalar>("attention", "out", out, q_heads());
+      const auto call =
+          detail::checked_call({"attention", q_heads(), kv_groups(), qk_width(), v_width()},
+                               queries, output, Index(source.tokens()), mask, options);
+      detail::dispatch(call, source, executor);
+    }
+  }
+
+ private:
+  [[no_unique_address]] detail::extent<Q_heads> Q_heads_;
+  [[no_unique_address]] detail::extent<KV_groups> KV_groups_;
+  [[no_unique_address]] detail::extent<qk_dim> qk_dim_;
+  [[no_unique_address]] detail::extent<v_dim> v_dim_;
+};
+
+/// Multi-head attention: every query head has its own keys and values.
+template <int heads, int qk_dim = Eigen::Dynamic, int v_dim = qk_dim>
+using mha = attention<heads, heads, qk_dim, v_dim>;
+
+/// Grouped-query attention.
+template <int Q_heads, int KV_groups, int qk_dim = Eigen::Dynamic, int v_dim = qk_dim>
+using gqa = attention<Q_heads, KV_groups, qk_dim, v_dim>;
+
+/// Multi-query attention: all query heads share one key/value head.
+template <int Q_heads, int qk_dim = Eigen::Dynamic, int v_dim = qk_dim>
+using mqa = attention<Q_heads, 1, qk_dim, v_dim>;
+
+}  // namespace headroom::inline HEADROOM_ISA

@@ -1,0 +1,53 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+
+#include <concepts>
+
+namespace headroom::inline HEADROOM_ISA {
+
+/// How a stored row of numbers becomes numbers to compute with. Keys and values each have their
+/// own codec; a kernel knows only this interface:
+///
+///   Storage                            element type of a stored row
+///   storage_size(dim)                  Storage elements that hold a row of `dim` numbers
+///   encode(const In* row, Storage* stored, dim)
+///   decode(const Storage* stored, Out* row, dim)     Out is float or double
+template <class C>
+concept codec = requires(const typename C::Storage* stored, typename C::Storage* target,
+                         const float* row, float* out, Index dim) {
+  { C::storage_size(dim) } -> std::same_as<Index>;
+  C::encode(row, target, dim);
+  C::decode(stored, out, dim);
+};
+
+/// Numbers stored one by one as `Scalar_`: float, double, Eigen::half or Eigen::bfloat16.
+/// Converting rounds to nearest, a double on its way to 16 bits to float first; widening is exact.
+template <class Scalar_>
+struct scalar_codec {
+  using Storage = Scalar_;
+
+  static constexpr Index storage_size(Index dim) { return dim; }
+
+  template <class In>
+  static void encode(const In* row, Storage* stored, Index dim) {
+    convert(row, stored, dim);
+  }
+
+  template <class Out>
+  static void decode(const Storage* stored, Out* row, Index dim) {
+    convert(stored, row, dim);
+  }
+
+ private:
+  template <class From, class To>
+  static void convert(const From* from, To* to, Index dim) {
+    using Source = Eigen::Map<const Eigen::Array<From, Eigen::Dynamic, 1>>;
+    using Target = Eigen::Map<Eigen::Array<To, Eigen::Dynamic, 1>>;
+    Target(to, dim) = Source(from, dim).template cast<To>();
+  }
+};
+
+}  // namespace headroom::inline HEADROOM_ISA

@@ -1,0 +1,37 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+#include <headroom/view.hpp>
+
+// The KV-broadcast layer. heads_per_group query heads share one key/value head. Instead of
+// repeating K and V for each of them, their query rows are stacked into one matrix that meets the
+// group's keys once: row r of group g is query r / heads_per_group of head
+// g * heads_per_group + r % heads_per_group. K and V are never copied, and MHA, GQA, MQA and
+// absorbed MLA differ in nothing but the number of rows.
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+struct stacked_rows {
+  Index group;
+  Index heads_per_group;
+  Index first;  // of the group's q_len * heads_per_group rows
+  Index count;
+
+  Index query(Index r) const { return (first + r) / heads_per_group; }
+  Index head(Index r) const { return group * heads_per_group + (first + r) % heads_per_group; }
+};
+
+/// stacked[count, dim] = scale * q, contiguous. Scaling here is once per query, not once per score.
+template <class Query, class Scalar>
+void stack_queries(view<const Query> q, const stacked_rows& rows, Scalar scale, Scalar* stacked) {
+  using Source = Eigen::Map<const Eigen::Array<Query, 1, Eigen::Dynamic>>;
+  using Target = Eigen::Map<Eigen::Array<Scalar, 1, Eigen::Dynamic>>;
+  const Index dim = q.dim();
+  for (Index r = 0; r < rows.count; ++r)
+    Target(stacked + r * dim, dim) =
+        Source(q.row(rows.query(r), rows.head(r)), dim).template cast<Scalar>() * scale;
+}
+
+}  // namespace headroom::inline HEADROOM_ISA::detail

@@ -1,0 +1,34 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <Eigen/Core>
+
+// Every name of the library lives in an inline namespace called after the instruction set that the
+// file is compiled for. Two files compiled for different CPUs then link into one program and each
+// keeps its own code; without it the linker would keep one copy of every inline function and the
+// older CPU might meet the newer one's instructions.
+#if defined(__AVX512BF16__)
+#define HEADROOM_ISA isa_avx512_bf16
+#elif defined(__AVX512F__)
+#define HEADROOM_ISA isa_avx512
+#elif defined(__AVX2__) && defined(__FMA__)
+#define HEADROOM_ISA isa_avx2
+#elif defined(__AVX__)
+#define HEADROOM_ISA isa_avx
+#elif defined(__SSE4_2__)
+#define HEADROOM_ISA isa_sse4
+#elif defined(__ARM_FEATURE_SVE)
+#define HEADROOM_ISA isa_sve
+#elif defined(__ARM_NEON)
+#define HEADROOM_ISA isa_neon
+#else
+#define HEADROOM_ISA isa_generic
+#endif
+
+namespace headroom::inline HEADROOM_ISA {
+
+/// Sizes, positions and strides, everywhere: signed, as in Eigen.
+using Index = Eigen::Index;
+
+}  // namespace headroom::inline HEADROOM_ISA

@@ -1,0 +1,74 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/key_tile.hpp>
+#include <headroom/detail/row_block.hpp>
+
+#include <algorithm>
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+// Keys of a split: long enough that merging a split costs little beside reading its keys, short
+// enough that a few thousand keys keep several threads busy.
+inline constexpr Index least_split_keys = 8 * tile_keys;
+
+// Bounds the memory for unmerged states.
+inline constexpr Index most_splits = 32;
+
+/// Keys per split: a function of the number of keys alone, so that results depend neither on the
+/// number of threads nor on what else is computed.
+inline Index split_keys(Index kv_len) {
+  const Index even = (kv_len + most_splits - 1) / most_splits;
+  const Index tiles = (even + tile_keys - 1) / tile_keys;
+  return std::max(least_split_keys, tiles * tile_keys);
+}
+
+/// Few query rows, many keys: the keys are split, each split gives a softmax state of its own, and
+/// the states are merged in order.
+///
+/// Work items: groups x blocks of rows x splits. Memory: one state per item, at most most_splits
+/// for each row. There is at least one key.
+template <class Call, kv_source Source, class Executor>
+void decode(const Call& call, const Source& source, const Executor& executor) {
+  using Scalar = typename Call::Scalar;
+  eigen_assert(call.kv_len > 0);
+  const Index rows = call.rows_per_group();
+  const Index blocks = (rows + block_rows - 1) / block_rows;
+  const Index split = split_keys(call.kv_len);
+  const Index splits = (call.kv_len + split - 1) / split;
+  const Index v_dim = source.v_dim();
+
+  const auto rows_of = [&](Index unit) {
+    const Index first = unit % blocks * block_rows;
+    return stacked_rows{unit / blocks, call.heads_per_group, first,
+                        std::min(block_rows, rows - first)};
+  };
+  scratch shared;
+  const Index state_size = block_rows * (v_dim + 2);
+  Scalar* const states = shared.take<Scalar>(call.groups() * blocks * splits * state_size);
+  const auto state_of = [&](Index item, Index count) {
+    Scalar* const memory = states + item * state_size;
+    return softmax_state<Scalar>{count, v_dim, memory, memory + block_rows,
+                                 memory + 2 * block_rows};
+  };
+
+  executor(call.groups() * blocks * splits, [&](Index item) {
+    scratch memory;
+    const stacked_rows stacked = rows_of(item / splits);
+    const auto state = state_of(item, stacked.count);
+    state.clear();
+    const row_block<Call> block(call, stacked, state, memory);
+    const Index begin = item % splits * split;
+    add_keys(block, source, stacked.group, begin, std::min(begin + split, call.kv_len), memory);
+  });
+  for (Index unit = 0; unit < call.groups() * blocks; ++unit) {
+    const stacked_rows stacked = rows_of(unit);
+    const auto whole = state_of(unit * splits, stacked.count);
+    for (Index s = 1; s < splits; ++s) whole.merge(state_of(unit * splits + s, stacked.count));
+    for (Index r = 0; r < stacked.count; ++r) call.write(stacked, r, whole);
+  }
+}
+
+}  // namespace headroom::inline HEADROOM_ISA::detail

@@ -1,0 +1,43 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/decode.hpp>
+#include <headroom/detail/prefill.hpp>
+
+// Which path a call takes. First match wins:
+//
+//   [1] nothing   no query row: nothing is written
+//   [2] decode    few rows in a group, and more keys than one split: the keys are split
+//   [3] prefill   everything else: blocks of rows walk the keys
+//
+// The choice depends on the sizes of this call alone, never on threads or on other calls.
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+enum class path { nothing, decode, prefill };
+
+// Up to this many rows a group offers too few blocks to keep threads busy without a split.
+inline constexpr Index most_decode_rows = 4 * block_rows;
+
+inline path path_for(Index q_len, Index heads_per_group, Index kv_len) {
+  if (q_len == 0) return path::nothing;  // [1]
+  if (q_len * heads_per_group <= most_decode_rows && kv_len > split_keys(kv_len))
+    return path::decode;  // [2]
+  return path::prefill;   // [3]
+}
+
+template <class Call, kv_source Source, class Executor>
+void dispatch(const Call& call, const Source& source, const Executor& executor) {
+  switch (path_for(call.q.tokens(), call.heads_per_group, call.kv_len)) {
+    case path::nothing:
+      return;
+    case path::decode:
+      return decode(call, source, executor);
+    case path::prefill:
+      return prefill(call, source, executor);
+  }
+}
+
+}  // namespace headroom::inline HEADROOM_ISA::detail

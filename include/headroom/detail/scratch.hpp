@@ -1,0 +1,109 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <vector>
+
+// Working memory of the kernels: a stack of frames, one per thread, that grows to the largest call
+// seen and is kept, so that a call after the first like it allocates nothing. Frames nest: a user's
+// mask that itself calls attention is fine. The memory goes when its thread ends.
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+class scratch_stack {
+ public:
+  static constexpr std::size_t alignment = 64;  // a cache line, and the widest packet
+
+  static scratch_stack& of_this_thread() {
+    static thread_local scratch_stack stack;
+    return stack;
+  }
+
+  std::byte* take(std::size_t bytes) {
+    bytes = (bytes + alignment - 1) / alignment * alignment;
+    if (blocks_.empty() || used_ + bytes > blocks_.back().size) {
+      // Frames below keep their pointers: a full block stays, and a larger one is put on top.
+      const std::size_t size = std::max(bytes, 2 * total());
+      blocks_.push_back({allocate(size), size});
+      used_ = 0;
+    }
+    std::byte* taken = blocks_.back().memory.get() + used_;
+    used_ += bytes;
+    return taken;
+  }
+
+  class frame;
+
+ private:
+  struct release {
+    void operator()(std::byte* memory) const {
+      ::operator delete(memory, std::align_val_t(alignment));
+    }
+  };
+  struct block {
+    std::unique_ptr<std::byte, release> memory;
+    std::size_t size;
+  };
+
+  static std::unique_ptr<std::byte, release> allocate(std::size_t size) {
+    return std::unique_ptr<std::byte, release>(
+        static_cast<std::byte*>(::operator new(size, std::align_val_t(alignment))));
+  }
+
+  std::size_t total() const {
+    std::size_t sum = 0;
+    for (const block& b : blocks_) sum += b.size;
+    return sum;
+  }
+
+  std::vector<block> blocks_;
+  std::size_t used_ = 0;    // bytes taken of the last block
+  std::size_t frames_ = 0;  // open frames
+};
+
+/// Memory taken from a frame lives until the frame does; frames end in reverse order.
+class scratch_stack::frame {
+ public:
+  frame() : stack_(of_this_thread()), blocks_(stack_.blocks_.size()), used_(stack_.used_) {
+    ++stack_.frames_;
+  }
+  frame(const frame&) = delete;
+  frame& operator=(const frame&) = delete;
+
+  ~frame() {
+    --stack_.frames_;
+    auto& blocks = stack_.blocks_;
+    if (blocks.size() == blocks_) {
+      stack_.used_ = used_;
+      return;
+    }
+    // This frame opened blocks. The last is the largest and holds more than all others together:
+    // keep it, empty, for the frames to come, and no other block that no frame points into.
+    const std::size_t kept = stack_.frames_ == 0 ? 0 : blocks_;
+    blocks.erase(blocks.begin() + static_cast<std::ptrdiff_t>(kept), blocks.end() - 1);
+    stack_.used_ = 0;
+  }
+
+  /// Uninitialised memory for `count` numbers, aligned to a cache line.
+  template <class T>
+  T* take(Index count) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    return reinterpret_cast<T*>(stack_.take(static_cast<std::size_t>(count) * sizeof(T)));
+  }
+
+ private:
+  scratch_stack& stack_;
+  std::size_t blocks_;
+  std::size_t used_;
+};
+
+using scratch = scratch_stack::frame;
+
+}  // namespace headroom::inline HEADROOM_ISA::detail

@@ -1,0 +1,45 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// headroom: attention for CPU inference, on Eigen. This header includes all of it, in the order in
+// which it is best read; include only what you use where compile time matters.
+//
+// Words, the same everywhere:
+//
+//   Q_heads          query heads
+//   KV_groups        key/value heads: Q_heads is multi-head, 1 is multi-query
+//   heads_per_group  Q_heads / KV_groups, the query heads that share a key/value head
+//   q_len, kv_len    numbers of queries and keys, in tokens
+//   qk_dim, v_dim    widths of a query or key, and of a value, in numbers
+//   t, j, h, g, d    index of a query, key, query head, group, channel
+//   [begin, end)     every range
+//   position         where a token stands among the keys
+//   window           keys visible to a query, its own position included
+//   latent           what MLA caches of a token instead of its keys and values
+//   scale            factor on q.k before the softmax
+//   lse              log of the sum of exponentials of a row's scores, natural logarithm
+
+#include <headroom/attention.hpp>      // MHA, GQA, MQA: the contract, the checks, the call
+#include <headroom/cached_layer.hpp>   // how a layer is called: prefill, decode, batch, cross
+#include <headroom/codec.hpp>          // how stored rows become numbers
+#include <headroom/convert.hpp>        // MHA checkpoints into GQA and MQA
+#include <headroom/cost.hpp>           // parameters, flops and bytes, at compile time
+#include <headroom/dense_mask.hpp>     // the same as data: flags and biases
+#include <headroom/kv_cache.hpp>       // keys and values of the tokens so far
+#include <headroom/kv_source.hpp>      // where keys and values come from
+#include <headroom/latent_cache.hpp>   // what MLA keeps of a token
+#include <headroom/layer.hpp>          // a layer of MHA, GQA or MQA, from x to out
+#include <headroom/linear.hpp>         // projections, in the layout of checkpoints
+#include <headroom/mask.hpp>           // which keys a query sees: formulas, composed with & and |
+#include <headroom/mla.hpp>            // multi-head latent attention, expanded and absorbed
+#include <headroom/mla_layer.hpp>      // a layer of MLA, from x to out
+#include <headroom/options.hpp>        // scale, softcap, sinks, lse
+#include <headroom/parallel.hpp>       // who runs the work
+#include <headroom/reference.hpp>      // what is computed, as plain loops
+#include <headroom/rms_norm.hpp>       // the norm of queries, keys and latents
+#include <headroom/rope.hpp>           // the rotary embedding
+#include <headroom/rope_scaling.hpp>   // frequencies of the rotary embedding
+#include <headroom/score_mod.hpp>      // ALiBi, and masks and score modifications of one's own
+#include <headroom/softmax_state.hpp>  // the one idea: partial softmaxes that merge
+#include <headroom/view.hpp>           // how data comes in: [tokens, heads, dim], any strides

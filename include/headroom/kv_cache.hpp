@@ -1,0 +1,166 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/codec.hpp>
+#include <headroom/detail/checks.hpp>
+#include <headroom/detail/config.hpp>
+#include <headroom/kv_source.hpp>
+#include <headroom/view.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+namespace headroom::inline HEADROOM_ISA {
+
+namespace detail {
+
+inline void require_room(const char* who, Index tokens, Index size, Index capacity) {
+  if (size + tokens > capacity)
+    throw std::length_error(text(who) + ": appending " + text(tokens) + " tokens to " + text(size) +
+                            " exceeds the capacity of " + text(capacity));
+}
+
+inline void require_truncation(const char* who, Index tokens, Index size) {
+  require(0 <= tokens && tokens <= size, who, ": truncate to ", tokens,
+          " tokens, expected 0 to size = ", size);
+}
+
+// Memory that is written before it is read: left uninitialised, so that a large cache costs no
+// page of memory before its tokens come.
+template <class Scalar>
+std::unique_ptr<Scalar[]> uninitialised(Index size) {
+  return std::make_unique_for_overwrite<Scalar[]>(static_cast<std::size_t>(size));
+}
+
+}  // namespace detail
+
+/// The keys and values of the tokens so far, of one sequence and one layer, in one block of memory
+/// of fixed capacity. It is a source: `gqa(q, cache, out, causal{})` attends to all of it.
+///
+/// Stored [KV_groups, capacity, dim]: the tokens of a group lie one after another, the order in
+/// which they are read. Not to be written while it is read; reading from several threads is fine.
+///
+/// \tparam Scalar_    what is stored: float, double, Eigen::half or Eigen::bfloat16
+/// \tparam KV_groups  key/value heads, or Eigen::Dynamic
+/// \tparam qk_dim     width of a key, or Eigen::Dynamic
+/// \tparam v_dim      width of a value, or Eigen::Dynamic; qk_dim unless given
+template <class Scalar_, int KV_groups = Eigen::Dynamic, int qk_dim_ = Eigen::Dynamic,
+          int v_dim_ = qk_dim_>
+class kv_cache {
+  static_assert(detail::storage_scalar<Scalar_>,
+                "kv_cache<Scalar, ...>: Scalar must be float, double, Eigen::half or "
+                "Eigen::bfloat16");
+  static_assert(detail::is_size(KV_groups) && detail::is_size(qk_dim_) && detail::is_size(v_dim_),
+                "kv_cache<Scalar, KV_groups, qk_dim, v_dim>: sizes must be at least 1 or "
+                "Eigen::Dynamic");
+
+ public:
+  using Scalar = Scalar_;
+  using KeyCodec = scalar_codec<Scalar>;
+  using ValueCodec = scalar_codec<Scalar>;
+
+  /// Room for `capacity` tokens; nothing is allocated later.
+  explicit kv_cache(Index capacity) requires(detail::all_fixed<KV_groups, qk_dim_, v_dim_>)
+      : kv_cache(capacity, KV_groups, qk_dim_, v_dim_) {}
+
+  kv_cache(Index capacity, Index groups, Index qk_width)
+      : kv_cache(capacity, groups, qk_width, v_dim_ > 0 ? v_dim_ : qk_width) {}
+
+  /// \throws std::invalid_argument naming the size that is wrong
+  kv_cache(Index capacity, Index groups, Index qk_width, Index v_width)
+      : groups_(groups, "kv_cache", "KV_groups"),
+        key_width_(qk_width, "kv_cache", "qk_dim"),
+        value_width_(v_width, "kv_cache", "v_dim"),
+        capacity_(capacity) {
+    detail::require(capacity >= 0, "kv_cache: capacity = ", capacity, ", expected at least 0");
+    keys_ = detail::uninitialised<Scalar>(capacity * groups * qk_width);
+    values_ = detail::uninitialised<Scalar>(capacity * groups * v_width);
+  }
+
+  Index tokens() const { return size_; }
+  Index capacity() const { return capacity_; }
+  Index groups() const { return groups_.value(); }
+  Index qk_dim() const { return key_width_.value(); }
+  Index v_dim() const { return value_width_.value(); }
+
+  /// Bytes that a token takes.
+  Index bytes_per_token() const {
+    return groups() * (qk_dim() + v_dim()) * static_cast<Index>(sizeof(Scalar));
+  }
+
+  /// Adds tokens at the end, converting to the stored scalar.
+  ///
+  /// \param k  [tokens, KV_groups, qk_dim], a view or an Eigen row-major matrix
+  /// \param v  [tokens, KV_groups, v_dim]
+  /// \throws std::invalid_argument if a shape disagrees, std::length_error if there is no room;
+  ///         the cache is then unchanged
+  template <viewable Key, viewable Value>
+  void append(const Key& k, const Value& v) {
+    const view<const scalar_of<Key>> keys = detail::view_argument("kv_cache", "k", k, groups());
+    const view<const scalar_of<Value>> values = detail::view_argument("kv_cache", "v", v, groups());
+    check("k", keys.heads(), keys.dim(), qk_dim());
+    check("v", values.heads(), values.dim(), v_dim());
+    detail::require(values.tokens() == keys.tokens(), "kv_cache: v has ", values.tokens(),
+                    " tokens, expected ", keys.tokens(), " as k");
+    detail::require_room("kv_cache", keys.tokens(), size_, capacity_);
+    for (Index t = 0; t < keys.tokens(); ++t)
+      for (Index g = 0; g < groups(); ++g) {
+        KeyCodec::encode(keys.row(t, g), key_row(g, size_ + t), qk_dim());
+        ValueCodec::encode(values.row(t, g), value_row(g, size_ + t), v_dim());
+      }
+    size_ += keys.tokens();
+  }
+
+  /// Keeps the first `tokens` tokens; exact, whatever came after them.
+  ///
+  /// \throws std::invalid_argument if there are fewer
+  void truncate(Index tokens) {
+    detail::require_truncation("kv_cache", tokens, size_);
+    size_ = tokens;
+  }
+
+  /// Forgets every token.
+  void clear() { size_ = 0; }
+
+  /// The keys so far, [tokens, KV_groups, qk_dim]; valid while the cache lives.
+  view<const Scalar> key_view() const {
+    return {keys_.get(), size_, groups(), qk_dim(), qk_dim(), capacity_ * qk_dim()};
+  }
+  /// The values so far, [tokens, KV_groups, v_dim].
+  view<const Scalar> value_view() const {
+    return {values_.get(), size_, groups(), v_dim(), v_dim(), capacity_ * v_dim()};
+  }
+
+  token_run<Scalar> keys(Index g, Index begin, Index end) const {
+    return {key_row(g, begin), qk_dim(), end - begin};
+  }
+  token_run<Scalar> values(Index g, Index begin, Index end) const {
+    return {value_row(g, begin), v_dim(), end - begin};
+  }
+
+ private:
+  Scalar* key_row(Index g, Index t) const { return keys_.get() + (g * capacity_ + t) * qk_dim(); }
+  Scalar* value_row(Index g, Index t) const {
+    return values_.get() + (g * capacity_ + t) * v_dim();
+  }
+
+  void check(const char* name, Index heads, Index dim, Index expected_dim) const {
+    detail::require(heads == groups(), "kv_cache: ", name, " has ", heads,
+                    " heads, expected KV_groups = ", groups());
+    detail::require(dim == expected_dim, "kv_cache: ", name, " has width ", dim, ", expected ",
+                    expected_dim);
+  }
+
+  [[no_unique_address]] detail::extent<KV_groups> groups_;
+  [[no_unique_address]] detail::extent<qk_dim_> key_width_;
+  [[no_unique_address]] detail::extent<v_dim_> value_width_;
+  Index capacity_;
+  Index size_ = 0;
+  std::unique_ptr<Scalar[]> keys_;    // [KV_groups, capacity, qk_dim]
+  std::unique_ptr<Scalar[]> values_;  // [KV_groups, capacity, v_dim]
+};
+
+}  // namespace headroom::inline HEADROOM_ISA

@@ -1,0 +1,68 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/codec.hpp>
+#include <headroom/detail/config.hpp>
+#include <headroom/view.hpp>
+
+#include <algorithm>
+#include <concepts>
+#include <type_traits>
+
+namespace headroom::inline HEADROOM_ISA {
+
+/// Consecutive tokens of one group that lie at a constant distance in memory.
+template <class Storage>
+struct token_run {
+  const Storage* rows;  ///< stored row of the first token
+  Index stride;         ///< Storage elements from one token's row to the next
+  Index tokens;         ///< at least 1
+};
+
+/// Where keys and values come from: a view, a contiguous, paged, ring or latent cache, or a type
+/// of the user's. A kernel asks for the tokens [begin, end) of a group and gets the longest run
+/// from `begin` on, which may be shorter than asked for; then it asks again.
+///
+///   KeyCodec, ValueCodec                          how stored rows become numbers, see codec
+///   tokens(), groups(), qk_dim(), v_dim()         sizes
+///   keys(g, begin, end), values(g, begin, end)    -> token_run, 0 <= begin < end <= tokens()
+template <class S>
+concept kv_source = codec<typename S::KeyCodec> && codec<typename S::ValueCodec> &&
+    requires(const S& s, Index g, Index begin, Index end) {
+  { s.tokens() } -> std::convertible_to<Index>;
+  { s.groups() } -> std::convertible_to<Index>;
+  { s.qk_dim() } -> std::convertible_to<Index>;
+  { s.v_dim() } -> std::convertible_to<Index>;
+  { s.keys(g, begin, end) } -> std::same_as<token_run<typename S::KeyCodec::Storage>>;
+  { s.values(g, begin, end) } -> std::same_as<token_run<typename S::ValueCodec::Storage>>;
+};
+
+/// Two views as a source: k [kv_len, KV_groups, qk_dim] and v [kv_len, KV_groups, v_dim], in
+/// place, with any strides.
+template <class KeyScalar, class ValueScalar>
+class view_source {
+ public:
+  using KeyCodec = scalar_codec<KeyScalar>;
+  using ValueCodec = scalar_codec<ValueScalar>;
+
+  view_source(view<const KeyScalar> k, view<const ValueScalar> v) : k_(k), v_(v) {}
+
+  Index tokens() const { return k_.tokens(); }
+  Index groups() const { return k_.heads(); }
+  Index qk_dim() const { return k_.dim(); }
+  Index v_dim() const { return v_.dim(); }
+
+  token_run<KeyScalar> keys(Index g, Index begin, Index end) const {
+    return {k_.row(begin, g), k_.token_stride(), end - begin};
+  }
+  token_run<ValueScalar> values(Index g, Index begin, Index end) const {
+    return {v_.row(begin, g), v_.token_stride(), end - begin};
+  }
+
+ private:
+  view<const KeyScalar> k_;
+  view<const ValueScalar> v_;
+};
+
+}  // namespace headroom::inline HEADROOM_ISA

@@ -1,0 +1,223 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/checks.hpp>
+#include <headroom/detail/config.hpp>
+
+#include <algorithm>
+#include <concepts>
+#include <limits>
+#include <utility>
+
+// Which keys a query sees, and what is added to their scores.
+//
+// A mask answers, for one query row, with the half-open range of keys that the row may see. Most
+// masks (causal, a window, a prefix, a length) are such ranges and nothing else: no mask tensor is
+// ever built, whole tiles of keys are skipped, and no score is tested one by one. A mask that has
+// holes in its range says so, and only then is it asked about single keys. Masks compose with &
+// (visible to both) and | (visible to either).
+
+namespace headroom::inline HEADROOM_ISA {
+
+/// The query a mask is asked about.
+struct query_row {
+  Index head;      ///< query head, in [0, Q_heads)
+  Index query;     ///< row of q, in [0, q_len)
+  Index position;  ///< where the query stands among the keys: query + kv_len - q_len, unless
+                   ///< attention_options::first_position says otherwise; may be negative
+  Index kv_len;    ///< number of keys
+};
+
+/// Keys [begin, end); no key where end <= begin. Bounds outside [0, kv_len) are allowed.
+struct key_range {
+  Index begin;
+  Index end;
+  bool full;  ///< every key of the range is visible; if false, visible() decides key by key
+
+  bool empty() const { return end <= begin; }
+};
+
+/// The sizes a mask is checked against before anything is computed.
+struct mask_shape {
+  Index Q_heads;
+  Index q_len;
+  Index kv_len;
+};
+
+/// What a mask does unless it says otherwise: every key is visible, scores stay as they are, any
+/// shape will do. Inherit from it to write a mask of your own, and replace what differs.
+struct mask_defaults {
+  static constexpr bool modifies_scores = false;
+
+  /// The keys that `row` may see.
+  key_range keys(const query_row& row) const { return {0, row.kv_len, true}; }
+
+  /// Whether `row` sees `key`; asked only for keys inside keys(row), and only if that is not full.
+  bool visible(const query_row&, Index) const { return true; }
+
+  /// The score that replaces `score` (scaled and capped); called for visible keys only, and only
+  /// if modifies_scores.
+  template <class Score>
+  Score modify(Score score, const query_row&, Index) const {
+    return score;
+  }
+
+  /// \throws std::invalid_argument if the mask does not fit the call
+  void check(const mask_shape&) const {}
+};
+
+/// Any type with the members of mask_defaults.
+template <class M>
+concept attention_mask = requires(const M& m, const query_row& row, const mask_shape& shape,
+                                  Index key, float score) {
+  { M::modifies_scores } -> std::convertible_to<bool>;
+  { m.keys(row) } -> std::same_as<key_range>;
+  { m.visible(row, key) } -> std::convertible_to<bool>;
+  { m.modify(score, row, key) } -> std::convertible_to<float>;
+  m.check(shape);
+};
+
+/// Whether `row` sees `key` under `mask`: the two answers of a mask in one.
+template <attention_mask Mask>
+bool sees(const Mask& mask, const query_row& row, Index key) {
+  const key_range range = mask.keys(row);
+  return range.begin <= key && key < range.end && (range.full || mask.visible(row, key));
+}
+
+/// Every query sees every key.
+struct none : mask_defaults {};
+
+/// Query at position p sees keys j <= p. With the default positions the last query sees every key
+/// (bottom-right alignment), so prefill, chunked prefill and decode over a cache are all right.
+/// Where there are more queries than keys the first q_len - kv_len queries see nothing.
+struct causal : mask_defaults {
+  key_range keys(const query_row& row) const { return {0, row.position + 1, true}; }
+};
+
+/// Query row t sees keys j <= t, whatever the positions: the alignment of PyTorch's is_causal.
+struct causal_top_left : mask_defaults {
+  key_range keys(const query_row& row) const { return {0, row.query + 1, true}; }
+};
+
+/// Query at position p sees keys j > p - window: `window` keys, its own position included. Keys
+/// after p stay visible up to `ahead` of them (all by default); compose with causal to hide them.
+struct sliding_window : mask_defaults {
+  static constexpr Index unlimited = std::numeric_limits<Index>::max() / 4;
+
+  Index window;             ///< keys up to and including the own position, at least 1
+  Index ahead = unlimited;  ///< keys after the own position, at least 0
+
+  explicit sliding_window(Index window_tokens, Index ahead_tokens = unlimited)
+      : window(window_tokens), ahead(ahead_tokens) {}
+
+  /// |p - j| < window: the same reach before and after the own position.
+  static sliding_window symmetric(Index window_tokens) {
+    return sliding_window(window_tokens, window_tokens - 1);
+  }
+
+  key_range keys(const query_row& row) const {
+    const Index begin = row.position - std::min(window, unlimited) + 1;
+    const Index end = ahead >= unlimited ? row.kv_len : row.position + ahead + 1;
+    return {begin, end, true};
+  }
+
+  void check(const mask_shape&) const {
+    detail::require(window >= 1, "sliding_window: window = ", window,
+                    ", expected at least 1 (it counts the own position)");
+    detail::require(ahead >= 0, "sliding_window: ahead = ", ahead, ", expected at least 0");
+  }
+};
+
+/// Every query sees the first `tokens` keys. `causal{} | prefix{n}` is the prefix language model,
+/// `causal{} & (sliding_window{w} | prefix{n})` keeps the first n tokens beside a window.
+struct prefix : mask_defaults {
+  Index tokens;
+
+  explicit prefix(Index prefix_tokens) : tokens(prefix_tokens) {}
+
+  key_range keys(const query_row&) const { return {0, tokens, true}; }
+
+  void check(const mask_shape&) const {
+    detail::require(tokens >= 0, "prefix: tokens = ", tokens, ", expected at least 0");
+  }
+};
+
+/// Only the first `length` keys are real; the rest is padding and is never read for a result.
+struct key_length : mask_defaults {
+  Index length;
+
+  explicit key_length(Index real_keys) : length(real_keys) {}
+
+  key_range keys(const query_row&) const { return {0, length, true}; }
+
+  void check(const mask_shape& shape) const {
+    detail::require(0 <= length && length <= shape.kv_len, "key_length: length = ", length,
+                    ", expected 0 to kv_len = ", shape.kv_len);
+  }
+};
+
+/// Visible to both; scores are modified by `first`, then by `second`.
+template <attention_mask First, attention_mask Second>
+struct both_masks {
+  static constexpr bool modifies_scores = First::modifies_scores || Second::modifies_scores;
+
+  First first;
+  Second second;
+
+  key_range keys(const query_row& row) const {
+    const key_range a = first.keys(row), b = second.keys(row);
+    return {std::max(a.begin, b.begin), std::min(a.end, b.end), a.full && b.full};
+  }
+  bool visible(const query_row& row, Index key) const {
+    return sees(first, row, key) && sees(second, row, key);
+  }
+  template <class Score>
+  Score modify(Score score, const query_row& row, Index key) const {
+    return second.modify(first.modify(score, row, key), row, key);
+  }
+  void check(const mask_shape& shape) const {
+    first.check(shape);
+    second.check(shape);
+  }
+};
+
+/// Visible to either.
+template <attention_mask First, attention_mask Second>
+struct either_mask : mask_defaults {
+  First first;
+  Second second;
+
+  either_mask(First a, Second b) : first(std::move(a)), second(std::move(b)) {
+    static_assert(!First::modifies_scores && !Second::modifies_scores,
+                  "headroom: | joins masks that only hide keys; a bias or score modification "
+                  "applies to every visible key, so add it with & outside the |");
+  }
+
+  key_range keys(const query_row& row) const {
+    const key_range a = first.keys(row), b = second.keys(row);
+    if (a.empty()) return b;
+    if (b.empty()) return a;
+    const bool touch = a.begin <= b.end && b.begin <= a.end;
+    return {std::min(a.begin, b.begin), std::max(a.end, b.end), a.full && b.full && touch};
+  }
+  bool visible(const query_row& row, Index key) const {
+    return sees(first, row, key) || sees(second, row, key);
+  }
+  void check(const mask_shape& shape) const {
+    first.check(shape);
+    second.check(shape);
+  }
+};
+
+template <attention_mask First, attention_mask Second>
+both_masks<First, Second> operator&(First first, Second second) {
+  return {std::move(first), std::move(second)};
+}
+
+template <attention_mask First, attention_mask Second>
+either_mask<First, Second> operator|(First first, Second second) {
+  return {std::move(first), std::move(second)};
+}
+
+}  // namespace headroom::inline HEADROOM_ISA

@@ -1,0 +1,38 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/checks.hpp>
+#include <headroom/detail/config.hpp>
+#include <headroom/view.hpp>
+
+#include <cmath>
+#include <span>
+
+namespace headroom::inline HEADROOM_ISA {
+
+/// Root-mean-square normalisation of every row, in place:
+///
+///   x = gain * x / sqrt(mean(x^2) + eps)
+///
+/// \param x     [tokens, heads, dim] of float or double; each row of dim numbers on its own
+/// \param gain  [dim], of any storage scalar
+/// \param eps   added to the mean square
+/// \throws std::invalid_argument if gain is not as wide as a row; x is then unchanged
+/// \source Zhang and Sennrich, arXiv 1910.07467, equation (4)
+template <class Scalar, class Gain>
+void rms_norm(view<Scalar> x, std::span<const Gain> gain, double eps) {
+  detail::require(static_cast<Index>(gain.size()) == x.dim(), "rms_norm: gain has ", gain.size(),
+                  " numbers, expected the width of a row, ", x.dim());
+  using Row = Eigen::Map<Eigen::Array<Scalar, Eigen::Dynamic, 1>>;
+  const Eigen::Map<const Eigen::Array<Gain, Eigen::Dynamic, 1>> gains(gain.data(), x.dim());
+  for (Index t = 0; t < x.tokens(); ++t)
+    for (Index h = 0; h < x.heads(); ++h) {
+      Row row(x.row(t, h), x.dim());
+      const Scalar mean_square = row.square().mean();
+      row *= Scalar(1) / std::sqrt(mean_square + static_cast<Scalar>(eps));
+      row *= gains.template cast<Scalar>();
+    }
+}
+
+}  // namespace headroom::inline HEADROOM_ISA

@@ -1,0 +1,288 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <headroom/detail/checks.hpp>
+#include <headroom/detail/config.hpp>
+#include <headroom/rope_scaling.hpp>
+#include <headroom/view.hpp>
+#include <iterator>
+#include <ranges>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+namespace headroom::inline HEADROOM_ISA {
+
+/// Which two channels turn together. The two are the same map up to a fixed permutation of the
+/// channels, so they give the same scores as long as q and k agree; a cache of rotated keys of one
+/// pairing is not a cache of the other. (transformers' DeepSeek-V3 reads interleaved pairs and
+/// writes them half-split: again a permutation, which scores do not see.)
+enum class rope_pairing {
+  half,         ///< (k, k + r/2): GPT-NeoX, transformers' Llama
+  interleaved,  ///< (2k, 2k + 1): GPT-J, Meta's Llama, DeepSeek
+};
+
+/// Where the tokens of a view stand in their sequence: consecutive positions from a first one, or
+/// one position per token. Refers to the list, so it must not outlive it.
+class token_positions {
+ public:
+  token_positions(Index first) : first_(first) {}
+
+  /// One position per token, in any order, repetitions allowed.
+  template <std::ranges::contiguous_range Ids>
+  requires std::ranges::sized_range<Ids> && std::same_as<std::ranges::range_value_t<Ids>, Index>
+  token_positions(const Ids& ids)
+      : ids_(std::ranges::data(ids), std::ranges::size(ids)), listed_(true) {}
+
+  Index operator[](Index t) const {
+    return listed_ ? ids_[static_cast<std::size_t>(t)] : first_ + t;
+  }
+
+  bool listed() const { return listed_; }
+  std::span<const Index> ids() const { return ids_; }
+
+ private:
+  std::span<const Index> ids_;
+  Index first_ = 0;
+  bool listed_ = false;
+};
+
+namespace detail {
+
+/// Pairs whose cos and sin are held on the stack at once: a head of up to 256 channels in one go.
+inline constexpr Index rope_pairs_at_once = 128;
+
+/// What rows of In and Out are rotated in.
+template <class In, class Out>
+using rope_real = std::conditional_t<
+    std::is_same_v<std::remove_const_t<In>, double> || std::is_same_v<Out, double>, double, float>;
+
+/// Turns pairs [begin, begin + count) of one row; x and y may be the same row.
+template <rope_pairing pairing, class Real, class In, class Out>
+void rotate_row(const In* x, Out* y, Index pairs, Index begin, Index count, const Real* cosine,
+                const Real* sine) {
+  constexpr Index step = pairing == rope_pairing::half ? 1 : 2;
+  const Index partner = pairing == rope_pairing::half ? pairs : 1;
+  for (Index i = 0; i < count; ++i) {
+    const Index a = step * (begin + i), b = a + partner;
+    const Real x1 = static_cast<Real>(x[a]), x2 = static_cast<Real>(x[b]);
+    y[a] = static_cast<Out>(x1 * cosine[i] - x2 * sine[i]);
+    y[b] = static_cast<Out>(x2 * cosine[i] + x1 * sine[i]);
+  }
+}
+
+/// Every rule about the arguments of a rotation, checked before anything is written.
+template <class In, class Out>
+void check_rotation(const char* who, Index rotary_dim, const view<In>& x, const view<Out>& out,
+                    const token_positions& positions) {
+  require(x.dim() >= rotary_dim, who, ": x has head width ", x.dim(),
+          ", expected at least rotary_dim = ", rotary_dim);
+  require(x.tokens() == out.tokens() && x.heads() == out.heads() && x.dim() == out.dim(), who,
+          ": out is [", out.tokens(), ", ", out.heads(), ", ", out.dim(),
+          "], expected the shape of x, [", x.tokens(), ", ", x.heads(), ", ", x.dim(), "]");
+  require(!positions.listed() || std::ssize(positions.ids()) == x.tokens(), who, ": ",
+          positions.ids().size(), " positions, expected one per token = ", x.tokens());
+}
+
+/// The rotation itself. `angles(position, k, cosine, sine)` supplies pair k's numbers; they are
+/// fetched once per token and serve all its heads.
+template <class In, class Out, class Angles>
+void rotate(const view<In>& x, const view<Out>& out, Index rotary_dim, rope_pairing pairing,
+            const token_positions& positions, const Angles& angles) {
+  using Real = rope_real<In, Out>;
+  const Index pairs = rotary_dim / 2;
+  Real cosine[rope_pairs_at_once], sine[rope_pairs_at_once];
+  for (Index t = 0; t < x.tokens(); ++t) {
+    for (Index begin = 0; begin < pairs; begin += rope_pairs_at_once) {
+      const Index count = std::min(rope_pairs_at_once, pairs - begin);
+      for (Index i = 0; i < count; ++i) angles(positions[t], begin + i, cosine[i], sine[i]);
+      for (Index h = 0; h < x.heads(); ++h) {
+        if (pairing == rope_pairing::half)
+          rotate_row<rope_pairing::half>(x.row(t, h), out.row(t, h), pairs, begin, count, cosine,
+                                         sine);
+        else
+          rotate_row<rope_pairing::interleaved>(x.row(t, h), out.row(t, h), pairs, begin, count,
+                                                cosine, sine);
+      }
+    }
+    for (Index h = 0; h < x.heads(); ++h)
+      std::transform(x.row(t, h) + rotary_dim, x.row(t, h) + x.dim(), out.row(t, h) + rotary_dim,
+                     [](const auto& number) { return static_cast<Out>(number); });
+  }
+}
+
+}  // namespace detail
+
+/// How a `rope` turns: the rotary part of a model's configuration file.
+struct rope_options {
+  double base = 10000;                        ///< "rope_theta", above 1
+  rope_pairing pairing = rope_pairing::half;  ///< which two channels turn together
+  rope_scaling scaling = unscaled_rope{};     ///< frequencies of a stretched model
+  double amplitude = 1;                       ///< factor on cos and sin, see rope_magnitude
+};
+
+/// Rotary position embedding of the first rotary_dim channels of every head; the others pass.
+///
+///   y1 = a (x1 cos(p theta_k) - x2 sin(p theta_k))
+///   y2 = a (x2 cos(p theta_k) + x1 sin(p theta_k))
+///
+/// for each pair (x1, x2) with frequency theta_k, position p and amplitude a. With a = 1 this is a
+/// rotation R(p): R(m)^T R(n) = R(n - m), so scores depend on distances only, and rotating cached
+/// keys again, by positions that may be negative, moves them along the sequence.
+///
+/// Angles are computed in double on each call, rotary_dim / 2 sines and cosines a token; a
+/// `rope_table` keeps them and gives the same results bit for bit. Rotation is in float, in double
+/// for double views. Nothing is allocated after construction.
+///
+/// \source Su et al. 2021 (RoFormer), arXiv 2104.09864.
+class rope {
+ public:
+  /// \param rotary_dim  channels to rotate, r; even, at least 2
+  /// \throws std::invalid_argument naming the number that is out of range
+  explicit rope(Index rotary_dim, const rope_options& options = {})
+      : frequencies_(rope_frequencies(rotary_dim, options.base, options.scaling)),
+        amplitude_(options.amplitude),
+        pairing_(options.pairing) {
+    detail::require_number(std::isfinite(amplitude_), "rope: amplitude", amplitude_,
+                           "a finite number");
+  }
+
+  Index rotary_dim() const { return 2 * std::ssize(frequencies_); }
+  rope_pairing pairing() const { return pairing_; }
+  double amplitude() const { return amplitude_; }
+
+  /// Radians that each pair turns per position, [rotary_dim / 2], after scaling.
+  std::span<const double> inverse_frequencies() const { return frequencies_; }
+
+  /// a cos(p theta_k) and a sin(p theta_k).
+  struct turn {
+    double cos, sin;
+  };
+  turn at(Index position, Index k) const {
+    const double angle = static_cast<double>(position) * frequencies_[static_cast<std::size_t>(k)];
+    return {amplitude_ * std::cos(angle), amplitude_ * std::sin(angle)};
+  }
+
+  /// Rotates in place.
+  ///
+  /// \param x          [tokens, heads, dim], dim at least rotary_dim; float, double, half, bfloat16
+  /// \param positions  position of x's first token, or one position per token; any sign
+  /// \throws std::invalid_argument naming the argument whose shape disagrees; x is then unchanged.
+  template <class Scalar>
+  void operator()(view<Scalar> x, token_positions positions) const {
+    (*this)(x, x, positions);
+  }
+
+  /// Rotates x into out.
+  ///
+  /// \param x          [tokens, heads, dim], dim at least rotary_dim
+  /// \param out        [tokens, heads, dim]  written; is x itself or overlaps it nowhere; may have
+  ///                   another scalar, such as that of a cache
+  /// \param positions  position of x's first token, or one position per token; any sign
+  /// \throws std::invalid_argument naming the argument whose shape disagrees; out is then
+  /// unchanged.
+  template <class In, class Out>
+  void operator()(view<In> x, view<Out> out, token_positions positions) const {
+    static_assert(!std::is_const_v<Out>, "rope: the view that is written must not be of const");
+    using Real = detail::rope_real<In, Out>;
+    detail::check_rotation("rope", rotary_dim(), x, out, positions);
+    detail::rotate(x, out, rotary_dim(), pairing_, positions,
+                   [this](Index position, Index k, Real& cosine, Real& sine) {
+                     const turn a = at(position, k);
+                     cosine = static_cast<Real>(a.cos);
+                     sine = static_cast<Real>(a.sin);
+                   });
+  }
+
+ private:
+  std::vector<double> frequencies_;
+  double amplitude_;
+  rope_pairing pairing_;
+};
+
+/// The cos and sin of positions [0, max_positions), computed once or taken from a file.
+///
+/// \tparam Real  scalar of the table; float serves float, half and bfloat16 views, double all views
+template <class Real = float>
+class rope_table {
+  static_assert(std::is_same_v<Real, float> || std::is_same_v<Real, double>,
+                "rope_table<Real>: Real must be float or double");
+  using Table = Eigen::Array<Real, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+ public:
+  /// The table of a rope: rotates as that rope does, bit for bit.
+  /// \throws std::invalid_argument if max_positions is less than 1
+  rope_table(const rope& source, Index max_positions) : pairing_(source.pairing()) {
+    detail::require(max_positions >= 1, "rope_table: max_positions is ", max_positions,
+                    ", expected at least 1");
+    cos_.resize(max_positions, source.rotary_dim() / 2);
+    sin_.resize(max_positions, source.rotary_dim() / 2);
+    for (Index p = 0; p < max_positions; ++p)
+      for (Index k = 0; k < cos_.cols(); ++k) {
+        const rope::turn a = source.at(p, k);
+        cos_(p, k) = static_cast<Real>(a.cos);
+        sin_(p, k) = static_cast<Real>(a.sin);
+      }
+  }
+
+  /// A copy of given caches, any Eigen matrix or array: the cos_cache and sin_cache of ONNX
+  /// RotaryEmbedding, or the left and the right half of the one [max_positions, r] cache that vLLM
+  /// and FlashInfer keep.
+  ///
+  /// \param cosine  [max_positions, rotary_dim / 2]
+  /// \param sine    [max_positions, rotary_dim / 2]
+  /// \throws std::invalid_argument if the two differ in shape or are empty
+  template <class Cos, class Sin>
+  rope_table(const Eigen::DenseBase<Cos>& cosine, const Eigen::DenseBase<Sin>& sine,
+             rope_pairing pairing)
+      : cos_(cosine.derived().array().template cast<Real>()),
+        sin_(sine.derived().array().template cast<Real>()),
+        pairing_(pairing) {
+    detail::require(cos_.size() > 0, "rope_table: the cos cache is [", cos_.rows(), ", ",
+                    cos_.cols(), "], expected [max_positions, rotary_dim / 2], not empty");
+    detail::require(cos_.rows() == sin_.rows() && cos_.cols() == sin_.cols(),
+                    "rope_table: the sin cache is [", sin_.rows(), ", ", sin_.cols(),
+                    "], expected the shape of the cos cache, [", cos_.rows(), ", ", cos_.cols(),
+                    "]");
+  }
+
+  Index max_positions() const { return cos_.rows(); }
+  Index rotary_dim() const { return 2 * cos_.cols(); }
+  rope_pairing pairing() const { return pairing_; }
+
+  /// Rotates in place, as `rope` does; positions lie in [0, max_positions()).
+  template <class Scalar>
+  void operator()(view<Scalar> x, token_positions positions) const {
+    (*this)(x, x, positions);
+  }
+
+  /// Rotates x into out, as `rope` does; positions lie in [0, max_positions()).
+  template <class In, class Out>
+  void operator()(view<In> x, view<Out> out, token_positions positions) const {
+    using Compute = detail::rope_real<In, Out>;
+    static_assert(!std::is_const_v<Out>,
+                  "rope_table: the view that is written must not be of const");
+    static_assert(sizeof(Real) >= sizeof(Compute),
+                  "rope_table: a table of floats would round the angles of a double view; use "
+                  "rope_table<double>");
+    detail::check_rotation("rope_table", rotary_dim(), x, out, positions);
+    for (Index t = 0; t < x.tokens(); ++t)
+      detail::require(positions[t] >= 0 && positions[t] < max_positions(), "rope_table: token ", t,
+                      " has position ", positions[t], ", expected [0, ", max_positions(), ")");
+    detail::rotate(x, out, rotary_dim(), pairing_, positions,
+                   [this](Index position, Index k, Compute& cosine, Compute& sine) {
+                     cosine = static_cast<Compute>(cos_(position, k));
+                     sine = static_cast<Compute>(sin_(position, k));
+                   });
+  }
+
+ private:
+  Table cos_, sin_;
+  rope_pairing pairing_;
+};
+
+}  // namespace headroom::inline HEADROOM_ISA

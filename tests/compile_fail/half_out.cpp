@@ -1,0 +1,17 @@
+// expect: attention: out must be of float or double, the scalars that are computed in
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#include <headroom/attention.hpp>
+
+using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+#ifdef HEADROOM_MISUSE
+Eigen::Matrix<Eigen::half, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> out;
+#else
+RowMajor out;
+#endif
+RowMajor q, k, v;
+
+void attend(const headroom::attention<8, 2>& heads) {
+  heads(q, k, v, out);
+}

@@ -1,0 +1,10 @@
+// expect: latent_rank, the width of the cached latent, must be at least 1 or Eigen::Dynamic
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#include <headroom/mla.hpp>
+
+#ifdef HEADROOM_MISUSE
+headroom::mla<16, 0, 128, 64, 128> heads;
+#else
+headroom::mla<16, 512, 128, 64, 128> heads;
+#endif

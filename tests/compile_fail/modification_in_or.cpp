@@ -1,0 +1,17 @@
+// expect: | joins masks that only hide keys
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#include <headroom/attention.hpp>
+#include <headroom/score_mod.hpp>
+
+using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+std::vector<float> slopes(8);
+
+void attend(const headroom::attention<8, 2>& heads, const RowMajor& q, const RowMajor& k,
+            const RowMajor& v, RowMajor& out) {
+#ifdef HEADROOM_MISUSE
+  heads(q, k, v, out, headroom::causal() | headroom::alibi(slopes));
+#else
+  heads(q, k, v, out, headroom::causal() & headroom::alibi(slopes));
+#endif
+}

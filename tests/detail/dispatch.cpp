@@ -1,0 +1,63 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: no query is no work; few rows of a group over more keys than one split are decoded;
+// everything else is prefill. The sizes of the call decide, and nothing else.
+#include <headroom/detail/dispatch.hpp>
+
+#include "support/catch.hpp"
+#include "support/kernel_call.hpp"
+
+namespace hr = headroom;
+using namespace headroom_tests;
+using Eigen::Index;
+using hr::detail::path;
+using hr::detail::path_for;
+
+namespace {
+
+constexpr Index most_rows = hr::detail::most_decode_rows;
+constexpr Index one_split = hr::detail::least_split_keys;
+
+// Runs work like serial, and notes how often it was asked to.
+struct counting_executor {
+  mutable std::vector<Index> counts = {};
+
+  template <class Work>
+  void operator()(Index count, const Work& work) const {
+    counts.push_back(count);
+    hr::serial()(count, work);
+  }
+};
+
+// The numbers of work items that a call was cut into.
+std::vector<Index> items_of(const problem_size& size) {
+  const problem p(size);
+  counting_executor executor;
+  answer_by([&](const auto& call,
+                const auto& source) { hr::detail::dispatch(call, source, std::ref(executor)); },
+            p, hr::none());
+  return executor.counts;
+}
+
+}  // namespace
+
+TEST_CASE("each side of each switch-over") {
+  CHECK(path_for(0, 8, 5000) == path::nothing);
+  CHECK(path_for(1, 8, one_split + 1) == path::decode);
+  CHECK(path_for(1, 8, one_split) == path::prefill);
+  CHECK(path_for(most_rows / 8, 8, 5000) == path::decode);
+  CHECK(path_for(most_rows / 8 + 1, 8, 5000) == path::prefill);
+  CHECK(path_for(most_rows, 1, 5000) == path::decode);
+  CHECK(path_for(most_rows + 1, 1, 5000) == path::prefill);
+  CHECK(path_for(1, most_rows + 1, 5000) == path::prefill);
+  CHECK(path_for(1, 1, 0) == path::prefill);
+}
+
+TEST_CASE("the path taken is the path chosen") {
+  // Prefill has an item per group and block of rows, decode one per split as well.
+  CHECK(items_of({0, 2000, 4, 2, 8, 8}).empty());
+  CHECK(items_of({1, one_split, 4, 2, 8, 8}) == std::vector<Index>{2});
+  CHECK(items_of({1, one_split + 1, 4, 2, 8, 8}) == std::vector<Index>{2 * 2});
+  CHECK(items_of({hr::detail::block_rows, 10, 4, 2, 8, 8}) == std::vector<Index>{2 * 2});
+}

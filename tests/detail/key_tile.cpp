@@ -1,0 +1,118 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: a tile is the numbers of its tokens: in place where they lie there as one run of the
+// computed scalar, decoded where they do not. Each key goes into one tile, and tiles start at
+// multiples of tile_keys, wherever reading starts.
+#include <headroom/detail/key_tile.hpp>
+
+#include "support/catch.hpp"
+#include "support/paged_source.hpp"
+#include "support/problem.hpp"
+
+namespace hr = headroom;
+using namespace headroom_tests;
+using Eigen::Index;
+using hr::detail::tile_keys;
+
+namespace {
+
+// Whether tile row i is token begin + i of the view, number by number.
+template <class Scalar>
+bool is_tile_of(hr::detail::tile<float> tile, hr::view<const Scalar> tokens, Index g, Index begin,
+                Index end) {
+  for (Index j = begin; j < end; ++j)
+    for (Index d = 0; d < tokens.dim(); ++d)
+      if (tile.data[(j - begin) * tile.stride + d] != static_cast<float>(tokens(j, g, d)))
+        return false;
+  return true;
+}
+
+template <class Source, class Key, class Value>
+void check_tiles(const Source& source, const problem<float, Key, Value>& p) {
+  hr::detail::scratch memory;
+  const hr::detail::tile_reader<float, Source> reader(source, 1, memory);
+  for (const auto& [begin, end] : {std::pair<Index, Index>{0, 1}, {0, 50}, {13, 49}, {49, 50}}) {
+    CHECK(is_tile_of(reader.keys(begin, end), p.keys(), 1, begin, end));
+    CHECK(is_tile_of(reader.values(begin, end), p.values(), 1, begin, end));
+  }
+}
+
+constexpr problem_size size{1, 50, 2, 2, 9, 6};
+
+// Stands in for a block of rows and notes the tiles that it is given.
+struct tile_log {
+  using Scalar = float;
+  Index first_key, last_key;
+  mutable std::vector<std::pair<Index, Index>> tiles = {};
+
+  Index begin() const { return first_key; }
+  Index end() const { return last_key; }
+  void add_tile(Index first, Index tokens, hr::detail::tile<float>, hr::detail::tile<float>) const {
+    tiles.emplace_back(first, first + tokens);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("views of the computed scalar are read in place") {
+  const problem p(size, 1, layout::heads_padded);
+  const hr::view_source<float, float> source(p.keys(), p.values());
+  hr::detail::scratch memory;
+  const hr::detail::tile_reader<float, hr::view_source<float, float>> reader(source, 0, memory);
+  CHECK(reader.keys(7, 20).data == p.keys().row(7, 0));
+  CHECK(reader.values(7, 20).data == p.values().row(7, 0));
+  CHECK(reader.keys(7, 20).stride == p.keys().token_stride());
+}
+
+TEST_CASE("tiles are the tokens of their group, in every layout") {
+  for (const layout order : all_layouts) {
+    const problem p(size, 1, order);
+    check_tiles(hr::view_source<float, float>(p.keys(), p.values()), p);
+  }
+}
+
+TEST_CASE("short runs are put together") {
+  const problem p(size);
+  for (const Index page : {1, 3, 16, 64})
+    check_tiles(paged_source<float>(p.keys(), p.values(), page), p);
+}
+
+TEMPLATE_TEST_CASE("stored scalars are decoded", "", double, Eigen::half, Eigen::bfloat16) {
+  const problem<float, TestType, float> p(size);
+  check_tiles(hr::view_source<TestType, float>(p.keys(), p.values()), p);
+  check_tiles(paged_source<TestType, float>(p.keys(), p.values(), 7), p);
+}
+
+TEST_CASE("a key repeated by a stride of zero is a tile like any other") {
+  const problem p(size);
+  const hr::view<const float> k = p.keys(), v = p.values();
+  const hr::view<const float> repeated_k(k.data(), 50, 2, 9, 0, k.head_stride());
+  const hr::view<const float> repeated_v(v.data(), 50, 2, 6, 0, v.head_stride());
+  const hr::view_source<float, float> source(repeated_k, repeated_v);
+  hr::detail::scratch memory;
+  const hr::detail::tile_reader<float, hr::view_source<float, float>> reader(source, 1, memory);
+  const auto keys = reader.keys(3, 9);
+  CHECK(keys.stride >= 9);  // what a product takes
+  CHECK(is_tile_of(keys, repeated_k, 1, 3, 9));
+  CHECK(is_tile_of(reader.values(3, 9), repeated_v, 1, 3, 9));
+}
+
+TEST_CASE("tiles start at multiples of their size, and only keys that are seen are read") {
+  const problem p({1, 3 * tile_keys, 1, 1, 4, 4});
+  const hr::view_source<float, float> source(p.keys(), p.values());
+  const auto tiles = [&](Index seen_begin, Index seen_end, Index begin, Index end) {
+    const tile_log log{seen_begin, seen_end};
+    hr::detail::scratch memory;
+    hr::detail::add_keys(log, source, 0, begin, end, memory);
+    return log.tiles;
+  };
+  using list = std::vector<std::pair<Index, Index>>;
+  const Index T = tile_keys;
+  CHECK(tiles(0, 3 * T, 0, 3 * T) == list{{0, T}, {T, 2 * T}, {2 * T, 3 * T}});
+  CHECK(tiles(5, 2 * T + 1, 0, 3 * T) == list{{5, T}, {T, 2 * T}, {2 * T, 2 * T + 1}});
+  CHECK(tiles(0, 3 * T, T, 2 * T) == list{{T, 2 * T}});
+  CHECK(tiles(0, 10, T, 2 * T).empty());
+  CHECK(tiles(2 * T + 1, 3 * T, T, 2 * T).empty());
+  CHECK(tiles(7, 7, 0, 3 * T).empty());
+}

@@ -1,0 +1,116 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// latent_cache: the latents and rotary keys of the tokens so far. As a source it is one group with
+// keys [c, k_pe] and values c, the prefix of the same row; what is appended comes back rounded to
+// the stored scalar; truncating is exact; a refused append leaves it as it was.
+
+#include <headroom/kv_source.hpp>
+#include <headroom/latent_cache.hpp>
+
+#include "support/catch.hpp"
+#include "support/random.hpp"
+
+#include <stdexcept>
+#include <vector>
+
+namespace {
+
+using headroom::Index;
+using headroom_tests::random_source;
+using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+static_assert(headroom::kv_source<headroom::latent_cache<float, 8, 4>>);
+static_assert(headroom::kv_source<headroom::latent_cache<Eigen::bfloat16>>);
+
+matrix random_matrix(random_source& random, Index rows, Index cols) {
+  matrix result(rows, cols);
+  random.fill(headroom::as_view(result, 1));
+  return result;
+}
+
+matrix ones(Index rows, Index cols) {
+  return matrix::Ones(rows, cols);
+}
+
+}  // namespace
+
+TEST_CASE("keys are the row of latent and rotary key, values its prefix") {
+  random_source random(4);
+  const matrix c = random_matrix(random, 7, 5), k_pe = random_matrix(random, 7, 2);
+  headroom::latent_cache<float> cache(9, 5, 2);
+  cache.append(c.topRows(3), k_pe.topRows(3));
+  cache.append(c.bottomRows(4), k_pe.bottomRows(4));
+  REQUIRE(cache.tokens() == 7);
+  REQUIRE(cache.groups() == 1);
+  REQUIRE(cache.qk_dim() == 7);
+  REQUIRE(cache.v_dim() == 5);
+  REQUIRE(cache.bytes_per_token() == 28);
+  const auto keys = cache.keys(0, 2, 7);
+  const auto values = cache.values(0, 2, 7);
+  REQUIRE(keys.tokens == 5);
+  REQUIRE(values.tokens == 5);
+  for (Index j = 2; j < 7; ++j) {
+    for (Index d = 0; d < 5; ++d) {
+      REQUIRE(keys.rows[(j - 2) * keys.stride + d] == c(j, d));
+      REQUIRE(values.rows[(j - 2) * values.stride + d] == c(j, d));
+      REQUIRE(cache.latent_view()(j, 0, d) == c(j, d));
+    }
+    for (Index d = 0; d < 2; ++d) {
+      REQUIRE(keys.rows[(j - 2) * keys.stride + 5 + d] == k_pe(j, d));
+      REQUIRE(cache.rope_key_view()(j, 0, d) == k_pe(j, d));
+    }
+  }
+}
+
+TEST_CASE("numbers are rounded once, to the stored scalar") {
+  random_source random(5);
+  const matrix c = random_matrix(random, 3, 6), k_pe = random_matrix(random, 3, 4);
+  headroom::latent_cache<Eigen::bfloat16, 6, 4> cache(3);
+  cache.append(c, k_pe);
+  for (Index j = 0; j < 3; ++j)
+    for (Index d = 0; d < 6; ++d)
+      REQUIRE(cache.latent_view()(j, 0, d) == static_cast<Eigen::bfloat16>(c(j, d)));
+}
+
+TEST_CASE("truncating and appending again gives what appending at once gives") {
+  random_source random(6);
+  const matrix c = random_matrix(random, 6, 3), k_pe = random_matrix(random, 6, 2);
+  headroom::latent_cache<float> cache(6, 3, 2);
+  cache.append(c, k_pe);
+  cache.truncate(2);
+  REQUIRE(cache.tokens() == 2);
+  cache.append(c.middleRows(2, 3), k_pe.middleRows(2, 3));
+  for (Index j = 0; j < 5; ++j) REQUIRE(cache.latent_view()(j, 0, 0) == c(j, 0));
+  cache.clear();
+  REQUIRE(cache.tokens() == 0);
+  cache.append(c, k_pe);
+  REQUIRE(cache.tokens() == 6);
+}
+
+TEST_CASE("latents without a rotary part are a cache too") {
+  headroom::latent_cache<float> cache(2, 3, 0);
+  cache.append(ones(2, 3), matrix(2, 0));
+  REQUIRE(cache.qk_dim() == 3);
+  REQUIRE(cache.tokens() == 2);
+}
+
+TEST_CASE("a refused append names what disagrees and changes nothing") {
+  headroom::latent_cache<float> cache(4, 3, 2);
+  cache.append(ones(3, 3), ones(3, 2));
+  REQUIRE_THROWS_WITH(cache.append(matrix(1, 4), matrix(1, 2)),
+                      "latent_cache: latents are [1, 1, 4], expected [tokens, 1, latent_rank = 3]");
+  REQUIRE_THROWS_WITH(cache.append(matrix(1, 3), matrix(1, 1)),
+                      "latent_cache: rope_keys are [1, 1, 1], expected [tokens, 1, rope = 2]");
+  REQUIRE_THROWS_WITH(cache.append(matrix(1, 3), matrix(2, 2)),
+                      "latent_cache: rope_keys have 2 tokens, expected 1 as latents");
+  REQUIRE_THROWS_AS(cache.append(ones(2, 3), ones(2, 2)), std::length_error);
+  REQUIRE_THROWS_WITH(cache.append(ones(2, 3), ones(2, 2)),
+                      "latent_cache: appending 2 tokens to 3 exceeds the capacity of 4");
+  REQUIRE_THROWS_WITH(cache.truncate(4),
+                      "latent_cache: truncate to 4 tokens, expected 0 to size = 3");
+  REQUIRE_THROWS_WITH(headroom::latent_cache<float>(1, 0, 2),
+                      "latent_cache: latent_rank = 0 was given, expected at least 1");
+  REQUIRE(cache.tokens() == 3);
+  for (Index j = 0; j < 3; ++j) REQUIRE(cache.latent_view()(j, 0, 2) == 1);
+}

@@ -1,0 +1,306 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// mla: attention over latents. Laws: expanded = absorbed = multi-head attention over keys and
+// values made beforehand; prefill = chunked prefill = decode; what is behind the mask never counts.
+// Errors are measured in double, where both sides round: the bound is the number of roundings on a
+// path times the unit roundoff, times the largest magnitude that passes through it.
+
+#include <headroom/latent_cache.hpp>
+#include <headroom/mla.hpp>
+#include <headroom/reference.hpp>
+
+#include "support/allocation_counter.hpp"
+#include "support/catch.hpp"
+#include "support/random.hpp"
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+namespace {
+
+namespace hr = headroom;
+using headroom_tests::random_source;
+using hr::Index;
+
+template <class Scalar>
+using matrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+template <class Scalar>
+matrix<Scalar> random_matrix(random_source& random, Index rows, Index cols, double deviation = 1) {
+  matrix<Scalar> result(rows, cols);
+  random.fill(hr::as_view(result, 1), deviation);
+  return result;
+}
+
+double largest(const matrix<double>& m) {
+  return m.size() == 0 ? 0 : m.cwiseAbs().maxCoeff();
+}
+
+// One problem in the checkpoint's shapes, and the answer by the definition: keys and values are
+// made first, then plain loops attend to them.
+template <class Scalar>
+struct latent_problem {
+  Index heads, rank, nope, rope, value, q_len, kv_len;
+  matrix<Scalar> latents, rope_keys, up, q;
+  double bound = 0;      // of an output, once exact() has run
+  double lse_bound = 0;  // of a log-sum-exp
+
+  latent_problem(std::uint64_t seed, Index heads_, Index rank_, Index nope_, Index rope_,
+                 Index value_, Index q_len_, Index kv_len_)
+      : heads(heads_),
+        rank(rank_),
+        nope(nope_),
+        rope(rope_),
+        value(value_),
+        q_len(q_len_),
+        kv_len(kv_len_) {
+    random_source random(seed);
+    latents = random_matrix<Scalar>(random, kv_len, rank);
+    rope_keys = random_matrix<Scalar>(random, kv_len, rope);
+    up = random_matrix<Scalar>(random, heads * (nope + value), rank,
+                               1 / std::sqrt(static_cast<double>(rank)));
+    q = random_matrix<Scalar>(random, q_len, heads * (nope + rope));
+  }
+
+  hr::mla<Eigen::Dynamic, Eigen::Dynamic, Eigen::Dynamic, Eigen::Dynamic, Eigen::Dynamic> core()
+      const {
+    return {heads, rank, nope, rope, value};
+  }
+
+  template <class Stored = Scalar>
+  hr::latent_cache<Stored> cache() const {
+    hr::latent_cache<Stored> result(kv_len + 3, rank, rope);
+    result.append(latents, rope_keys);
+    return result;
+  }
+
+  template <class Mask>
+  matrix<double> exact(const Mask& mask, matrix<double>* lse = nullptr) {
+    matrix<double> k(kv_len, heads * (nope + rope)), v(kv_len, heads * value);
+    for (Index h = 0; h < heads; ++h) {
+      const matrix<double> w =
+          up.middleRows(h * (nope + value), nope + value).template cast<double>();
+      const matrix<double> c = latents.template cast<double>();
+      k.middleCols(h * (nope + rope), nope) = c * w.topRows(nope).transpose();
+      k.middleCols(h * (nope + rope) + nope, rope) = rope_keys.template cast<double>();
+      v.middleCols(h * value, value) = c * w.bottomRows(value).transpose();
+    }
+    const matrix<double> queries = q.template cast<double>();
+    matrix<double> out(q_len, heads * value);
+    hr::attention_options<double> options;
+    if (lse != nullptr) {
+      lse->resize(q_len, heads);
+      options.lse = *lse;
+    }
+    hr::reference_attention<double>(hr::view<const double>(hr::as_view(queries, heads)),
+                                    hr::view<const double>(hr::as_view(k, heads)),
+                                    hr::view<const double>(hr::as_view(v, heads)),
+                                    hr::as_view(out, heads), mask, options);
+    // Roundings on the longest path: expansion (rank), score (qk), exp and sum (kv_len), value
+    // (kv_len), un-absorbing (rank). A relative error e of a score s moves its weight by e |s|.
+    const double steps = static_cast<double>(2 * rank + nope + rope + 2 * kv_len + 16);
+    const double score =
+        largest(k) * largest(queries) * std::sqrt(static_cast<double>(nope + rope));
+    lse_bound = steps * std::numeric_limits<Scalar>::epsilon() * (1 + score);
+    bound = lse_bound * largest(v);
+    return out;
+  }
+};
+
+double difference(const matrix<double>& a, const matrix<double>& b) {
+  return largest(a - b);
+}
+
+template <class Scalar, class Mask>
+void require_forms_agree(latent_problem<Scalar> problem, const Mask& mask) {
+  CAPTURE(problem.heads, problem.rank, problem.nope, problem.rope, problem.value, problem.q_len,
+          problem.kv_len);
+  matrix<double> exact_lse;
+  const matrix<double> exact = problem.exact(mask, &exact_lse);
+  const auto core = problem.core();
+  const auto cache = problem.cache();
+  const hr::linear<Scalar> up(problem.up);
+  matrix<Scalar> expanded =
+      matrix<Scalar>::Constant(problem.q_len, problem.heads * problem.value, NAN);
+  matrix<Scalar> absorbed = expanded, chosen = expanded;
+  matrix<Scalar> lse(problem.q_len, problem.heads), absorbed_lse = lse;
+  core.expanded(problem.q, cache, up, expanded, mask, {.lse = lse});
+  core.absorbed(problem.q, cache, up, absorbed, mask, {.lse = absorbed_lse});
+  core(problem.q, cache, up, chosen, mask);
+  const double expanded_error = difference(expanded.template cast<double>(), exact);
+  const double absorbed_error = difference(absorbed.template cast<double>(), exact);
+  REQUIRE(expanded_error <= problem.bound);
+  REQUIRE(absorbed_error <= problem.bound);
+  REQUIRE((chosen == expanded || chosen == absorbed));
+  for (Index t = 0; t < problem.q_len; ++t)
+    for (Index h = 0; h < problem.heads; ++h) {
+      if (std::isinf(exact_lse(t, h))) {
+        REQUIRE(lse(t, h) == exact_lse(t, h));
+        REQUIRE(absorbed_lse(t, h) == exact_lse(t, h));
+      } else {
+        const double error = std::abs(static_cast<double>(lse(t, h)) - exact_lse(t, h));
+        const double other = std::abs(static_cast<double>(absorbed_lse(t, h)) - exact_lse(t, h));
+        REQUIRE(error <= problem.lse_bound);
+        REQUIRE(other <= problem.lse_bound);
+      }
+    }
+}
+
+}  // namespace
+
+TEST_CASE("expanded and absorbed agree with attention over keys and values made beforehand") {
+  require_forms_agree(latent_problem<float>(1, 3, 24, 10, 6, 12, 1, 1), hr::causal{});
+  require_forms_agree(latent_problem<float>(2, 3, 24, 10, 6, 12, 1, 300), hr::causal{});
+  require_forms_agree(latent_problem<float>(3, 2, 17, 5, 4, 9, 150, 300), hr::causal{});
+  require_forms_agree(latent_problem<float>(4, 5, 33, 16, 8, 20, 67, 131), hr::causal{});
+  require_forms_agree(latent_problem<float>(5, 1, 7, 3, 0, 2, 5, 40), hr::causal{});
+  require_forms_agree(latent_problem<double>(6, 4, 40, 16, 8, 16, 70, 200), hr::causal{});
+  require_forms_agree(latent_problem<double>(7, 2, 12, 6, 4, 8, 3, 2500), hr::causal{});
+}
+
+TEST_CASE("rows that see nothing, windows and no keys at all agree too") {
+  const auto window = hr::causal{} & hr::sliding_window(4);
+  require_forms_agree(latent_problem<double>(8, 3, 24, 10, 6, 12, 9, 3), window);
+  require_forms_agree(latent_problem<double>(9, 3, 24, 10, 6, 12, 140, 290), window);
+  require_forms_agree(latent_problem<double>(10, 2, 8, 4, 2, 4, 3, 0), window);
+  require_forms_agree(latent_problem<double>(11, 2, 8, 4, 2, 4, 0, 5), window);
+}
+
+TEST_CASE("a long prompt is expanded, one new token is absorbed") {
+  latent_problem<float> prompt(12, 2, 64, 16, 8, 16, 200, 200), step(12, 2, 64, 16, 8, 16, 1, 200);
+  const auto require_form = [](latent_problem<float>& p, bool is_expanded) {
+    const hr::linear<float> up(p.up);
+    const auto cache = p.cache();
+    matrix<float> expanded(p.q_len, p.heads * p.value), absorbed = expanded, chosen = expanded;
+    p.core().expanded(p.q, cache, up, expanded, hr::causal{});
+    p.core().absorbed(p.q, cache, up, absorbed, hr::causal{});
+    p.core()(p.q, cache, up, chosen, hr::causal{});
+    REQUIRE_FALSE(expanded == absorbed);  // else nothing is told apart
+    REQUIRE(chosen == (is_expanded ? expanded : absorbed));
+  };
+  require_form(prompt, true);
+  require_form(step, false);
+}
+
+TEST_CASE("decode token by token equals chunks equals the whole prompt") {
+  latent_problem<double> p(13, 3, 20, 8, 4, 10, 50, 50);
+  const matrix<double> exact = p.exact(hr::causal{});
+  const hr::linear<double> up(p.up);
+  matrix<double> chunked(50, 30), stepped(50, 30);
+  hr::latent_cache<double> cache(50, 20, 4);
+  for (Index begin = 0; begin < 50;) {
+    const Index n = std::min<Index>(begin % 7 + 1, 50 - begin);
+    cache.append(p.latents.middleRows(begin, n), p.rope_keys.middleRows(begin, n));
+    p.core()(p.q.middleRows(begin, n), cache, up, chunked.middleRows(begin, n), hr::causal{});
+    begin += n;
+  }
+  cache.clear();
+  for (Index t = 0; t < 50; ++t) {
+    cache.append(p.latents.row(t), p.rope_keys.row(t));
+    p.core()(p.q.row(t), cache, up, stepped.row(t), hr::causal{});
+  }
+  REQUIRE(difference(chunked, exact) <= p.bound);
+  REQUIRE(difference(stepped, exact) <= p.bound);
+}
+
+TEST_CASE("half and bfloat16 latents and weights are what was rounded") {
+  latent_problem<float> p(14, 2, 16, 8, 4, 8, 3, 40);
+  p.latents = p.latents.cast<Eigen::bfloat16>().cast<float>().eval();
+  p.rope_keys = p.rope_keys.cast<Eigen::bfloat16>().cast<float>().eval();
+  p.up = p.up.cast<Eigen::half>().cast<float>().eval();
+  const matrix<Eigen::half> up = p.up.cast<Eigen::half>();
+  const matrix<double> exact = p.exact(hr::causal{});
+  const auto cache = p.cache<Eigen::bfloat16>();
+  matrix<float> expanded(3, 16), absorbed(3, 16);
+  p.core().expanded(p.q, cache, hr::linear<Eigen::half>(up), expanded, hr::causal{});
+  p.core().absorbed(p.q, cache, hr::linear<Eigen::half>(up), absorbed, hr::causal{});
+  REQUIRE(difference(expanded.cast<double>(), exact) <= p.bound);
+  REQUIRE(difference(absorbed.cast<double>(), exact) <= p.bound);
+}
+
+TEST_CASE("a NaN behind the mask stays there, one that is seen comes out") {
+  latent_problem<float> p(15, 2, 16, 8, 4, 8, 6, 40);
+  const auto mask = hr::causal{} & hr::key_length(20);
+  const hr::linear<float> up(p.up);
+  const auto run = [&](bool as_expanded) {
+    const auto cache = p.cache();
+    matrix<float> out(6, 16);
+    if (as_expanded)
+      p.core().expanded(p.q, cache, up, out, mask);
+    else
+      p.core().absorbed(p.q, cache, up, out, mask);
+    return out;
+  };
+  for (const bool as_expanded : {true, false}) {
+    const matrix<float> clean = run(as_expanded);
+    auto poisoned = p;
+    p.latents.bottomRows(20).setConstant(NAN);
+    p.rope_keys.bottomRows(20).setConstant(NAN);
+    REQUIRE(run(as_expanded) == clean);
+    p.latents(7, 3) = NAN;
+    REQUIRE(run(as_expanded).array().isNaN().all());
+    p = poisoned;
+  }
+}
+
+TEST_CASE("the executor does not change a bit") {
+  latent_problem<float> p(16, 5, 24, 10, 6, 12, 70, 1500);
+  const hr::linear<float> up(p.up);
+  const auto cache = p.cache();
+  const auto reversed = [](Index count, const auto& work) {
+    for (Index i = count; i-- > 0;) work(i);
+  };
+  matrix<float> one(70, 60), other(70, 60);
+  p.core().expanded(p.q, cache, up, one, hr::causal{});
+  p.core().expanded(p.q, cache, up, other, hr::causal{}, {}, reversed);
+  REQUIRE(one == other);
+  p.core().absorbed(p.q, cache, up, one, hr::causal{});
+  p.core().absorbed(p.q, cache, up, other, hr::causal{}, {}, reversed);
+  REQUIRE(one == other);
+}
+
+TEST_CASE("a decode step after the first allocates nothing") {
+  if (!headroom_tests::counts_allocations) return;
+  latent_problem<float> p(17, 16, 64, 32, 16, 32, 1, 300);
+  const matrix<Eigen::bfloat16> up = p.up.cast<Eigen::bfloat16>();
+  hr::latent_cache<Eigen::bfloat16> cache = p.cache<Eigen::bfloat16>();
+  matrix<float> out(1, 16 * 32);
+  const auto core = p.core();
+  const auto step = [&] { core(p.q, cache, hr::linear<Eigen::bfloat16>(up), out, hr::causal{}); };
+  step();
+  std::vector<int> grows;
+  REQUIRE(headroom_tests::allocations_of([&] { grows.resize(3); }) > 0);  // it does count
+  REQUIRE(headroom_tests::allocations_of(step) == 0);
+  REQUIRE(headroom_tests::allocations_of([&] {
+            cache.append(p.latents.topRows(1), p.rope_keys.topRows(1));
+            step();
+          }) == 0);
+}
+
+TEST_CASE("shapes that disagree are named and nothing is written") {
+  const hr::mla<2, 8, 4, 2, 3> core;
+  hr::latent_cache<float, 8, 2> cache(4);
+  const matrix<float> c = matrix<float>::Ones(3, 8), k_pe = matrix<float>::Ones(3, 2);
+  cache.append(c, k_pe);
+  const matrix<float> up = matrix<float>::Ones(14, 8), q = matrix<float>::Ones(2, 12);
+  matrix<float> out = matrix<float>::Constant(2, 6, 7), wrong(2, 8);
+  const matrix<float> narrow_up = matrix<float>::Ones(13, 8);
+  hr::latent_cache<float> other(4, 8, 3);
+  REQUIRE_THROWS_WITH(core(matrix<float>(2, 10), cache, hr::linear(up), out),
+                      "mla: q has width 5, expected nope + rope = 6");
+  REQUIRE_THROWS_WITH(
+      core(q, other, hr::linear(up), out),
+      "mla: latents with rotary keys have width 11, expected latent_rank + rope = 10");
+  REQUIRE_THROWS_WITH(
+      core(q, cache, hr::linear(narrow_up), out),
+      "mla: up is [13, 8], expected [Q_heads * (nope + value), latent_rank] = [14, 8]");
+  REQUIRE_THROWS_WITH(core(q, cache, hr::linear(up), wrong),
+                      "mla: out has width 4, expected value = 3");
+  using dynamic = hr::mla<Eigen::Dynamic, 8, 4, 2, 3>;
+  REQUIRE_THROWS_WITH(dynamic(0, 8, 4, 2, 3), "mla: Q_heads = 0 was given, expected at least 1");
+  REQUIRE_THROWS_WITH(dynamic(2, 9, 4, 2, 3),
+                      "mla: latent_rank = 9 was given, expected 8 as in the template");
+  REQUIRE(out == matrix<float>::Constant(2, 6, 7));
+}

@@ -1,0 +1,61 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Attention objects are sizes and nothing else; the names of its kinds are names of one template.
+#include <headroom/attention.hpp>
+#include <headroom/kv_cache.hpp>
+#include <headroom/mla.hpp>
+
+#include <concepts>
+#include <type_traits>
+
+namespace {
+
+namespace hr = headroom;
+constexpr int dynamic = Eigen::Dynamic;
+
+static_assert(std::same_as<hr::mha<8>, hr::attention<8, 8>>);
+static_assert(std::same_as<hr::mha<8>, hr::gqa<8, 8>>);
+static_assert(std::same_as<hr::mqa<8>, hr::gqa<8, 1>>);
+static_assert(std::same_as<hr::mha<1, 64>, hr::mqa<1, 64>>);
+static_assert(std::same_as<hr::gqa<32, 8, 128>, hr::attention<32, 8, 128, 128>>);
+static_assert(std::same_as<hr::mqa<71, 64, 32>, hr::attention<71, 1, 64, 32>>);
+
+// What the template fixes takes no room: no number is kept beside the type.
+static_assert(std::is_empty_v<hr::attention<32, 8, 128>>);
+static_assert(std::is_empty_v<hr::attention<32, 8, 128, 64>>);
+static_assert(std::is_empty_v<hr::mla<16, 512, 128, 64, 128>>);
+static_assert(sizeof(hr::attention<32, 8, dynamic, 128>) <= 2 * sizeof(hr::Index));
+static_assert(sizeof(hr::attention<dynamic, dynamic>) == 4 * sizeof(hr::Index));
+
+// Cheap to copy and to share between threads.
+static_assert(std::is_trivially_copyable_v<hr::attention<32, 8, 128>>);
+static_assert(std::is_trivially_copyable_v<hr::attention<dynamic, dynamic>>);
+static_assert(std::is_trivially_copyable_v<hr::mla<16, 512, 128, 64, 128>>);
+static_assert(std::is_trivially_copyable_v<hr::attention_options<float>>);
+
+// Sizes are given where the template leaves them open, and only there.
+static_assert(std::is_default_constructible_v<hr::attention<32, 8, 128>>);
+static_assert(!std::is_default_constructible_v<hr::attention<32, 8>>);
+static_assert(std::is_constructible_v<hr::attention<32, 8>, hr::Index>);
+static_assert(!std::is_constructible_v<hr::attention<dynamic, 8>, hr::Index>);
+static_assert(std::is_constructible_v<hr::attention<dynamic, dynamic>, int, int, int, int>);
+static_assert(!std::is_convertible_v<int, hr::attention<32, 8>>);
+
+// What a call takes, and in which order.
+using heads = hr::attention<32, 8>;
+using numbers = hr::view<const float>;
+using result = hr::view<float>;
+using cache = hr::kv_cache<Eigen::half, 8>;
+static_assert(std::invocable<const heads&, numbers, numbers, numbers, result>);
+static_assert(std::invocable<const heads&, numbers, numbers, numbers, result, hr::causal>);
+static_assert(std::invocable<const heads&, numbers, numbers, numbers, result, hr::causal,
+                             hr::attention_options<float>, hr::serial>);
+static_assert(std::invocable<const heads&, numbers, const cache&, result, hr::causal>);
+static_assert(!std::invocable<const heads&, numbers, numbers, numbers>);
+static_assert(!std::invocable<const heads&, numbers, numbers, numbers, result, hr::serial>);
+static_assert(!std::invocable<const heads&, numbers, numbers, numbers, result, hr::causal,
+                              hr::attention_options<double>>);
+static_assert(!std::invocable<const heads&, const float*, numbers, numbers, result>);
+
+}  // namespace

@@ -1,0 +1,24 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <Eigen/Core>
+#include <vector>
+
+// Sizes that kernels get wrong: nothing, one, one less and one more than a block, primes.
+
+namespace headroom_tests {
+
+/// Widths of a row: around packets of 4, 8 and 16 numbers, and around stripes of them.
+inline const std::vector<Eigen::Index> awkward_widths = {1,  2,  3,  4,  5,  7,  8,  9,  15, 16,
+                                                         17, 19, 31, 32, 33, 63, 64, 65, 96, 128};
+
+/// Numbers of tokens: around blocks of 64 rows and tiles of 128 keys.
+inline const std::vector<Eigen::Index> awkward_lengths = {0,   1,   2,   3,   5,   7,   16,  19,
+                                                          31,  32,  63,  64,  65,  97,  127, 128,
+                                                          129, 130, 191, 199, 255, 256, 257, 300};
+
+/// Numbers of keys around the place where a decode step splits them (1024), and far beyond.
+inline const std::vector<Eigen::Index> long_lengths = {1000, 1023, 1024, 1025, 1151, 1999, 2049};
+
+}  // namespace headroom_tests
