@@ -1,0 +1,88 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <cstdint>
+#include <headroom/mask.hpp>
+#include <headroom/reference.hpp>
+#include <headroom/view.hpp>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+
+namespace headroom_bench {
+
+using headroom::Index;
+
+template <class Scalar>
+using row_major = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using matrix = row_major<float>;
+
+/// The same numbers in every run, uniform in [-1, 1). A hundred million of them are made at times,
+/// so the generator is one multiplication.
+class numbers {
+ public:
+  float operator()() {
+    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<float>(static_cast<std::int32_t>(state_ >> 32)) * 0x1p-31f;
+  }
+
+  matrix operator()(Index rows, Index cols) {
+    return matrix::NullaryExpr(rows, cols, [this] { return (*this)(); });
+  }
+
+ private:
+  std::uint64_t state_ = 1;
+};
+
+/// Queries large enough that a few keys take most of a row's weight: an answer then depends on
+/// which keys they are, and is not the mean of all values, whatever they are.
+inline matrix queries(numbers& random, Index q_len, Index width) {
+  return 8 * random(q_len, width);
+}
+
+/// Fills a cache by appending pairs of rows of these widths, never holding a second copy of all.
+template <class Cache>
+void fill(Cache& cache, numbers& random, Index first_width, Index second_width) {
+  constexpr Index at_once = 128;
+  while (cache.tokens() < cache.capacity()) {
+    const Index tokens = std::min(at_once, cache.capacity() - cache.tokens());
+    const matrix first = random(tokens, first_width);
+    cache.append(first, random(tokens, second_width));
+  }
+}
+
+/// The first, the middle and the last of `count` things.
+inline std::set<Index> spots(Index count) {
+  return {0, count / 2, count - 1};
+}
+
+/// Compares row t of head h of a causal answer with the reference, in double.
+///
+/// \param q    [q_len, Q_heads, qk_dim]
+/// \param out  [q_len, Q_heads, v_dim]
+/// \param k    [kv_len, 1, qk_dim], the keys of that head
+/// \param v    [kv_len, 1, v_dim]
+/// \throws std::runtime_error if they differ by more than rounding in float explains
+template <class KV>
+void check_row(headroom::view<const float> q, headroom::view<const float> out, Index t, Index h,
+               headroom::view<const KV> k, headroom::view<const KV> v) {
+  Eigen::RowVectorXd expected(v.dim());
+  headroom::reference_attention(q.slice_tokens(t, t + 1).slice_heads(h, h + 1), k, v,
+                                headroom::as_view(expected, 1), headroom::causal{},
+                                {.first_position = k.tokens() - q.tokens() + t});
+  const Eigen::Map<const Eigen::RowVectorXf> actual(out.row(t, h), out.dim());
+  const double error = (actual.cast<double>() - expected).lpNorm<Eigen::Infinity>();
+  // Values are of size 1 and rounding leaves some 1e-6 of that; a wrong key leaves far more.
+  constexpr double allowed = 1e-4;
+  if (!(error <= allowed)) {
+    std::ostringstream message;
+    message << "wrong answer: query " << t << ", head " << h << " is off by " << error
+            << ", allowed " << allowed;
+    throw std::runtime_error(message.str());
+  }
+}
+
+}  // namespace headroom_bench
