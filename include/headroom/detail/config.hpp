@@ -7,7 +7,8 @@
 // Every name of the library lives in an inline namespace called after the instruction set that the
 // file is compiled for. Two files compiled for different CPUs then link into one program and each
 // keeps its own code; without it the linker would keep one copy of every inline function and the
-// older CPU might meet the newer one's instructions.
+// older CPU might meet the newer one's instructions. It covers headroom's names only: functions of
+// Eigen's that are not inlined are still merged.
 #if defined(__AVX512BF16__)
 #define HEADROOM_ISA isa_avx512_bf16
 #elif defined(__AVX512F__)
