@@ -5,6 +5,7 @@
 #include <headroom/codec.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/memory.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/view.hpp>
 
@@ -26,13 +27,6 @@ inline void require_room(const char* who, Index tokens, Index size, Index capaci
 inline void require_truncation(const char* who, Index tokens, Index size) {
   require(0 <= tokens && tokens <= size, who, ": truncate to ", tokens,
           " tokens, expected 0 to size = ", size);
-}
-
-// Memory that is written before it is read: left uninitialised, so that a large cache costs no
-// page of memory before its tokens come.
-template <class Scalar>
-std::unique_ptr<Scalar[]> uninitialised(Index size) {
-  return std::make_unique_for_overwrite<Scalar[]>(static_cast<std::size_t>(size));
 }
 
 }  // namespace detail
@@ -159,8 +153,8 @@ class kv_cache {
   [[no_unique_address]] detail::extent<v_dim_> value_width_;
   Index capacity_;
   Index size_ = 0;
-  std::unique_ptr<Scalar[]> keys_;    // [KV_groups, capacity, qk_dim]
-  std::unique_ptr<Scalar[]> values_;  // [KV_groups, capacity, v_dim]
+  detail::aligned_array<Scalar> keys_;    // [KV_groups, capacity, qk_dim]
+  detail::aligned_array<Scalar> values_;  // [KV_groups, capacity, v_dim]
 };
 
 }  // namespace headroom::inline HEADROOM_ISA

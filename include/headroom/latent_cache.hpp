@@ -5,6 +5,7 @@
 #include <headroom/codec.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/memory.hpp>
 #include <headroom/kv_cache.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/view.hpp>
@@ -124,7 +125,7 @@ class latent_cache {
   [[no_unique_address]] detail::extent<rope> rope_;
   Index capacity_;
   Index size_ = 0;
-  std::unique_ptr<Scalar[]> rows_;  // [capacity, latent_rank + rope]
+  detail::aligned_array<Scalar> rows_;  // [capacity, latent_rank + rope]
 };
 
 }  // namespace headroom::inline HEADROOM_ISA

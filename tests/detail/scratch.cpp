@@ -56,7 +56,7 @@ TEST_CASE("memory is aligned to cache lines, also after odd sizes") {
     scratch frame;
     for (const Index size : {0, 1, 3, 64, 65, 1000, 100000}) {
       const auto address = reinterpret_cast<std::uintptr_t>(frame.take<char>(size));
-      CHECK(address % scratch_stack::alignment == 0);
+      CHECK(address % headroom::detail::alignment == 0);
     }
   });
 }

@@ -3,11 +3,10 @@
 #pragma once
 
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/memory.hpp>
 
 #include <algorithm>
 #include <cstddef>
-#include <memory>
-#include <new>
 #include <type_traits>
 #include <vector>
 
@@ -19,8 +18,6 @@ namespace headroom::inline HEADROOM_ISA::detail {
 
 class scratch_stack {
  public:
-  static constexpr std::size_t alignment = 64;  // a cache line, and the widest packet
-
   static scratch_stack& of_this_thread() {
     static thread_local scratch_stack stack;
     return stack;
@@ -31,7 +28,7 @@ class scratch_stack {
     if (blocks_.empty() || used_ + bytes > blocks_.back().size) {
       // Frames below keep their pointers: a full block stays, and a larger one is put on top.
       const std::size_t size = std::max(bytes, 2 * total());
-      blocks_.push_back({allocate(size), size});
+      blocks_.push_back({uninitialised<std::byte>(static_cast<Index>(size)), size});
       used_ = 0;
     }
     std::byte* taken = blocks_.back().memory.get() + used_;
@@ -42,20 +39,10 @@ class scratch_stack {
   class frame;
 
  private:
-  struct release {
-    void operator()(std::byte* memory) const {
-      ::operator delete(memory, std::align_val_t(alignment));
-    }
-  };
   struct block {
-    std::unique_ptr<std::byte, release> memory;
+    aligned_array<std::byte> memory;
     std::size_t size;
   };
-
-  static std::unique_ptr<std::byte, release> allocate(std::size_t size) {
-    return std::unique_ptr<std::byte, release>(
-        static_cast<std::byte*>(::operator new(size, std::align_val_t(alignment))));
-  }
 
   std::size_t total() const {
     std::size_t sum = 0;

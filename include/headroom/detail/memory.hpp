@@ -1,0 +1,37 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <new>
+#include <type_traits>
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+/// A cache line, and the widest packet: a load that crosses lines costs two.
+inline constexpr std::size_t alignment = 64;
+
+struct aligned_delete {
+  template <class T>
+  void operator()(T* memory) const {
+    ::operator delete(memory, std::align_val_t(alignment));
+  }
+};
+
+/// An array that starts on a cache line.
+template <class T>
+using aligned_array = std::unique_ptr<T[], aligned_delete>;
+
+/// Memory that is written before it is read: left uninitialised, so that a large cache costs no
+/// page of memory before its tokens come.
+template <class T>
+aligned_array<T> uninitialised(Index size) {
+  static_assert(std::is_trivially_destructible_v<T>);
+  const std::size_t bytes = static_cast<std::size_t>(size) * sizeof(T);
+  return aligned_array<T>(static_cast<T*>(::operator new(bytes, std::align_val_t(alignment))));
+}
+
+}  // namespace headroom::inline HEADROOM_ISA::detail
