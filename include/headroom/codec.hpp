@@ -3,6 +3,7 @@
 #pragma once
 
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/packet.hpp>
 
 #include <concepts>
 
@@ -44,9 +45,11 @@ struct scalar_codec {
  private:
   template <class From, class To>
   static void convert(const From* from, To* to, Index dim) {
-    using Source = Eigen::Map<const Eigen::Array<From, Eigen::Dynamic, 1>>;
-    using Target = Eigen::Map<Eigen::Array<To, Eigen::Dynamic, 1>>;
-    Target(to, dim) = Source(from, dim).template cast<To>();
+    Index i = 0;
+    if constexpr (!std::same_as<From, double> && !std::same_as<To, double>)
+      for (const Index whole = dim / detail::lanes * detail::lanes; i < whole; i += detail::lanes)
+        detail::store(to + i, detail::load(from + i));
+    for (; i < dim; ++i) to[i] = static_cast<To>(from[i]);
   }
 };
 

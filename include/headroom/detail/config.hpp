@@ -9,7 +9,11 @@
 // keeps its own code; without it the linker would keep one copy of every inline function and the
 // older CPU might meet the newer one's instructions. It covers headroom's names only: functions of
 // Eigen's that are not inlined are still merged.
-#if defined(__AVX512BF16__)
+#if defined(HEADROOM_EIGEN_PRODUCTS)
+#define HEADROOM_ISA eigen_products  // see detail/matmul.hpp
+#elif defined(EIGEN_DONT_VECTORIZE)
+#define HEADROOM_ISA isa_scalar
+#elif defined(__AVX512BF16__)
 #define HEADROOM_ISA isa_avx512_bf16
 #elif defined(__AVX512F__)
 #define HEADROOM_ISA isa_avx512

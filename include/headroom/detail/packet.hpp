@@ -1,0 +1,207 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+
+#include <bit>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+// The SIMD vocabulary of the micro-kernels, in Eigen's packets: the only file that names
+// Eigen::internal. Whatever the instruction set, AVX-512, AVX2, SSE, NEON or none (a packet is then
+// one float), the kernels are written once.
+
+#if defined(__GNUC__)
+#define HEADROOM_ALWAYS_INLINE __attribute__((always_inline))
+#else
+#define HEADROOM_ALWAYS_INLINE
+#endif
+
+// A packet as a template argument loses its alignment attribute, which GCC remarks on; nothing here
+// stores packets through such an argument.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wignored-attributes"
+#endif
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+using packet = Eigen::internal::packet_traits<float>::type;
+
+/// Floats in a packet.
+inline constexpr int lanes = Eigen::internal::unpacket_traits<packet>::size;
+
+/// Packets that fit the register file.
+inline constexpr int registers = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS;
+
+inline packet load(const float* from) {
+  return Eigen::internal::ploadu<packet>(from);
+}
+inline void store(float* to, const packet& p) {
+  Eigen::internal::pstoreu(to, p);
+}
+inline packet broadcast(float number) {
+  return Eigen::internal::pset1<packet>(number);
+}
+inline packet multiply_add(const packet& a, const packet& b, const packet& c) {
+  return Eigen::internal::pmadd(a, b, c);
+}
+inline packet add(const packet& a, const packet& b) {
+  return Eigen::internal::padd(a, b);
+}
+inline packet subtract(const packet& a, const packet& b) {
+  return Eigen::internal::psub(a, b);
+}
+inline packet multiply(const packet& a, const packet& b) {
+  return Eigen::internal::pmul(a, b);
+}
+inline packet divide(const packet& a, const packet& b) {
+  return Eigen::internal::pdiv(a, b);
+}
+/// The larger, lane by lane; whether a NaN stays is up to the instruction set.
+inline packet maximum(const packet& a, const packet& b) {
+  return Eigen::internal::pmax(a, b);
+}
+inline packet tanh(const packet& a) {
+  return Eigen::internal::ptanh(a);
+}
+
+/// Keeps a packet in a register: a compiler that takes registers to be scarce would rather load it
+/// again at each use, and loads are what the kernels have to spare least.
+inline void keep(packet& p) {
+  EIGEN_OPTIMIZATION_BARRIER(p)
+}
+
+/// Asks for the cache line at `from`; any address will do.
+template <class T>
+void prefetch(const T* from) {
+  Eigen::internal::prefetch(reinterpret_cast<const float*>(from));
+#if defined(__GNUC__)
+  asm volatile("");  // GCC drops a loop that does nothing but prefetch
+#endif
+}
+
+// Eigen's packet that holds as many Numbers as a packet has lanes, and whether it is cast in one
+// step.
+template <class Number>
+using stored_packet = typename Eigen::internal::find_best_packet<Number, lanes>::type;
+template <class From, class To>
+inline constexpr bool casts = [] {
+  using traits = Eigen::internal::type_casting_traits<From, To>;
+  return traits::VectorizedCast && int(traits::SrcCoeffRatio) == 1 &&
+         int(traits::TgtCoeffRatio) == 1;
+}();
+template <class Number>
+inline constexpr bool fills_lanes =
+    int(Eigen::internal::unpacket_traits<stored_packet<Number>>::size) == lanes;
+
+/// As many stored numbers as a packet has lanes, widened to float: exact.
+template <class Number>
+packet load(const Number* from) {
+  if constexpr (casts<Number, float> && fills_lanes<Number>) {
+    return Eigen::internal::pcast<stored_packet<Number>, packet>(
+        Eigen::internal::ploadu<stored_packet<Number>>(from));
+  } else {
+    float numbers[lanes];
+    for (int i = 0; i < lanes; ++i) numbers[i] = static_cast<float>(from[i]);
+    return load(numbers);
+  }
+}
+
+/// Stores a packet as Numbers, rounded to nearest.
+template <class Number>
+void store(Number* to, const packet& p) {
+  if constexpr (casts<float, Number> && fills_lanes<Number>) {
+    Eigen::internal::pstoreu(to, Eigen::internal::pcast<packet, stored_packet<Number>>(p));
+  } else {
+    float numbers[lanes];
+    store(numbers, p);
+    for (int i = 0; i < lanes; ++i) to[i] = static_cast<Number>(numbers[i]);
+  }
+}
+
+// Eigen 3.4 takes GCC for a Clang that is too old for these instructions, and converts one by one.
+#if defined(__F16C__) && defined(EIGEN_VECTORIZE_AVX512)
+inline packet load(const Eigen::half* from) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+inline void store(Eigen::half* to, const packet& p) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                      _mm512_cvtps_ph(p, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+#elif defined(__F16C__) && defined(EIGEN_VECTORIZE_AVX)
+inline packet load(const Eigen::half* from) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+inline void store(Eigen::half* to, const packet& p) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_cvtps_ph(p, _MM_FROUND_TO_NEAREST_INT));
+}
+#endif
+
+inline float sum_of(const packet& a) {
+  return Eigen::internal::predux(a);
+}
+
+using square = Eigen::internal::PacketBlock<packet, lanes>;
+
+/// Transposes lanes x lanes numbers: packet i gets lane i of every packet.
+inline void transpose(square& packets) {
+  Eigen::internal::ptranspose(packets);
+}
+
+/// The sum of each packet's lanes, in order.
+inline packet sums_of(square& packets) {
+  transpose(packets);
+  packet sum = packets.packet[0];
+  for (int i = 1; i < lanes; ++i) sum = add(sum, packets.packet[i]);
+  return sum;
+}
+
+/// Calls f(0), f(1), ..., f(n - 1), each index a compile-time constant: a loop whose packets are
+/// sure to stay in registers at any optimisation level that inlines.
+template <int n, class F>
+HEADROOM_ALWAYS_INLINE inline void unroll(const F& f) {
+  [&]<int... i>(std::integer_sequence<int, i...>) HEADROOM_ALWAYS_INLINE {
+    (f(std::integral_constant<int, i>{}), ...);
+  }
+  (std::make_integer_sequence<int, n>{});
+}
+
+// The float whose exponent field is the low 8 bits of x, and whose other bits are 0.
+inline float low_bits_as_exponent(float x) {
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) << 23);
+}
+template <class P>
+P low_bits_as_exponent(const P& x) {
+  using namespace Eigen::internal;
+  using bits = typename unpacket_traits<P>::integer_packet;
+  return preinterpret<P>(plogical_shift_left<23>(preinterpret<bits>(x)));
+}
+
+/// 2^x for x <= 0, the only exponents of a softmax. Maximal relative error 2e-7 (below 2 ulp); 0
+/// for x <= -127, minus infinity included.
+///
+/// x = n + f with n whole and |f| <= 1/2: adding 1.5 * 2^23 rounds x to n in the low bits of the
+/// sum, and with 127 on top these bits are the exponent of 2^n. 2^f is a minimax polynomial.
+inline packet exp2_of_negative(const packet& x) {
+  const packet magic = broadcast(12582912.f + 127.f);
+  const packet clamped = maximum(x, broadcast(-127.f));
+  const packet shifted = add(clamped, magic);
+  const packet f = subtract(clamped, subtract(shifted, magic));
+  packet power = broadcast(1.53458118e-4f);
+  power = multiply_add(power, f, broadcast(1.33999309e-3f));
+  power = multiply_add(power, f, broadcast(9.61848907e-3f));
+  power = multiply_add(power, f, broadcast(5.55032864e-2f));
+  power = multiply_add(power, f, broadcast(2.40226462e-1f));
+  power = multiply_add(power, f, broadcast(6.93147182e-1f));
+  power = multiply_add(power, f, broadcast(1.f));
+  return multiply(power, low_bits_as_exponent(shifted));
+}
+
+}  // namespace headroom::inline HEADROOM_ISA::detail
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif

@@ -1,0 +1,113 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: packets do to each lane what C++ does to one number, whatever the instruction set.
+#include <headroom/detail/packet.hpp>
+
+#include "support/catch.hpp"
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+namespace hr = headroom::detail;
+using hr::lanes;
+
+namespace {
+
+std::array<float, lanes> numbers_of(const hr::packet& p) {
+  std::array<float, lanes> numbers;
+  hr::store(numbers.data(), p);
+  return numbers;
+}
+
+bool same(float a, float b) {
+  return a == b || (std::isnan(a) && std::isnan(b));
+}
+
+template <class Number>
+Number from_bits(std::uint32_t bits) {
+  return Eigen::numext::bit_cast<Number>(static_cast<std::uint16_t>(bits));
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("all stored numbers are widened exactly, and narrowed back to the same bits", "",
+                   Eigen::half, Eigen::bfloat16) {
+  for (std::uint32_t first = 0; first < 65536; first += lanes) {
+    std::array<TestType, lanes> stored, back;
+    for (int i = 0; i < lanes; ++i)
+      stored[std::size_t(i)] = from_bits<TestType>(first + std::uint32_t(i));
+    const hr::packet wide = hr::load(stored.data());
+    const auto numbers = numbers_of(wide);
+    hr::store(back.data(), wide);
+    for (std::size_t i = 0; i < std::size_t(lanes); ++i) {
+      REQUIRE(same(numbers[i], static_cast<float>(stored[i])));
+      REQUIRE(same(static_cast<float>(back[i]), numbers[i]));
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("narrowing rounds as a single number does", "", Eigen::half, Eigen::bfloat16) {
+  for (float x = 1e-3f; x < 6e4f; x *= 1.000731f) {
+    std::array<float, lanes> numbers;
+    std::array<TestType, lanes> stored;
+    for (int i = 0; i < lanes; ++i) numbers[std::size_t(i)] = i % 2 ? -x : x + float(i) * 1e-4f * x;
+    hr::store(stored.data(), hr::load(numbers.data()));
+    for (std::size_t i = 0; i < std::size_t(lanes); ++i)
+      REQUIRE(static_cast<float>(stored[i]) == static_cast<float>(TestType(numbers[i])));
+  }
+}
+
+TEST_CASE("a square is transposed, and its packets are summed") {
+  hr::square square;
+  std::array<float, lanes> row;
+  for (int i = 0; i < lanes; ++i) {
+    for (int j = 0; j < lanes; ++j) row[std::size_t(j)] = float(100 * i + j);
+    square.packet[i] = hr::load(row.data());
+  }
+  hr::transpose(square);
+  for (int i = 0; i < lanes; ++i)
+    for (int j = 0; j < lanes; ++j)
+      REQUIRE(numbers_of(square.packet[i])[std::size_t(j)] == float(100 * j + i));
+  hr::transpose(square);
+  const auto sums = numbers_of(hr::sums_of(square));
+  for (int i = 0; i < lanes; ++i)
+    CHECK(sums[std::size_t(i)] == float(100 * i * lanes + lanes * (lanes - 1) / 2));
+}
+
+TEST_CASE("the exponential errs by at most 2e-7") {
+  double worst = 0;
+  std::array<float, lanes> numbers;
+  for (double x = 0; x > -126; x -= 1.3e-3) {
+    for (int i = 0; i < lanes; ++i)
+      numbers[std::size_t(i)] = static_cast<float>(x - 1.3e-3 * i / lanes);
+    const auto got = numbers_of(hr::exp2_of_negative(hr::load(numbers.data())));
+    for (std::size_t i = 0; i < std::size_t(lanes); ++i) {
+      if (numbers[i] < -126) continue;
+      const double want = std::exp2(double(numbers[i]));
+      worst = std::max(worst, std::abs(got[i] - want) / want);
+    }
+  }
+  INFO("worst relative error " << worst);
+  CHECK(worst <= 2e-7);
+}
+
+TEST_CASE("the exponential is exact at 0 and 0 far below it") {
+  const auto power = [](float x) { return numbers_of(hr::exp2_of_negative(hr::broadcast(x)))[0]; };
+  CHECK(power(0) == 1);
+  CHECK(power(-1) == 0.5f);
+  CHECK(power(-127) == 0);
+  CHECK(power(-1000) == 0);
+  CHECK(power(-std::numeric_limits<float>::infinity()) == 0);
+  CHECK(std::isnan(power(std::numeric_limits<float>::quiet_NaN())));
+}
+
+TEST_CASE("asking for memory is harmless, wherever it is") {
+  hr::prefetch<float>(nullptr);
+  hr::prefetch(reinterpret_cast<const float*>(std::uintptr_t(0x10)));
+  SUCCEED();
+}
