@@ -95,12 +95,13 @@ class linear {
       else
         std::fill(y.row(t, 0) + begin, y.row(t, 0) + end, Scalar(0));
     }
-    const auto accumulate = [&](detail::tile<Scalar> weights, Index d, Index depth) {
+    const auto accumulate = [&]<class Number>(detail::tile<Number> weights, Index d, Index depth) {
       detail::add_key_products<Scalar>({x.row(0, 0) + d, x.token_stride()}, x.tokens(), weights,
                                        count, depth, y.row(0, 0) + begin, y.token_stride());
     };
-    if constexpr (std::same_as<Weight, Scalar>) {
-      accumulate({row(begin), stride_}, 0, in_);
+    constexpr bool widens = detail::has_kernels<Scalar> && !std::same_as<Weight, double>;
+    if constexpr (std::same_as<Weight, Scalar> || widens) {
+      accumulate(detail::tile<Weight>{row(begin), stride_}, 0, in_);
     } else {
       detail::scratch memory;
       Scalar* const decoded = memory.take<Scalar>(count * inputs_at_once);
@@ -108,7 +109,7 @@ class linear {
         const Index depth = std::min(inputs_at_once, in_ - d);
         for (Index i = 0; i < count; ++i)
           scalar_codec<Weight>::decode(row(begin + i) + d, decoded + i * depth, depth);
-        accumulate({decoded, depth}, d, depth);
+        accumulate(detail::tile<Scalar>{decoded, depth}, d, depth);
       }
     }
   }

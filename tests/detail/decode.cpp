@@ -50,7 +50,7 @@ TEST_CASE("decoding any number of keys is attention") {
 
 TEST_CASE("keys of fewer than a split are decoded too, but there must be one") {
   REQUIRE_THROWS_AS(answer_by(decode, problem({2, 0, 4, 2, 8, 8}), hr::none()), eigen_assertion);
-  for (const Index kv_len : {1, 127, 128, 129}) {
+  for (const Index kv_len : {1, 95, 96, 97}) {
     const problem p({2, kv_len, 4, 2, 8, 8});
     REQUIRE(error_ratio(answer_by(decode, p, hr::none()), p.exact()) <= 1);
   }

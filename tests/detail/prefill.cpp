@@ -27,10 +27,16 @@ const auto prefill_backwards = [](const auto& call, const auto& source) {
 }  // namespace
 
 TEST_CASE("any number of rows and keys is attention") {
-  // Rows of a group around one and two blocks of 64, keys around one and two tiles of 128.
-  for (const auto& [q_len, heads] :
-       {std::pair<Index, Index>{1, 1}, {63, 1}, {64, 1}, {65, 1}, {21, 3}, {22, 3}, {43, 3}})
-    for (const Index kv_len : {0, 1, 127, 128, 129, 257}) {
+  // Rows of a group around one and two blocks, keys around one and two tiles.
+  const Index B = hr::detail::block_rows, T = hr::detail::tile_keys;
+  for (const auto& [q_len, heads] : {std::pair<Index, Index>{1, 1},
+                                     {B - 1, 1},
+                                     {B, 1},
+                                     {B + 1, 1},
+                                     {B / 3 - 1, 3},
+                                     {B / 3 + 1, 3},
+                                     {2 * B / 3 + 1, 3}})
+    for (const Index kv_len : {Index(0), Index(1), T - 1, T, T + 1, 2 * T + 1}) {
       INFO("q_len " << q_len << ", heads per group " << heads << ", kv_len " << kv_len);
       const problem p({q_len, kv_len, 2 * heads, 2, 9, 5});
       REQUIRE(error_ratio(answer_by(prefill, p, hr::causal()), p.exact(hr::causal())) <= 1);

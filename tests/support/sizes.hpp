@@ -13,12 +13,12 @@ namespace headroom_tests {
 inline const std::vector<Eigen::Index> awkward_widths = {1,  2,  3,  4,  5,  7,  8,  9,  15, 16,
                                                          17, 19, 31, 32, 33, 63, 64, 65, 96, 128};
 
-/// Numbers of tokens: around blocks of 64 rows and tiles of 128 keys.
+/// Numbers of tokens: around tiles of 96 keys and blocks of 192 rows.
 inline const std::vector<Eigen::Index> awkward_lengths = {0,   1,   2,   3,   5,   7,   16,  19,
-                                                          31,  32,  63,  64,  65,  97,  127, 128,
-                                                          129, 130, 191, 199, 255, 256, 257, 300};
+                                                          31,  32,  63,  64,  65,  95,  96,  97,
+                                                          127, 129, 191, 192, 193, 199, 257, 300};
 
-/// Numbers of keys around the place where a decode step splits them (1024), and far beyond.
-inline const std::vector<Eigen::Index> long_lengths = {1000, 1023, 1024, 1025, 1151, 1999, 2049};
+/// Numbers of keys around the place where a decode step splits them (768), and far beyond.
+inline const std::vector<Eigen::Index> long_lengths = {700, 767, 768, 769, 865, 1537, 2049};
 
 }  // namespace headroom_tests

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/detail/block_for.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/key_tile.hpp>
-#include <headroom/detail/row_block.hpp>
 
 #include <algorithm>
 
@@ -46,22 +46,17 @@ void decode(const Call& call, const Source& source, const Executor& executor) {
                         std::min(block_rows, rows - first)};
   };
   scratch shared;
-  const Index state_size = block_rows * (v_dim + 2);
-  Scalar* const states = shared.take<Scalar>(call.groups() * blocks * splits * state_size);
+  const Index size = state_size(std::min(rows, block_rows), v_dim);
+  Scalar* const states = shared.take<Scalar>(call.groups() * blocks * splits * size);
   const auto state_of = [&](Index item, Index count) {
-    Scalar* const memory = states + item * state_size;
-    return softmax_state<Scalar>{count, v_dim, memory, memory + block_rows,
-                                 memory + 2 * block_rows};
+    return state_in(states + item * size, count, v_dim);
   };
 
   executor(call.groups() * blocks * splits, [&](Index item) {
-    scratch memory;
     const stacked_rows stacked = rows_of(item / splits);
-    const auto state = state_of(item, stacked.count);
-    state.clear();
-    const row_block<Call> block(call, stacked, state, memory);
     const Index begin = item % splits * split;
-    add_keys(block, source, stacked.group, begin, std::min(begin + split, call.kv_len), memory);
+    attend_rows(call, stacked, source, begin, std::min(begin + split, call.kv_len),
+                state_of(item, stacked.count));
   });
   for (Index unit = 0; unit < call.groups() * blocks; ++unit) {
     const stacked_rows stacked = rows_of(unit);

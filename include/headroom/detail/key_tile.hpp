@@ -3,62 +3,82 @@
 #pragma once
 
 #include <headroom/codec.hpp>
+#include <headroom/detail/block.hpp>
 #include <headroom/detail/config.hpp>
-#include <headroom/detail/matmul.hpp>
-#include <headroom/detail/row_block.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/kv_source.hpp>
 
 #include <algorithm>
 #include <concepts>
+#include <type_traits>
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// Reads tiles of keys and values from a source: in place where they lie there as numbers to
-/// compute with and in one run, else decoded into scratch memory.
-template <class Scalar, kv_source Source>
+/// Reads tiles of keys and values from a source: in place where they lie there in one run, as
+/// numbers that the block reads; else copied into scratch memory, decoded if it must be.
+///
+/// \tparam Block  has a `Scalar` to decode to, and knows which stored numbers it `reads`
+template <class Block, kv_source Source>
 class tile_reader {
+  using Scalar = typename Block::Scalar;
+
+  // What a tile consists of.
+  template <class Codec>
+  struct number_of : std::type_identity<Scalar> {};
+  template <class Stored>
+  struct number_of<scalar_codec<Stored>>
+      : std::conditional<Block::template reads<Stored>, Stored, Scalar> {};
+
  public:
+  using Key = typename number_of<typename Source::KeyCodec>::type;
+  using Value = typename number_of<typename Source::ValueCodec>::type;
+
   tile_reader(const Source& source, Index group, scratch& memory)
       : source_(source),
         group_(group),
-        keys_(memory.take<Scalar>(tile_keys * source.qk_dim())),
-        values_(memory.take<Scalar>(tile_keys * source.v_dim())) {}
+        keys_(memory.take<Key>(tile_keys * source.qk_dim())),
+        values_(memory.take<Value>(tile_keys * source.v_dim())) {}
 
   /// Keys of tokens [begin, end), at most tile_keys of them; valid until the next call.
-  tile<Scalar> keys(Index begin, Index end) const {
+  tile<Key> keys(Index begin, Index end) const {
     return read<typename Source::KeyCodec>(
         [&](Index from) { return source_.keys(group_, from, end); }, begin, end, source_.qk_dim(),
         keys_);
   }
 
   /// Values of the same tokens.
-  tile<Scalar> values(Index begin, Index end) const {
+  tile<Value> values(Index begin, Index end) const {
     return read<typename Source::ValueCodec>(
         [&](Index from) { return source_.values(group_, from, end); }, begin, end, source_.v_dim(),
         values_);
   }
 
  private:
-  template <class Codec, class Runs>
-  static tile<Scalar> read(const Runs& runs, Index begin, Index end, Index dim, Scalar* decoded) {
-    if constexpr (std::same_as<Codec, scalar_codec<Scalar>>) {
+  template <class Codec, class Runs, class Number>
+  static tile<Number> read(const Runs& runs, Index begin, Index end, Index dim, Number* copy) {
+    constexpr bool stored = std::same_as<Codec, scalar_codec<Number>>;
+    if constexpr (stored) {
       const auto run = runs(begin);
       // A stride below the width (a broadcast, or rows in reverse) is more than a product takes.
       if (run.tokens == end - begin && run.stride >= dim) return {run.rows, run.stride};
     }
     for (Index j = begin; j < end;) {
       const auto run = runs(j);
-      for (Index i = 0; i < run.tokens; ++i, ++j)
-        Codec::decode(run.rows + i * run.stride, decoded + (j - begin) * dim, dim);
+      for (Index i = 0; i < run.tokens; ++i, ++j) {
+        const auto* const row = run.rows + i * run.stride;
+        if constexpr (stored)
+          std::copy(row, row + dim, copy + (j - begin) * dim);
+        else
+          Codec::decode(row, copy + (j - begin) * dim, dim);
+      }
     }
-    return {decoded, dim};
+    return {copy, dim};
   }
 
   const Source& source_;
   Index group_;
-  Scalar* keys_;
-  Scalar* values_;
+  Key* keys_;
+  Value* values_;
 };
 
 /// Takes keys [begin, end) of `group` into a block of rows, tile by tile. Tiles start at multiples
@@ -66,7 +86,7 @@ class tile_reader {
 template <class Block, kv_source Source>
 void add_keys(const Block& block, const Source& source, Index group, Index begin, Index end,
               scratch& memory) {
-  const tile_reader<typename Block::Scalar, Source> reader(source, group, memory);
+  const tile_reader<Block, Source> reader(source, group, memory);
   begin = std::max(begin, block.begin());
   end = std::min(end, block.end());
   while (begin < end) {

@@ -3,11 +3,11 @@
 #pragma once
 
 #include <headroom/codec.hpp>
+#include <headroom/detail/block_for.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/dispatch.hpp>
 #include <headroom/detail/key_tile.hpp>
 #include <headroom/detail/matmul.hpp>
-#include <headroom/detail/row_block.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/linear.hpp>
@@ -91,7 +91,8 @@ void attend_expanded(const Call& call, const Source& latents, const linear<Weigh
     const auto w_uk = weight_rows<Scalar>(up, h * (nope + value), nope, memory);  // [dn, dc]
     const auto w_uv =
         weight_rows<Scalar>(up, h * (nope + value) + nope, value, memory);  // [dv, dc]
-    const tile_reader<Scalar, Source> reader(latents, 0, memory);
+    // Expansion multiplies the latents, so they are read as numbers to compute with.
+    const tile_reader<row_block<Call>, Source> reader(latents, 0, memory);
     Scalar* const keys = memory.take<Scalar>(tile_keys * qk_dim);   // [tile_keys, dn + dr]
     Scalar* const values = memory.take<Scalar>(tile_keys * value);  // [tile_keys, dv]
 
@@ -99,11 +100,14 @@ void attend_expanded(const Call& call, const Source& latents, const linear<Weigh
       return stacked_rows{h, 1, b * block_rows, std::min(block_rows, q_len - b * block_rows)};
     };
     softmax_state<Scalar>* const states = memory.take<softmax_state<Scalar>>(blocks);
-    row_block<Call>* const row_blocks = memory.take<row_block<Call>>(blocks);
+    block_for<Call>* const row_blocks = memory.take<block_for<Call>>(blocks);
     Index begin = call.kv_len, end = 0;
     for (Index b = 0; b < blocks; ++b) {
-      new (states + b) softmax_state<Scalar>(new_state<Scalar>(memory, rows_of(b).count, value));
-      new (row_blocks + b) row_block<Call>(call, rows_of(b), states[b], memory);
+      const Index count = rows_of(b).count;
+      Scalar* const numbers = memory.take<Scalar>(state_size(count, value));
+      new (states + b) softmax_state<Scalar>(state_in(numbers, count, value));
+      states[b].clear();
+      new (row_blocks + b) block_for<Call>(call, rows_of(b), states[b], memory);
       begin = std::min(begin, row_blocks[b].begin());
       end = std::max(end, row_blocks[b].end());
     }
@@ -121,8 +125,9 @@ void attend_expanded(const Call& call, const Source& latents, const linear<Weigh
         const Index from = std::clamp(row_blocks[b].begin() - first, Index(0), tokens);
         const Index to = std::clamp(row_blocks[b].end() - first, from, tokens);
         if (from < to)
-          row_blocks[b].add_tile(first + from, to - from, {keys + from * qk_dim, qk_dim},
-                                 {values + from * value, value});
+          row_blocks[b].add_tile(first + from, to - from,
+                                 tile<Scalar>{keys + from * qk_dim, qk_dim},
+                                 tile<Scalar>{values + from * value, value});
       }
     }
     for (Index b = 0; b < blocks; ++b)

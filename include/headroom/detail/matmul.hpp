@@ -3,78 +3,44 @@
 #pragma once
 
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/kernels/eigen_product.hpp>
+#include <headroom/detail/kernels/outer.hpp>
+#include <headroom/detail/kernels/packet_product.hpp>
 
 #include <algorithm>
+#include <concepts>
 
-// The seam: the two products of attention on one tile. Everything above it is free of how they are
-// computed; here they are Eigen products.
+// The seam: the two products of attention. Everything above it is free of how they are computed.
 //
 //   scores     = Q K^T      [rows, tokens] = [rows, dim] [tokens, dim]^T
 //   value     += P V        [rows, dim]   += [rows, tokens] [tokens, dim]
-//
-// Eigen's product starts OpenMP threads of its own and allocates when its operands are large. Both
-// are out of place inside a tile, so the products are cut into stripes: a result of at most 32 rows
-// at compile time stays on the calling thread, and operands of at most depth x width elements fit
-// Eigen's stack buffers (EIGEN_STACK_ALLOCATION_LIMIT, 128 KiB).
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-inline constexpr int stripe_rows = 32;
-inline constexpr Index stripe_depth = 64;
-inline constexpr Index stripe_width = 256;
+/// Whether a call that computes in this scalar runs on the micro-kernels. Eigen's products compute
+/// in all others, and in every scalar with HEADROOM_EIGEN_PRODUCTS.
+#ifdef HEADROOM_EIGEN_PRODUCTS
+template <class Scalar>
+inline constexpr bool has_kernels = false;
+#else
+template <class Scalar>
+inline constexpr bool has_kernels = std::same_as<Scalar, float>;
+#endif
 
-template <class Scalar>
-using row_major = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-template <class Scalar>
-using strided_rows = Eigen::Map<const row_major<Scalar>, 0, Eigen::OuterStride<>>;
-template <class Scalar>
-using stripe =
-    Eigen::Map<Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor, stripe_rows>,
-               0, Eigen::OuterStride<>>;
-template <class Scalar>
-using const_stripe = Eigen::Map<
-    const Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor, stripe_rows>, 0,
-    Eigen::OuterStride<>>;
-
-// Rows of numbers at a constant distance, the operand of a product.
-template <class Scalar>
-struct tile {
-  const Scalar* data;
-  Index stride;  // elements from one row to the next, at least dim
-};
-
-/// scores[rows, tokens] += q[rows, dim] * keys[tokens, dim]^T.
-template <class Scalar>
-void add_key_products(tile<Scalar> q, Index rows, tile<Scalar> keys, Index tokens, Index dim,
+/// scores[rows, tokens] += q[rows, dim] * keys[tokens, dim]^T. The micro-kernels take keys of any
+/// stored number, Eigen's products those of the scalar computed in.
+template <class Scalar, class Number = Scalar>
+void add_key_products(tile<Scalar> q, Index rows, tile<Number> keys, Index tokens, Index dim,
                       Scalar* scores, Index scores_stride) {
-  if (rows == 1) {  // a matrix-vector product packs nothing: one pass over the keys
-    using Vector = Eigen::Matrix<Scalar, Eigen::Dynamic, 1>;
-    Eigen::Map<Vector>(scores, tokens).noalias() +=
-        strided_rows<Scalar>(keys.data, tokens, dim, Eigen::OuterStride<>(keys.stride)) *
-        Eigen::Map<const Vector>(q.data, dim);
-    return;
-  }
-  for (Index r = 0; r < rows; r += stripe_rows) {
-    const Index n = std::min<Index>(stripe_rows, rows - r);
-    for (Index j = 0; j < tokens; j += stripe_width) {
-      const Index width = std::min(stripe_width, tokens - j);
-      stripe<Scalar> result(scores + r * scores_stride + j, n, width,
-                            Eigen::OuterStride<>(scores_stride));
-      for (Index d = 0; d < dim; d += stripe_depth) {
-        const Index depth = std::min(stripe_depth, dim - d);
-        const const_stripe<Scalar> a(q.data + r * q.stride + d, n, depth,
-                                     Eigen::OuterStride<>(q.stride));
-        const strided_rows<Scalar> b(keys.data + j * keys.stride + d, width, depth,
-                                     Eigen::OuterStride<>(keys.stride));
-        result.noalias() += a * b.transpose();
-      }
-    }
-  }
+  if constexpr (has_kernels<Scalar>)
+    packet_add_key_products(q, rows, keys, tokens, dim, scores, scores_stride);
+  else
+    eigen_add_key_products(q, rows, keys, tokens, dim, scores, scores_stride);
 }
 
 /// scores[rows, tokens] = q[rows, dim] * keys[tokens, dim]^T.
-template <class Scalar>
-void multiply_keys(tile<Scalar> q, Index rows, tile<Scalar> keys, Index tokens, Index dim,
+template <class Scalar, class Number = Scalar>
+void multiply_keys(tile<Scalar> q, Index rows, tile<Number> keys, Index tokens, Index dim,
                    Scalar* scores, Index scores_stride) {
   for (Index r = 0; r < rows; ++r)
     std::fill(scores + r * scores_stride, scores + r * scores_stride + tokens, Scalar(0));
@@ -85,22 +51,10 @@ void multiply_keys(tile<Scalar> q, Index rows, tile<Scalar> keys, Index tokens, 
 template <class Scalar>
 void add_values(tile<Scalar> weights, Index rows, tile<Scalar> values, Index tokens, Index dim,
                 Scalar* value, Index value_stride) {
-  for (Index r = 0; r < rows; r += stripe_rows) {
-    const Index n = std::min<Index>(stripe_rows, rows - r);
-    for (Index d = 0; d < dim; d += stripe_width) {
-      const Index width = std::min(stripe_width, dim - d);
-      stripe<Scalar> result(value + r * value_stride + d, n, width,
-                            Eigen::OuterStride<>(value_stride));
-      for (Index j = 0; j < tokens; j += stripe_depth) {
-        const Index depth = std::min(stripe_depth, tokens - j);
-        const const_stripe<Scalar> a(weights.data + r * weights.stride + j, n, depth,
-                                     Eigen::OuterStride<>(weights.stride));
-        const strided_rows<Scalar> b(values.data + j * values.stride + d, depth, width,
-                                     Eigen::OuterStride<>(values.stride));
-        result.noalias() += a * b;
-      }
-    }
-  }
+  if constexpr (has_kernels<Scalar>)
+    packet_add_values(weights, rows, values, tokens, dim, value, value_stride);
+  else
+    eigen_add_values(weights, rows, values, tokens, dim, value, value_stride);
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/detail/block_for.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/key_tile.hpp>
-#include <headroom/detail/row_block.hpp>
 
 #include <algorithm>
 
@@ -25,9 +25,10 @@ void prefill(const Call& call, const Source& source, const Executor& executor) {
     const Index first = (blocks - 1 - item / call.groups()) * block_rows;
     const stacked_rows stacked{item % call.groups(), call.heads_per_group, first,
                                std::min(block_rows, rows - first)};
-    const auto state = new_state<typename Call::Scalar>(memory, stacked.count, source.v_dim());
-    const row_block<Call> block(call, stacked, state, memory);
-    add_keys(block, source, stacked.group, 0, call.kv_len, memory);
+    using Scalar = typename Call::Scalar;
+    const auto state = state_in(memory.take<Scalar>(state_size(stacked.count, source.v_dim())),
+                                stacked.count, source.v_dim());
+    attend_rows(call, stacked, source, 0, call.kv_len, state);
     for (Index r = 0; r < stacked.count; ++r) call.write(stacked, r, state);
   });
 }

@@ -1,0 +1,122 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/broadcast.hpp>
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/kernels/outer.hpp>
+#include <headroom/detail/scratch.hpp>
+#include <headroom/mask.hpp>
+#include <headroom/options.hpp>
+#include <headroom/softmax_state.hpp>
+#include <headroom/view.hpp>
+
+#include <algorithm>
+#include <span>
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+// Rows of a block: enough to share the packing of a key tile, few enough that the queries and
+// values of a block (192 x (128 + 128) floats = 192 KiB) stay in a 512 KiB second-level cache
+// beside the tile. A multiple of the stripe of kernels/eigen_product.hpp and of every panel of
+// packet_block.hpp.
+inline constexpr Index block_rows = 192;
+
+// Keys of a tile: its keys and values (96 x 256 floats = 96 KiB) share that cache. A multiple of
+// the register tile of kernels/outer.hpp.
+inline constexpr Index tile_keys = 96;
+
+/// One attention call, validated: what every kernel below needs, whatever the source of the keys.
+template <class Scalar_, class Query, class Mask_>
+struct attention_call {
+  using Scalar = Scalar_;
+  using Mask = Mask_;
+
+  view<const Query> q;  // [q_len, Q_heads, qk_dim]
+  view<Scalar> out;     // [q_len, Q_heads, v_dim]
+  const Mask& mask;
+  Index kv_len;
+  Index heads_per_group;
+  Index first_position;
+  Scalar scale;
+  Scalar softcap;
+  std::span<const Scalar> sinks;
+  token_head_view<Scalar> lse;
+
+  Index groups() const { return q.heads() / heads_per_group; }
+  Index rows_per_group() const { return q.tokens() * heads_per_group; }
+
+  query_row row(const stacked_rows& rows, Index r) const {
+    const Index t = rows.query(r);
+    return {rows.head(r), t, first_position + t, kv_len};
+  }
+
+  /// Writes row r of a finished state to out and lse.
+  void write(const stacked_rows& rows, Index r, const softmax_state<Scalar>& state) const {
+    const Index t = rows.query(r), h = rows.head(r);
+    const Scalar sink =
+        sinks.empty() ? softmax_state<Scalar>::minus_infinity : sinks[static_cast<std::size_t>(h)];
+    state.finish(r, out.row(t, h), sink);
+    if (lse) lse(t, h) = state.lse(r);
+  }
+};
+
+/// Numbers that a softmax state of a block takes: maxima and sums have room for whole packets.
+inline Index state_size(Index rows, Index v_dim) {
+  return 2 * block_rows + rows * v_dim;
+}
+
+/// A softmax state of at most block_rows rows in `memory`, of state_size numbers.
+template <class Scalar>
+softmax_state<Scalar> state_in(Scalar* memory, Index rows, Index v_dim) {
+  return {rows, v_dim, memory, memory + block_rows, memory + 2 * block_rows};
+}
+
+/// The keys that each row of a block may see, clamped to those there are.
+class row_ranges {
+ public:
+  template <class Call>
+  row_ranges(const Call& call, const stacked_rows& rows, scratch& memory)
+      : ranges_(memory.take<key_range>(rows.count)), begin_(call.kv_len) {
+    for (Index r = 0; r < rows.count; ++r) {
+      key_range range = call.mask.keys(call.row(rows, r));
+      range.begin = std::max<Index>(range.begin, 0);
+      range.end = std::min(range.end, call.kv_len);
+      ranges_[r] = range;
+      if (range.empty()) continue;
+      begin_ = std::min(begin_, range.begin);
+      end_ = std::max(end_, range.end);
+    }
+  }
+
+  /// Keys [begin, end) hold every key that some row sees.
+  Index begin() const { return begin_; }
+  Index end() const { return end_; }
+
+  bool full(Index r) const { return ranges_[r].full; }
+
+  /// What row r may see of the tile [first, first + tokens), as positions within it.
+  key_range in_tile(Index r, Index first, Index tokens) const {
+    const key_range& range = ranges_[r];
+    const Index begin = std::clamp<Index>(range.begin - first, 0, tokens);
+    const Index end = std::clamp<Index>(range.end - first, begin, tokens);
+    return {begin, end, range.full};
+  }
+
+ private:
+  key_range* ranges_;  // [rows]
+  Index begin_;
+  Index end_ = 0;
+};
+
+/// Values added one key at a time: of a row's keys [seen) of a tile, those that it sees.
+template <class Call, class Scalar, class Weight, class Number>
+void add_visible_values(const Call& call, const query_row& row, const key_range& seen, Index first,
+                        const Weight& weight, const tile<Number>& values, Index dim,
+                        Scalar* value) {
+  for (Index j = seen.begin; j < seen.end; ++j)
+    if (seen.full || call.mask.visible(row, first + j))
+      for (Index d = 0; d < dim; ++d) value[d] += weight(j) * static_cast<Scalar>(values.row(j)[d]);
+}
+
+}  // namespace headroom::inline HEADROOM_ISA::detail

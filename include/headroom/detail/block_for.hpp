@@ -1,0 +1,36 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/dot_block.hpp>
+#include <headroom/detail/key_tile.hpp>
+#include <headroom/detail/matmul.hpp>
+#include <headroom/detail/packet_block.hpp>
+#include <headroom/detail/row_block.hpp>
+#include <headroom/detail/scratch.hpp>
+#include <headroom/kv_source.hpp>
+
+#include <type_traits>
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+/// The block for many rows of a call.
+template <class Call>
+using block_for =
+    std::conditional_t<has_kernels<typename Call::Scalar>, packet_block<Call>, row_block<Call>>;
+
+/// Takes keys [begin, end) of the source into `state`, by the block that suits the number of rows.
+template <class Call, kv_source Source>
+void attend_rows(const Call& call, const stacked_rows& rows, const Source& source, Index begin,
+                 Index end, const softmax_state<typename Call::Scalar>& state) {
+  scratch memory;
+  state.clear();
+  if constexpr (has_kernels<typename Call::Scalar>)
+    if (rows.count <= most_dot_rows)
+      return dot_block<Call, Source>(call, rows, state, source, memory).add_keys(begin, end);
+  const block_for<Call> block(call, rows, state, memory);
+  add_keys(block, source, rows.group, begin, end, memory);
+}
+
+}  // namespace headroom::inline HEADROOM_ISA::detail

@@ -1,0 +1,167 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/packet.hpp>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+// The micro-kernel of all products with many rows: a sum of outer products in registers.
+//
+//   c[rows, columns] (+)= a[rows, depth] b[depth, columns]
+//
+// Columns stand in the lanes of packets, numbers of `a` are broadcast, nothing is transposed:
+//
+//   scores   keys x queries    a: keys, where they lie         b: queries, packed   c: scores
+//   values   queries x dim     a: weights = scores, in place   b: values            c: the state
+//
+// Register tile: rows x packets accumulators, `packets` of b and one broadcast. 16 registers: 4 x 3
+// and 4, 7 loads for 12 fused multiply-adds; 32: 6 x 4 and 5, 10 loads for 24. Loads are counted,
+// because a core that shares its load units with another thread multiplies no faster than it loads.
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+/// Rows of numbers at a constant distance.
+template <class Number>
+struct tile {
+  const Number* data;
+  Index stride;  // numbers from one row to the next
+
+  const Number* row(Index i) const { return data + i * stride; }
+};
+template <class Number>
+tile(const Number*, Index) -> tile<Number>;
+
+/// Rows of numbers anywhere.
+template <class Number>
+struct scattered {
+  const Number* const* rows;
+
+  const Number* row(Index i) const { return rows[i]; }
+};
+template <class Number>
+scattered(const Number* const*) -> scattered<Number>;
+
+// The two ways that `a` may lie: a[i, k] at data[i * stride + k], or at data[k * stride + i].
+struct by_rows : tile<float> {
+  static constexpr bool contiguous_depth = true;
+};
+struct by_columns : tile<float> {
+  static constexpr bool contiguous_depth = false;
+};
+
+/// Packets of columns in the register tile, where there are rows enough.
+inline constexpr int outer_packets = registers >= 32 ? 4 : 3;
+
+/// Rows of the register tile that go with so many packets of columns.
+constexpr int outer_rows(int packets) {
+  return std::clamp((registers - packets - 1) / packets, 1, 12);
+}
+
+/// Packets of the next tile where `left` packets of columns are left: the widest, but no single
+/// packet at the end.
+constexpr int next_columns(Index left, int widest) {
+  if (left <= widest) return static_cast<int>(left);
+  return left < 2 * widest ? static_cast<int>((left + 1) / 2) : widest;
+}
+
+/// One register tile: columns [column, column + packets * lanes) of b.
+template <int rows, int packets, bool add_to, class A, class B>
+void outer_tile(A a, B b, Index column, Index depth, float* c, Index c_stride) {
+  packet sum[rows][packets];
+  unroll<rows>([&](auto i) HEADROOM_ALWAYS_INLINE {
+    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
+      sum[i][p] = add_to ? load(c + i * c_stride + p * lanes) : broadcast(0.f);
+    });
+  });
+  for (Index k = 0; k < depth; ++k) {
+    packet columns[packets];
+    const auto* const row = b.row(k) + column;
+    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
+      columns[p] = load(row + p * lanes);
+      if constexpr (rows > 1) keep(columns[p]);
+    });
+    unroll<rows>([&](auto i) HEADROOM_ALWAYS_INLINE {
+      packet number = broadcast(a.data[A::contiguous_depth ? i * a.stride : i]);
+      keep(number);
+      unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
+        sum[i][p] = multiply_add(number, columns[p], sum[i][p]);
+      });
+    });
+    a.data += A::contiguous_depth ? 1 : a.stride;
+  }
+  unroll<rows>([&](auto i) HEADROOM_ALWAYS_INLINE {
+    unroll<packets>([&](auto p)
+                        HEADROOM_ALWAYS_INLINE { store(c + i * c_stride + p * lanes, sum[i][p]); });
+  });
+}
+
+/// The product for any number of rows, in register tiles of at most `most_rows`. Rows are cut into
+/// groups of nearly equal size: one or two rows left over would wait for their own additions.
+template <int packets, int most_rows, bool add_to, class A, class B>
+void outer_columns(A a, Index rows, const B& b, Index column, Index depth, float* c,
+                   Index c_stride) {
+  constexpr int most = std::min(most_rows, outer_rows(packets));
+  static constexpr auto tiles = []<int... n>(std::integer_sequence<int, n...>) {
+    return std::array{&outer_tile<n + 1, packets, add_to, A, B>...};
+  }
+  (std::make_integer_sequence<int, most>{});
+  for (Index groups = (rows + most - 1) / most; groups > 0; --groups) {
+    const Index count = (rows + groups - 1) / groups;
+    tiles[static_cast<std::size_t>(count - 1)](a, b, column, depth, c, c_stride);
+    a.data += A::contiguous_depth ? count * a.stride : count;
+    c += count * c_stride;
+    rows -= count;
+  }
+}
+
+/// The same for a number of packets of columns known at run time only, at most `most_packets`.
+template <int most_packets, int most_rows, bool add_to, class A, class B>
+void outer_product(A a, Index rows, int packets, const B& b, Index column, Index depth, float* c,
+                   Index c_stride) {
+  static constexpr auto columns = []<int... n>(std::integer_sequence<int, n...>) {
+    return std::array{&outer_columns<n + 1, most_rows, add_to, A, B>...};
+  }
+  (std::make_integer_sequence<int, most_packets>{});
+  columns[static_cast<std::size_t>(packets - 1)](a, rows, b, column, depth, c, c_stride);
+}
+
+/// Calls f(first, packets) for one tile of columns after another, of `dim` columns; returns the
+/// column behind the last whole packet.
+template <class F>
+Index for_each_columns(Index dim, int widest, const F& f) {
+  Index column = 0;
+  for (Index left = dim / lanes; left > 0;) {
+    const int packets = next_columns(left, widest);
+    f(column, packets);
+    column += packets * lanes;
+    left -= packets;
+  }
+  return column;
+}
+
+// Numbers of depth for which a panel of b, 24 KiB, stays in the first-level cache.
+inline constexpr Index most_depth = 24 * 1024 / (outer_packets * lanes * Index(sizeof(float)));
+
+/// c[rows, width] = a[rows, depth] b[depth, width], width = packets * lanes, contiguous; any depth.
+inline void deep_outer_product(const by_rows& a, Index rows, int packets, const float* b,
+                               Index depth, float* c) {
+  const Index width = packets * lanes;
+  const Index parts = std::max<Index>(1, (depth + most_depth - 1) / most_depth);
+  Index begin = 0;
+  for (Index part = 0; part < parts; ++part) {
+    const Index end = depth * (part + 1) / parts;
+    const by_rows slice{{a.data + begin, a.stride}};
+    const tile<float> panel{b + begin * width, width};
+    if (part == 0)
+      outer_product<outer_packets, 12, false>(slice, rows, packets, panel, 0, end, c, width);
+    else
+      outer_product<outer_packets, 12, true>(slice, rows, packets, panel, 0, end - begin, c, width);
+    begin = end;
+  }
+}
+
+}  // namespace headroom::inline HEADROOM_ISA::detail

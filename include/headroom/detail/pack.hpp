@@ -1,0 +1,147 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/kernels/outer.hpp>
+#include <headroom/detail/packet.hpp>
+#include <headroom/detail/scratch.hpp>
+
+#include <algorithm>
+#include <concepts>
+#include <optional>
+
+// How operands are laid out for the micro-kernels. Packing costs one pass over a tile and is done
+// where many rows share it; fewer rows read keys and values where they lie.
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+/// Widens `count` stored numbers to float.
+template <class Number>
+void widen(const Number* from, float* to, Index count) {
+  Index i = 0;
+  for (; i + lanes <= count; i += lanes) store(to + i, load(from + i));
+  for (; i < count; ++i) to[i] = static_cast<float>(from[i]);
+}
+
+/// packed[dim, width] = rows[width, dim]^T; width is a multiple of the lanes.
+inline void pack_panel(const tile<float>& rows, Index width, Index dim, float* packed) {
+  const Index whole = dim / lanes * lanes;
+  for (Index r = 0; r < width; r += lanes) {
+    for (Index d = 0; d < whole; d += lanes) {
+      square numbers;
+      for (int i = 0; i < lanes; ++i) numbers.packet[i] = load(rows.row(r + i) + d);
+      transpose(numbers);
+      for (int i = 0; i < lanes; ++i) store(packed + (d + i) * width + r, numbers.packet[i]);
+    }
+    for (Index d = whole; d < dim; ++d)
+      for (Index i = r; i < r + lanes; ++i) packed[d * width + i] = rows.row(i)[d];
+  }
+}
+
+/// rows[width, count] += packed[count, width]^T for the first `width` of the rows that a panel of
+/// `stride` numbers holds.
+inline void add_unpacked(const float* packed, Index stride, Index count, Index width, float* rows,
+                         Index rows_stride) {
+  Index j = 0;
+  for (; j + lanes <= count; j += lanes) {
+    Index r = 0;
+    for (; r + lanes <= width; r += lanes) {
+      square numbers;
+      for (int i = 0; i < lanes; ++i) numbers.packet[i] = load(packed + (j + i) * stride + r);
+      transpose(numbers);
+      for (int i = 0; i < lanes; ++i) {
+        float* const to = rows + (r + i) * rows_stride + j;
+        store(to, add(load(to), numbers.packet[i]));
+      }
+    }
+    for (; r < width; ++r)
+      for (Index i = j; i < j + lanes; ++i) rows[r * rows_stride + i] += packed[i * stride + r];
+  }
+  for (; j < count; ++j)
+    for (Index r = 0; r < width; ++r) rows[r * rows_stride + j] += packed[j * stride + r];
+}
+
+/// A tile as floats at a moderate distance: in place if it is, else copied. Rows that lie a page or
+/// more apart fall into few sets of the first-level cache and evict each other.
+template <class Number>
+tile<float> dense(const tile<Number>& rows, Index count, Index dim, scratch& memory) {
+  if constexpr (std::same_as<Number, float>)
+    if (std::abs(rows.stride) < Index(4096 / sizeof(float))) return rows;
+  float* const copy = memory.take<float>(count * dim);
+  for (Index i = 0; i < count; ++i) widen(rows.row(i), copy + i * dim, dim);
+  return {copy, dim};
+}
+
+/// Whether no number is infinite or NaN. Weight 0 times such a value is NaN: where a row must not
+/// see it, values are added one visible key at a time.
+template <class Rows>
+bool all_finite(const Rows& rows, Index count, Index dim) {
+  packet sum = broadcast(0.f);
+  float tail = 0;
+  for (Index j = 0; j < count; ++j) {
+    const auto* const row = rows.row(j);
+    Index d = 0;
+    for (; d + lanes <= dim; d += lanes) sum = multiply_add(load(row + d), broadcast(0.f), sum);
+    for (; d < dim; ++d) tail += static_cast<float>(row[d]) * 0.f;
+  }
+  return sum_of(sum) + tail == 0.f;
+}
+
+/// A tile of values as the value product reads it: in place, or as panels of columns, each
+/// [tokens, width] and contiguous.
+template <class Number>
+class value_tile {
+ public:
+  value_tile(const tile<Number>& rows, Index row_count, Index row_dim)
+      : rows_(rows), tokens_(row_count), dim_(row_dim) {}
+
+  /// Copies the columns that fill packets into panels, as floats.
+  void pack(scratch& memory) {
+    packed_ = memory.take<float>(tokens_ * dim_);
+    for (Index j = 0; j < tokens_; ++j)  // in the order of memory
+      for_each_columns(dim_, outer_packets, [&](Index d, int packets) {
+        const Index width = packets * lanes;
+        widen(rows_.row(j) + d, packed_ + d * tokens_ + j * width, width);
+      });
+  }
+
+  const tile<Number>& rows() const { return rows_; }
+
+  bool all_finite() const {
+    if (!finite_) finite_ = detail::all_finite(rows_, tokens_, dim_);
+    return *finite_;
+  }
+
+  /// value[rows, dim] += weights^T [rows, keys] * values[begin, begin + keys). Only floats need not
+  /// be packed.
+  void add_product(const by_columns& weights, Index rows, Index begin, Index keys,
+                   float* value) const {
+    const Index tail = for_each_columns(dim_, outer_packets, [&](Index d, int packets) {
+      const tile<float> columns = panel(d, packets * lanes, begin);
+      outer_product<outer_packets, 12, true>(weights, rows, packets, columns, 0, keys, value + d,
+                                             dim_);
+    });
+    for (Index i = 0; i < rows && tail < dim_; ++i)
+      for (Index j = 0; j < keys; ++j)
+        for (Index d = tail; d < dim_; ++d)
+          value[i * dim_ + d] +=
+              weights.data[j * weights.stride + i] * static_cast<float>(rows_.row(begin + j)[d]);
+  }
+
+ private:
+  // Columns [d, d + width) of the rows from `begin` on.
+  tile<float> panel(Index d, Index width, Index begin) const {
+    if constexpr (std::same_as<Number, float>)
+      if (packed_ == nullptr) return {rows_.row(begin) + d, rows_.stride};
+    return {packed_ + d * tokens_ + begin * width, width};
+  }
+
+  tile<Number> rows_;
+  Index tokens_;
+  Index dim_;
+  float* packed_ = nullptr;
+  mutable std::optional<bool> finite_;
+};
+
+}  // namespace headroom::inline HEADROOM_ISA::detail

@@ -1,0 +1,192 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/block.hpp>
+#include <headroom/detail/broadcast.hpp>
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/kernels/outer.hpp>
+#include <headroom/detail/kernels/softmax.hpp>
+#include <headroom/detail/pack.hpp>
+#include <headroom/detail/packet.hpp>
+#include <headroom/detail/scratch.hpp>
+#include <headroom/mask.hpp>
+#include <headroom/softmax_state.hpp>
+
+#include <algorithm>
+#include <concepts>
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+/// A block of query rows on the micro-kernels: the float twin of row_block.
+///
+/// Rows are cut into panels, and a panel's scores are transposed, [keys, width]: its rows stand in
+/// the lanes of packets.
+///
+/// A panel skips the keys that none of its rows sees, so a causal mask costs little more than the
+/// triangle that it leaves.
+template <class Call>
+class packet_block {
+ public:
+  using Scalar = float;
+
+  /// Whether a tile may be of such numbers.
+  template <class Number>
+  static constexpr bool reads = !std::same_as<Number, double>;
+
+  packet_block(const Call& call, const stacked_rows& rows, const softmax_state<float>& state,
+               scratch& memory)
+      : call_(call),
+        rows_(rows),
+        state_(state),
+        ranges_(call, rows, memory),
+        panel_rows_(whole_packets(shared(rows.count, shared(rows.count, widest)))),
+        queries_(memory.take<float>(whole_packets(rows.count) * call.q.dim())),
+        weights_(memory.take<float>(panel_rows_ * tile_keys + lanes)) {
+    // Lanes beyond the last row belong to no query: they see nothing and stay empty.
+    const Index padded = whole_packets(rows.count);
+    std::fill(state.max + rows.count, state.max + padded, softmax_state<float>::minus_infinity);
+    std::fill(state.sum + rows.count, state.sum + padded, 0.f);
+    for (Index r = 0; r < rows.count; r += panel_rows_) pack_queries(r);
+  }
+
+  /// Keys [begin, end) hold every key that some row sees; no other key need be read.
+  Index begin() const { return ranges_.begin(); }
+  Index end() const { return ranges_.end(); }
+
+  /// Takes in keys [first, first + tokens), tokens <= tile_keys.
+  template <class Key, class Value>
+  void add_tile(Index first, Index tokens, const tile<Key>& keys, const tile<Value>& values) const {
+    scratch memory;
+    value_tile<Value> columns(values, tokens, state_.v_dim);
+    // Packing pays where several panels share it; stored numbers are widened on the way.
+    if (rows_.count > 2 * panel_rows_ || !std::same_as<Value, float>) columns.pack(memory);
+    const tile<float> numbers = dense(keys, tokens, call_.q.dim(), memory);
+    for (Index r = 0; r < rows_.count; r += panel_rows_)
+      add_panel(r, first, tokens, numbers, columns);
+  }
+
+ private:
+  static constexpr Index widest = outer_packets * lanes;  // rows of a panel
+
+  static constexpr Index shared(Index count, Index among) { return (count + among - 1) / among; }
+  static constexpr Index whole_packets(Index rows) { return shared(rows, lanes) * lanes; }
+
+  // What the rows of one panel see of a tile, as positions within it.
+  struct panel_view {
+    Index row;    // first row
+    Index rows;   // that exist
+    Index width;  // numbers a key
+    Index begin;  // keys [begin, end) hold all that any row sees
+    Index end;
+    bool partial;    // some row does not see all of them
+    bool has_holes;  // single keys are to be asked for
+  };
+
+  panel_view view_of(Index r, Index first, Index tokens) const {
+    const Index rows = std::min(rows_.count - r, panel_rows_);
+    panel_view panel{r, rows, whole_packets(rows), tokens, 0, false, false};
+    for (Index i = r; i < r + panel.rows; ++i) {
+      const key_range seen = ranges_.in_tile(i, first, tokens);
+      if (seen.empty()) continue;
+      panel.begin = std::min(panel.begin, seen.begin);
+      panel.end = std::max(panel.end, seen.end);
+      panel.has_holes |= !seen.full;
+    }
+    panel.partial = panel.has_holes;
+    for (Index i = r; i < r + panel.rows; ++i) {
+      const key_range seen = ranges_.in_tile(i, first, tokens);
+      panel.partial |= seen.begin > panel.begin || seen.end < panel.end;
+    }
+    return panel;
+  }
+
+  // [dim, width]; rows that do not exist are zero.
+  void pack_queries(Index r) const {
+    scratch memory;
+    stacked_rows rows = rows_;
+    rows.first += r;
+    rows.count = std::min(rows_.count - r, panel_rows_);
+    const Index dim = call_.q.dim(), width = whole_packets(rows.count);
+    float* const stacked = memory.take<float>(width * dim);
+    stack_queries(call_.q, rows, call_.scale, stacked);
+    std::fill(stacked + rows.count * dim, stacked + width * dim, 0.f);
+    pack_panel({stacked, dim}, width, dim, queries_ + r * dim);
+  }
+
+  template <class Value>
+  void add_panel(Index r, Index first, Index tokens, const tile<float>& keys,
+                 const value_tile<Value>& values) const {
+    const panel_view panel = view_of(r, first, tokens);
+    if (panel.begin >= panel.end) return;
+    const Index dim = call_.q.dim();
+    deep_outer_product({{keys.row(panel.begin), keys.stride}}, panel.end - panel.begin,
+                       static_cast<int>(panel.width / lanes), queries_ + r * dim, dim, weights_);
+    if (call_.softcap > 0.f) cap(panel);
+    if (panel.partial) hide(panel, first, tokens);
+    if (Call::Mask::modifies_scores || panel.has_holes) modify(panel, first, tokens);
+    float factor[widest];
+    weigh_scores(weights_, panel.end - panel.begin, panel.width, state_.max + r, state_.sum + r,
+                 factor);
+    for (Index i = 0; i < panel.rows; ++i)
+      if (factor[i] != 1.f) state_.value_row(r + i) *= factor[i];
+    // Weight 0 times a value that is not finite is NaN.
+    if (panel.partial && !values.all_finite()) {
+      for (Index i = 0; i < panel.rows; ++i)
+        add_visible_values(
+            call_, call_.row(rows_, r + i), ranges_.in_tile(r + i, first, tokens), first,
+            [&](Index j) { return weights_[(j - panel.begin) * panel.width + i]; }, values.rows(),
+            state_.v_dim, state_.value + (r + i) * state_.v_dim);
+      return;
+    }
+    values.add_product({{weights_, panel.width}}, panel.rows, panel.begin, panel.end - panel.begin,
+                       state_.value + r * state_.v_dim);
+  }
+
+  // Scores of keys that no range of the row holds.
+  void hide(const panel_view& panel, Index first, Index tokens) const {
+    for (Index i = 0; i < panel.rows; ++i) {
+      const key_range seen = ranges_.in_tile(panel.row + i, first, tokens);
+      float* const scores = weights_ + i;
+      const Index from = std::clamp(seen.begin, panel.begin, panel.end);
+      const Index to = std::clamp(seen.end, from, panel.end);
+      for (Index j = panel.begin; j < from; ++j)
+        scores[(j - panel.begin) * panel.width] = softmax_state<float>::minus_infinity;
+      for (Index j = to; j < panel.end; ++j)
+        scores[(j - panel.begin) * panel.width] = softmax_state<float>::minus_infinity;
+    }
+  }
+
+  void cap(const panel_view& panel) const {
+    const packet bound = broadcast(call_.softcap);
+    for (Index i = 0; i < (panel.end - panel.begin) * panel.width; i += lanes)
+      store(weights_ + i, multiply(bound, tanh(divide(load(weights_ + i), bound))));
+  }
+
+  // Biases, and keys hidden one by one.
+  void modify(const panel_view& panel, Index first, Index tokens) const {
+    for (Index i = 0; i < panel.rows; ++i) {
+      const bool full = ranges_.full(panel.row + i);
+      if (full && !Call::Mask::modifies_scores) continue;
+      const query_row row = call_.row(rows_, panel.row + i);
+      const key_range seen = ranges_.in_tile(panel.row + i, first, tokens);
+      for (Index j = seen.begin; j < seen.end; ++j) {
+        float& score = weights_[(j - panel.begin) * panel.width + i];
+        if (!full && !call_.mask.visible(row, first + j))
+          score = softmax_state<float>::minus_infinity;
+        else if constexpr (Call::Mask::modifies_scores)
+          score = call_.mask.modify(score, row, first + j);
+      }
+    }
+  }
+
+  const Call& call_;
+  stacked_rows rows_;
+  softmax_state<float> state_;
+  row_ranges ranges_;
+  Index panel_rows_;  // as nearly equal as whole packets allow
+  float* queries_;    // panel after panel, scaled
+  float* weights_;    // [tile_keys, width] of the panel at hand, scores first
+};
+
+}  // namespace headroom::inline HEADROOM_ISA::detail

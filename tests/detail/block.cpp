@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: the keys that a block sees are the union of what its rows see, clamped to those there are;
+// and a state fits the memory that state_size names.
+#include <headroom/detail/block.hpp>
+#include <headroom/score_mod.hpp>
+
+#include "support/block_call.hpp"
+#include "support/catch.hpp"
+
+namespace hr = headroom;
+using namespace headroom_tests;
+using Eigen::Index;
+
+namespace {
+
+// Asks `f` about the ranges of three queries over 20 keys.
+template <class Mask, class F>
+void with_ranges(const Mask& mask, Index first_position, const F& f) {
+  answer_by(
+      [&](const auto& call, const auto&) {
+        hr::detail::scratch memory;
+        f(hr::detail::row_ranges(call, {0, 1, 0, 3}, memory));
+      },
+      problem({3, 20, 1, 1, 8, 8}), mask, {.first_position = first_position});
+}
+
+}  // namespace
+
+TEST_CASE("ranges of rows are clamped, and their union covers them") {
+  with_ranges(hr::sliding_window(4), -2,
+              [](const auto& ranges) { CHECK((ranges.begin() == 0 && ranges.end() == 20)); });
+  with_ranges(hr::causal(), -2, [](const auto& ranges) {
+    CHECK((ranges.begin() == 0 && ranges.end() == 1));
+    CHECK(ranges.in_tile(0, 0, 20).empty());
+    CHECK(ranges.in_tile(2, 0, 20).end == 1);
+  });
+  with_ranges(hr::causal() & hr::sliding_window(2), 10, [](const auto& ranges) {
+    CHECK((ranges.begin() == 9 && ranges.end() == 13));
+    CHECK(ranges.full(1));
+  });
+}
+
+TEST_CASE("what a row sees of a tile is given from the tile's first key") {
+  with_ranges(hr::causal() & hr::sliding_window(5), 10, [](const auto& ranges) {
+    const auto middle = ranges.in_tile(0, 8, 10);  // row 0 sees keys [6, 11)
+    CHECK((middle.begin == 0 && middle.end == 3));
+    CHECK(ranges.in_tile(0, 0, 6).empty());
+    CHECK(ranges.in_tile(0, 11, 9).empty());
+  });
+}
+
+TEST_CASE("a state lies within its memory, with room for whole packets") {
+  for (const Index rows : {Index(1), Index(7), hr::detail::block_rows}) {
+    std::vector<float> memory(static_cast<std::size_t>(hr::detail::state_size(rows, 9)));
+    const auto state = hr::detail::state_in(memory.data(), rows, 9);
+    CHECK(state.max >= memory.data());
+    CHECK(state.sum - state.max >= hr::detail::block_rows);
+    CHECK(state.value - state.sum >= hr::detail::block_rows);
+    CHECK(state.value + rows * 9 <= memory.data() + memory.size());
+  }
+}
+
+TEST_CASE("values are added for the keys that a row sees, one by one") {
+  answer_by(
+      [](const auto& call, const auto& source) {
+        const auto run = source.values(0, 0, 20);
+        const hr::detail::tile<float> values{run.rows, run.stride};
+        std::vector<float> sum(8, 0);
+        hr::detail::add_visible_values(
+            call, call.row({0, 1, 0, 3}, 0), {2, 9, false}, 0,
+            [](Index j) { return j < 6 ? 1.f : 2.f; }, values, 8, sum.data());
+        for (Index d = 0; d < 8; ++d)
+          CHECK(sum[static_cast<std::size_t>(d)] == values.row(3)[d] + 2 * values.row(6)[d]);
+      },
+      problem({3, 20, 1, 1, 8, 8}),
+      hr::mask([](const hr::query_row&, Index key) { return key % 3 == 0; }));
+}

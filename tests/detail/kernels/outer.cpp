@@ -1,0 +1,90 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: c = or += a b for any rows, depth and number of packets, whichever way a and b lie, and not
+// a number beside c.
+#include <headroom/detail/kernels/outer.hpp>
+
+#include "support/catch.hpp"
+#include "support/product.hpp"
+
+namespace hr = headroom;
+using namespace headroom_tests;
+using Eigen::Index;
+using hr::detail::by_columns;
+using hr::detail::by_rows;
+using hr::detail::lanes;
+
+namespace {
+
+template <bool add_to, class A, class B>
+bool is_right(const A& a, const B& b, Index column, Index rows, int packets, Index depth,
+              random_source& random) {
+  const auto start = random_matrix<float>(rows, packets * lanes, random);
+  auto c = start;
+  hr::detail::outer_product<8, 12, add_to>(a, rows, packets, b, column, depth, c.view().data(),
+                                           c.view().token_stride());
+  return is_product(
+      c, add_to ? start : zeros<float>(rows, packets * lanes), depth,
+      [&](Index i, Index k) {
+        return a.data[A::contiguous_depth ? i * a.stride + k : k * a.stride + i];
+      },
+      [&](Index k, Index j) { return static_cast<float>(b.row(k)[column + j]); });
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("every register tile is a product", "", float, Eigen::half, Eigen::bfloat16) {
+  random_source random(21);
+  for (const Index rows : {1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 30})
+    for (int packets = 1; packets <= 8; ++packets)
+      for (const Index depth : {0, 1, 5, 40}) {
+        INFO(rows << " rows, " << packets << " packets, depth " << depth);
+        const auto a = random_matrix<float>(rows, depth + 1, random);
+        const auto transposed = random_matrix<float>(depth + 1, rows, random);
+        const auto b = random_matrix<TestType>(depth + 1, 8 * lanes + 3, random);
+        REQUIRE(is_right<true>(by_rows{as_tile(a)}, as_tile(b), 3, rows, packets, depth, random));
+        REQUIRE(is_right<false>(by_columns{as_tile(transposed)}, as_tile(b), 0, rows, packets,
+                                depth, random));
+      }
+}
+
+TEST_CASE("rows of b may lie anywhere, and be the same") {
+  random_source random(22);
+  const auto a = random_matrix<float>(5, 4, random);
+  const auto b = random_matrix<float>(9, 2 * lanes, random);
+  const float* const rows[] = {b.view().row(7, 0), b.view().row(0, 0), b.view().row(7, 0),
+                               b.view().row(3, 0)};
+  CHECK(
+      is_right<true>(by_rows{as_tile(a)}, hr::detail::scattered<float>{rows}, 0, 5, 2, 4, random));
+}
+
+TEST_CASE("any depth is the same product") {
+  random_source random(23);
+  for (const Index depth : {0, 1, 191, 192, 193, 577}) {
+    const auto a = random_matrix<float>(7, depth + 1, random);
+    const std::vector<float> b = random.numbers((depth + 1) * lanes);
+    tensor<float> c(7, 1, lanes);
+    hr::detail::deep_outer_product({as_tile(a)}, 7, 1, b.data(), depth, c.view().data());
+    CHECK(is_product(
+        c, zeros<float>(7, lanes), depth, [&](Index i, Index k) { return a(i, 0, k); },
+        [&](Index k, Index j) { return b[static_cast<std::size_t>(k * lanes + j)]; }));
+  }
+}
+
+TEST_CASE("columns are cut into tiles without a single packet at the end, where there are more") {
+  using list = std::vector<std::pair<Index, int>>;
+  const auto cut = [](Index dim, int widest) {
+    list tiles;
+    const Index end = hr::detail::for_each_columns(
+        dim, widest, [&](Index first, int packets) { tiles.emplace_back(first, packets); });
+    CHECK(end == dim / lanes * lanes);
+    return tiles;
+  };
+  const Index n = lanes;
+  CHECK(cut(0, 3).empty());
+  CHECK(cut(n, 3) == list{{0, 1}});
+  CHECK(cut(4 * n, 3) == list{{0, 2}, {2 * n, 2}});
+  CHECK(cut(5 * n, 3) == list{{0, 3}, {3 * n, 2}});
+  CHECK(cut(16 * n, 8) == list{{0, 8}, {8 * n, 8}});
+}

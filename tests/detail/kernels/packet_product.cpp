@@ -1,0 +1,60 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: scores += Q K^T and value += P V by micro-kernels, for any sizes, strides and stored
+// numbers, and not a number beside them.
+#include <headroom/detail/kernels/packet_product.hpp>
+
+#include "support/catch.hpp"
+#include "support/product.hpp"
+
+namespace hr = headroom;
+using namespace headroom_tests;
+using Eigen::Index;
+
+namespace {
+
+// Rows that dot products take and more, up to panels and a rest; tokens around a step of dot
+// products and around what shares a pass; widths around a packet and around the depth of a panel.
+const std::vector<Index> row_counts = {1, 2, 3, 4, 5, 8, 23, 65};
+const std::vector<Index> token_counts = {1, 3, 31, 33, 257};
+const std::vector<Index> widths = {1, 7, 64, 193, 400};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("products of keys are added to what was there", "", float, Eigen::half,
+                   Eigen::bfloat16) {
+  random_source random(14);
+  for (const Index rows : row_counts)
+    for (const Index tokens : token_counts)
+      for (const Index dim : widths) {
+        INFO(rows << " rows, " << tokens << " tokens, width " << dim);
+        const auto q = random_matrix<float>(rows, dim, random);
+        const auto k = random_matrix<TestType>(tokens, dim, random);
+        const auto start = random_matrix<float>(rows, tokens, random);
+        auto scores = start;
+        hr::detail::packet_add_key_products(as_tile(q), rows, as_tile(k), tokens, dim,
+                                            scores.view().data(), scores.view().token_stride());
+        REQUIRE(is_product(
+            scores, start, dim, [&](Index r, Index d) { return q(r, 0, d); },
+            [&](Index d, Index j) { return k(j, 0, d); }));
+      }
+}
+
+TEST_CASE("weighted values are added to what was there") {
+  random_source random(15);
+  for (const Index rows : row_counts)
+    for (const Index tokens : token_counts)
+      for (const Index dim : widths) {
+        INFO(rows << " rows, " << tokens << " tokens, width " << dim);
+        const auto weights = random_matrix<float>(rows, tokens, random);
+        const auto v = random_matrix<float>(tokens, dim, random);
+        const auto start = random_matrix<float>(rows, dim, random);
+        auto value = start;
+        hr::detail::packet_add_values(as_tile(weights), rows, as_tile(v), tokens, dim,
+                                      value.view().data(), value.view().token_stride());
+        REQUIRE(is_product(
+            value, start, tokens, [&](Index r, Index j) { return weights(r, 0, j); },
+            [&](Index j, Index d) { return v(j, 0, d); }));
+      }
+}

@@ -1,0 +1,95 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: scores become weights as softmax_state::add_scores makes them, row by row, for any number
+// of rows: maxima and sums move on, and factor rescales what was added up before.
+#include <headroom/detail/kernels/softmax.hpp>
+#include <headroom/softmax_state.hpp>
+
+#include "support/catch.hpp"
+#include "support/random.hpp"
+
+namespace hr = headroom;
+using namespace headroom_tests;
+using Eigen::Index;
+using hr::detail::lanes;
+
+namespace {
+
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
+// Scores in three tiles of `keys`; some are hidden.
+void check(Index width, Index keys, double deviation, double hidden) {
+  INFO(width << " rows, " << keys << " keys");
+  random_source random(41);
+  const auto n = static_cast<std::size_t>(width);
+  std::vector<float> max(n, -infinity), sum(n, 0), factor(n);
+  std::vector<double> max2(n, -infinity), sum2(n, 0);
+  const hr::softmax_state<double> exact{width, 0, max2.data(), sum2.data(), nullptr};
+  for (int tile = 0; tile < 3; ++tile) {
+    std::vector<float> scores = random.numbers(keys * width, deviation);
+    for (float& score : scores)
+      if (random.chance(hidden)) score = -infinity;
+    const std::vector<float> before = scores, old_max = max;
+    scores.resize(scores.size() + static_cast<std::size_t>(lanes));
+    hr::detail::weigh_scores(scores.data(), keys, width, max.data(), sum.data(), factor.data());
+    for (Index r = 0; r < width; ++r) {
+      const auto at = static_cast<std::size_t>(r);
+      std::vector<double> row;
+      for (Index j = 0; j < keys; ++j)
+        row.push_back(before[static_cast<std::size_t>(j * width + r)]);
+      exact.add_scores(r, row.data(), keys);
+      REQUIRE(double(max[at]) == max2[at]);
+      // Each weight errs by the exponential and by the rounding of score - max, which is scaled.
+      const double error = 4e-7 + 2e-7 * 8 * deviation;
+      for (Index j = 0; j < keys; ++j) {
+        const double want = row[static_cast<std::size_t>(j)];
+        const double got = scores[static_cast<std::size_t>(j * width + r)];
+        REQUIRE(std::abs(got - want) <= error * want + 1e-37);
+        if (before[static_cast<std::size_t>(j * width + r)] == -infinity) REQUIRE(got == 0);
+      }
+      REQUIRE(std::abs(sum[at] - sum2[at]) <= (error + 1e-7 * double(3 * keys)) * sum2[at]);
+      const double moved = old_max[at] == max[at] ? 1 : std::exp(double(old_max[at]) - max2[at]);
+      if (old_max[at] != -infinity) REQUIRE(std::abs(factor[at] - moved) <= error * moved + 1e-37);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("weights, sums and maxima are those of a running softmax") {
+  for (const Index width : {1, 2, 4, 8, 16, 32, 48, 64})
+    if (width % lanes == 0 || (width < lanes && (width & (width - 1)) == 0))
+      for (const Index keys : {1, 2, 3, 32, 33})
+        for (const double hidden : {0., 0.3, 0.95}) {
+          check(width, keys, 1, hidden);
+          check(width, keys, 20, hidden);
+        }
+}
+
+TEST_CASE("a row that sees nothing stays empty") {
+  std::vector<float> scores(static_cast<std::size_t>(3 * lanes + lanes), -infinity);
+  std::vector<float> max(static_cast<std::size_t>(lanes), -infinity), sum(max.size(), 0),
+      factor(max.size());
+  hr::detail::weigh_scores(scores.data(), 3, lanes, max.data(), sum.data(), factor.data());
+  for (int r = 0; r < lanes; ++r) {
+    const auto at = static_cast<std::size_t>(r);
+    CHECK((max[at] == -infinity && sum[at] == 0 && scores[at] == 0));
+  }
+}
+
+TEST_CASE("a score that is not a number makes its row so, and no other") {
+  const Index width = lanes;
+  std::vector<float> scores(static_cast<std::size_t>(5 * width + lanes), 0.5f);
+  const std::size_t row = static_cast<std::size_t>(width - 1);
+  scores[row + static_cast<std::size_t>(2 * width)] = std::numeric_limits<float>::quiet_NaN();
+  std::vector<float> max(static_cast<std::size_t>(width), -infinity), sum(max.size(), 0),
+      factor(max.size());
+  hr::detail::weigh_scores(scores.data(), 5, width, max.data(), sum.data(), factor.data());
+  for (std::size_t r = 0; r < max.size(); ++r) {
+    if (r == row)
+      CHECK(std::isnan(sum[r]));
+    else
+      CHECK(sum[r] == 5);
+  }
+}
