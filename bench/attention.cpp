@@ -12,15 +12,12 @@
 // KV is the scalar that keys and values are stored in; QxK is q_len x kv_len.
 
 #include "support/counters.hpp"
+#include "support/grouped_inputs.hpp"
 #include "support/inputs.hpp"
-#include "support/naive.hpp"
+#include "support/naive_grouped.hpp"
 
-#include <cmath>
 #include <headroom/attention.hpp>
-#include <headroom/cost.hpp>
-#include <headroom/kv_cache.hpp>
 #include <string>
-#include <utility>
 
 namespace headroom_bench {
 namespace {
@@ -33,47 +30,16 @@ struct library {
   }
 };
 
-template <int Q_heads, int KV_groups, int dim>
-struct naive {
-  void operator()(const matrix& q, const headroom::kv_cache<float>& cache, matrix& out) {
-    const float scale = 1 / std::sqrt(static_cast<float>(dim));
-    for (Index h = 0; h < Q_heads; ++h) {
-      const Index g = h / (Q_heads / KV_groups);
-      const auto k = as_matrix(cache.key_view().slice_heads(g, g + 1));
-      const auto v = as_matrix(cache.value_view().slice_heads(g, g + 1));
-      scores.noalias() = scale * q.middleCols(h * dim, dim) * k.transpose();
-      hide_future(scores);
-      softmax_rows(scores);
-      out.middleCols(h * dim, dim).noalias() = scores * v;
-    }
-  }
-
-  matrix scores = {};
-};
-
 // One case: `kernel(q, cache, out)` is the library or the baseline.
 template <int Q_heads, int KV_groups, int dim, class KV, class Kernel>
 void attend(benchmark::State& state, lengths n, Kernel kernel) {
-  constexpr headroom::attention_shape shape{
-      .hidden = Q_heads * dim, .Q_heads = Q_heads, .KV_groups = KV_groups, .qk_dim = dim};
-  numbers random;
-  const matrix q = queries(random, n.q_len, Q_heads * dim);
+  const grouped_inputs<Q_heads, KV_groups, dim, KV> in(n);
   matrix out(n.q_len, Q_heads * dim);
-  headroom::kv_cache<KV> cache(n.kv_len, KV_groups, dim);
-  fill(cache, random, KV_groups * dim, KV_groups * dim);
-  const auto call = [&] { kernel(q, cache, out); };
+  const auto call = [&] { kernel(in.q, in.cache, out); };
 
   call();
-  for (Index h : spots(Q_heads)) {
-    const Index g = h / (Q_heads / KV_groups);
-    for (Index t : spots(n.q_len))
-      check_row(headroom::as_view(q, Q_heads), headroom::as_view(std::as_const(out), Q_heads), t, h,
-                cache.key_view().slice_heads(g, g + 1), cache.value_view().slice_heads(g, g + 1));
-  }
-  const Index flops = shape.attention_flops(headroom::causal_pairs(n.q_len, n.kv_len));
-  const Index bytes = shape.cache_bytes(n.kv_len, sizeof(KV)) +
-                      (q.size() + out.size()) * static_cast<Index>(sizeof(float));
-  measure(state, {static_cast<double>(flops), static_cast<double>(bytes)}, call);
+  in.check(out);
+  measure(state, in.least_work(), call);
 }
 
 template <int Q_heads, int KV_groups, int dim>
@@ -92,7 +58,7 @@ struct model {
     add<float, headroom_kernel>(kind, "float", n);
     add<Eigen::half, headroom_kernel>(kind, "half", n);
     add<Eigen::bfloat16, headroom_kernel>(kind, "bfloat16", n);
-    add<float, naive<Q_heads, KV_groups, dim>>(kind, "naive", n);
+    add<float, naive_grouped<Q_heads, KV_groups, dim>>(kind, "naive", n);
   }
 };
 

@@ -14,53 +14,16 @@
 
 #include "support/counters.hpp"
 #include "support/inputs.hpp"
+#include "support/latent_inputs.hpp"
 #include "support/naive.hpp"
 
 #include <cmath>
 #include <headroom/cost.hpp>
-#include <headroom/latent_cache.hpp>
 #include <headroom/mla.hpp>
 #include <string>
-#include <utility>
 
 namespace headroom_bench {
 namespace {
-
-// The same in DeepSeek-V2-Lite and V3.
-constexpr Index rank = 512, nope = 128, rope = 64, value = 128;
-constexpr Index qk_dim = nope + rope;
-const float scale = 1 / std::sqrt(static_cast<float>(qk_dim));
-
-constexpr headroom::mla_shape shape_of(Index heads) {
-  return {.hidden = 0,
-          .Q_heads = heads,
-          .latent_rank = rank,
-          .nope_dim = nope,
-          .rope_dim = rope,
-          .v_dim = value};
-}
-
-template <class Scalar>
-struct inputs {
-  inputs(Index Q_heads, lengths n)
-      : heads(Q_heads),
-        q(queries(random, n.q_len, heads * qk_dim)),
-        // Variance 1 / rank leaves keys and values as large as latents are.
-        weights((random(heads * (nope + value), rank) * std::sqrt(3.0f / rank)).cast<Scalar>()),
-        latents(n.kv_len) {
-    fill(latents, random, rank, rope);
-  }
-
-  // The rows of W_UK and of W_UV of head h.
-  auto w_uk(Index h) const { return weights.middleRows(h * (nope + value), nope); }
-  auto w_uv(Index h) const { return weights.middleRows(h * (nope + value) + nope, value); }
-
-  numbers random;
-  Index heads;
-  matrix q;                   // [q_len, H * (nope + rope)]
-  row_major<Scalar> weights;  // [H * (nope + value), rank]
-  headroom::latent_cache<Scalar, rank, rope> latents;
-};
 
 struct expanded {
   static Index flops(const headroom::mla_shape& shape, lengths n) {
@@ -69,8 +32,9 @@ struct expanded {
   }
 
   template <class Scalar>
-  void operator()(const inputs<Scalar>& in, matrix& out) const {
-    headroom::mla<Eigen::Dynamic, rank, nope, rope, value>(in.heads, rank, nope, rope, value)
+  void operator()(const latent_inputs<Scalar>& in, matrix& out) const {
+    headroom::mla<Eigen::Dynamic, latent_rank, nope_dim, rope_dim, v_dim>(in.heads, latent_rank,
+                                                                          nope_dim, rope_dim, v_dim)
         .expanded(in.q, in.latents, headroom::linear(in.weights), out, headroom::causal{});
   }
 };
@@ -82,24 +46,27 @@ struct absorbed {
   }
 
   template <class Scalar>
-  void operator()(const inputs<Scalar>& in, matrix& out) const {
-    headroom::mla<Eigen::Dynamic, rank, nope, rope, value>(in.heads, rank, nope, rope, value)
+  void operator()(const latent_inputs<Scalar>& in, matrix& out) const {
+    headroom::mla<Eigen::Dynamic, latent_rank, nope_dim, rope_dim, v_dim>(in.heads, latent_rank,
+                                                                          nope_dim, rope_dim, v_dim)
         .absorbed(in.q, in.latents, headroom::linear(in.weights), out, headroom::causal{});
   }
 };
 
+const float scale = 1 / std::sqrt(static_cast<float>(latent_qk_dim));
+
 struct naive_expanded : expanded {
-  void operator()(const inputs<float>& in, matrix& out) {
+  void operator()(const latent_inputs<float>& in, matrix& out) {
     const auto c = as_matrix(in.latents.latent_view());
-    k.resize(c.rows(), qk_dim);
-    k.rightCols(rope) = as_matrix(in.latents.rope_key_view());
+    k.resize(c.rows(), latent_qk_dim);
+    k.rightCols(rope_dim) = as_matrix(in.latents.rope_key_view());
     for (Index h = 0; h < in.heads; ++h) {
-      k.leftCols(nope).noalias() = c * in.w_uk(h).transpose();
+      k.leftCols(nope_dim).noalias() = c * in.w_uk(h).transpose();
       v.noalias() = c * in.w_uv(h).transpose();
-      scores.noalias() = scale * in.q.middleCols(h * qk_dim, qk_dim) * k.transpose();
+      scores.noalias() = scale * in.q.middleCols(h * latent_qk_dim, latent_qk_dim) * k.transpose();
       hide_future(scores);
       softmax_rows(scores);
-      out.middleCols(h * value, value).noalias() = scores * v;
+      out.middleCols(h * v_dim, v_dim).noalias() = scores * v;
     }
   }
 
@@ -107,62 +74,38 @@ struct naive_expanded : expanded {
 };
 
 struct naive_absorbed : absorbed {
-  void operator()(const inputs<float>& in, matrix& out) {
+  void operator()(const latent_inputs<float>& in, matrix& out) {
     const auto c = as_matrix(in.latents.latent_view());
-    const Eigen::Map<const matrix> k(c.data(), c.rows(), rank + rope);
-    q.resize(in.heads, rank + rope);
+    const Eigen::Map<const matrix> k(c.data(), c.rows(), latent_rank + rope_dim);
+    q.resize(in.heads, latent_rank + rope_dim);
     for (Index t = 0; t < out.rows(); ++t) {
       const Index seen = c.rows() - out.rows() + 1 + t;
       for (Index h = 0; h < in.heads; ++h) {
-        const auto row = in.q.row(t).segment(h * qk_dim, qk_dim);
-        q.row(h).head(rank).noalias() = row.head(nope) * in.w_uk(h);
-        q.row(h).tail(rope) = row.tail(rope);
+        const auto row = in.q.row(t).segment(h * latent_qk_dim, latent_qk_dim);
+        q.row(h).head(latent_rank).noalias() = row.head(nope_dim) * in.w_uk(h);
+        q.row(h).tail(rope_dim) = row.tail(rope_dim);
       }
       scores.noalias() = scale * q * k.topRows(seen).transpose();
       softmax_rows(scores);
       z.noalias() = scores * c.topRows(seen);
       for (Index h = 0; h < in.heads; ++h)
-        out.row(t).segment(h * value, value).noalias() = z.row(h) * in.w_uv(h).transpose();
+        out.row(t).segment(h * v_dim, v_dim).noalias() = z.row(h) * in.w_uv(h).transpose();
     }
   }
 
   matrix q = {}, z = {}, scores = {};
 };
 
-// Heads {first, middle, last}, whose keys and values are made in double for the reference.
-template <class Scalar>
-void check(const inputs<Scalar>& in, const matrix& out) {
-  const auto latents = in.latents.latent_view(), rope_keys = in.latents.rope_key_view();
-  using stored = Eigen::Map<const row_major<Scalar>, 0, Eigen::OuterStride<>>;
-  const Index tokens = latents.tokens();
-  const stored c(latents.data(), tokens, rank, Eigen::OuterStride<>(rank + rope));
-  const stored k_pe(rope_keys.data(), tokens, rope, Eigen::OuterStride<>(rank + rope));
-  const row_major<double> c_exact = c.template cast<double>();
-  row_major<double> k(tokens, qk_dim), v(tokens, value);
-  k.rightCols(rope) = k_pe.template cast<double>();
-  for (Index h : spots(in.heads)) {
-    k.leftCols(nope).noalias() = c_exact * in.w_uk(h).template cast<double>().transpose();
-    v.noalias() = c_exact * in.w_uv(h).template cast<double>().transpose();
-    for (Index t : spots(out.rows()))
-      check_row(headroom::as_view(in.q, in.heads), headroom::as_view(out, in.heads), t, h,
-                headroom::as_view(std::as_const(k), 1), headroom::as_view(std::as_const(v), 1));
-  }
-}
-
 // One case: `form(in, out)` is the library or the baseline.
 template <class Scalar, class Form>
 void attend(benchmark::State& state, Index heads, lengths n, Form form) {
-  const inputs<Scalar> in(heads, n);
-  matrix out(n.q_len, heads * value);
+  const latent_inputs<Scalar> in(heads, n);
+  matrix out(n.q_len, heads * v_dim);
   const auto call = [&] { form(in, out); };
 
   call();
-  check(in, out);
-  constexpr Index bytes_per_float = sizeof(float);
-  const Index bytes = in.latents.bytes_per_token() * n.kv_len +
-                      in.weights.size() * static_cast<Index>(sizeof(Scalar)) +
-                      (in.q.size() + out.size()) * bytes_per_float;
-  measure(state, {static_cast<double>(Form::flops(shape_of(heads), n)), static_cast<double>(bytes)},
+  in.check(out);
+  measure(state, {static_cast<double>(Form::flops(in.shape(), n)), static_cast<double>(in.bytes())},
           call);
 }
 

@@ -36,8 +36,9 @@ inline double median(std::vector<double> values) {
 /// Times `call` in turn with the limits of the machine: limits, call, limits, call, ..., limits.
 /// A call is compared with the limits right before and after it, since the speed of a shared or
 /// throttled machine drifts; the counters are medians over the calls. Memory is cold for each call.
+/// Returns the seconds of a call.
 template <class Call>
-void measure(benchmark::State& state, const work& done, const Call& call) {
+double measure(benchmark::State& state, const work& done, const Call& call) {
   static const read_stream memory;
   const auto limits = [] { return std::pair{fma_peak(), memory.bytes_per_second()}; };
   std::vector<double> seconds, peaks, bandwidths, of_peak, of_bandwidth;
@@ -61,18 +62,18 @@ void measure(benchmark::State& state, const work& done, const Call& call) {
   state.counters["read%"] = 100 * median(of_bandwidth);
   state.counters["peak_GFLOP/s"] = median(peaks) * 1e-9;
   state.counters["read_GB/s"] = median(bandwidths) * 1e-9;
+  return typical;
 }
 
-/// Registers the case `name`/QxK; `run(state, n)` prepares its inputs, checks the answer and calls
+/// Registers the case `name`; `run(state)` prepares its inputs, checks the answer and calls
 /// measure. A fixed number of calls, so that inputs are prepared once and a whole run has a known
 /// length.
 template <class Run>
-void add_case(std::string name, lengths n, Run run) {
+void add_case(const std::string& name, Run run) {
   constexpr int calls = 9;
-  name += '/' + std::to_string(n.q_len) + 'x' + std::to_string(n.kv_len);
-  const auto named_run = [name, n, run](benchmark::State& state) {
+  const auto named_run = [name, run](benchmark::State& state) {
     try {
-      run(state, n);
+      run(state);
     } catch (const std::exception& error) {
       throw std::runtime_error(name + ": " + error.what());
     }
@@ -80,6 +81,13 @@ void add_case(std::string name, lengths n, Run run) {
   benchmark::RegisterBenchmark(name.c_str(), named_run)
       ->Iterations(calls)
       ->Unit(benchmark::kMillisecond);
+}
+
+/// Registers the case `name`/QxK, which calls `run(state, n)`.
+template <class Run>
+void add_case(const std::string& name, lengths n, Run run) {
+  add_case(name + '/' + std::to_string(n.q_len) + 'x' + std::to_string(n.kv_len),
+           [run, n](benchmark::State& state) { run(state, n); });
 }
 
 /// The rest of main(): runs the cases that --benchmark_filter names, by default all but those

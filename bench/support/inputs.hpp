@@ -59,21 +59,11 @@ inline std::set<Index> spots(Index count) {
   return {0, count / 2, count - 1};
 }
 
-/// Compares row t of head h of a causal answer with the reference, in double.
+/// Compares row t of head h of an answer with the same in double.
 ///
-/// \param q    [q_len, Q_heads, qk_dim]
-/// \param out  [q_len, Q_heads, v_dim]
-/// \param k    [kv_len, 1, qk_dim], the keys of that head
-/// \param v    [kv_len, 1, v_dim]
 /// \throws std::runtime_error if they differ by more than rounding in float explains
-template <class KV>
-void check_row(headroom::view<const float> q, headroom::view<const float> out, Index t, Index h,
-               headroom::view<const KV> k, headroom::view<const KV> v) {
-  Eigen::RowVectorXd expected(v.dim());
-  headroom::reference_attention(q.slice_tokens(t, t + 1).slice_heads(h, h + 1), k, v,
-                                headroom::as_view(expected, 1), headroom::causal{},
-                                {.first_position = k.tokens() - q.tokens() + t});
-  const Eigen::Map<const Eigen::RowVectorXf> actual(out.row(t, h), out.dim());
+inline void check_near(const Eigen::RowVectorXf& actual, const Eigen::RowVectorXd& expected,
+                       Index t, Index h) {
   const double error = (actual.cast<double>() - expected).lpNorm<Eigen::Infinity>();
   // Values are of size 1 and rounding leaves some 1e-6 of that; a wrong key leaves far more.
   constexpr double allowed = 1e-4;
@@ -83,6 +73,23 @@ void check_row(headroom::view<const float> q, headroom::view<const float> out, I
             << ", allowed " << allowed;
     throw std::runtime_error(message.str());
   }
+}
+
+/// Compares row t of head h of a causal answer with the reference, in double.
+///
+/// \param q    [q_len, Q_heads, qk_dim]
+/// \param out  [q_len, Q_heads, v_dim]
+/// \param k    [kv_len, 1, qk_dim], the keys of that head
+/// \param v    [kv_len, 1, v_dim]
+/// \throws std::runtime_error as check_near
+template <class KV>
+void check_row(headroom::view<const float> q, headroom::view<const float> out, Index t, Index h,
+               headroom::view<const KV> k, headroom::view<const KV> v) {
+  Eigen::RowVectorXd expected(v.dim());
+  headroom::reference_attention(q.slice_tokens(t, t + 1).slice_heads(h, h + 1), k, v,
+                                headroom::as_view(expected, 1), headroom::causal{},
+                                {.first_position = k.tokens() - q.tokens() + t});
+  check_near(Eigen::Map<const Eigen::RowVectorXf>(out.row(t, h), out.dim()), expected, t, h);
 }
 
 }  // namespace headroom_bench

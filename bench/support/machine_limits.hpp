@@ -38,44 +38,63 @@ void multiply_add(sums& acc, lanes factor, lanes addend, std::index_sequence<I..
   ((acc[I] = acc[I] * factor + addend), ...);
 }
 
-/// Flops per second of multiply-adds in registers, one core, over about 2 ms.
-inline double fma_peak() {
+/// Multiply-adds in registers, about 2 ms of them. Returns their flops.
+inline double multiply_adds() {
   constexpr Eigen::Index rounds = 1 << 20;
-  sums acc;
+  sums acc;  // with different numbers in each, or a compiler could make them one
   for (std::size_t i = 0; i < chains; ++i) acc[i] = lanes{} + static_cast<float>(i);
   lanes factor = lanes{} + 0.5f, addend = lanes{} + 1.0f;
   benchmark::DoNotOptimize(factor);
   benchmark::DoNotOptimize(addend);
-  const double seconds = seconds_of([&] {
-    sums local = acc;  // a copy whose address nobody takes stays in registers
-    for (Eigen::Index round = 0; round < rounds; ++round)
-      multiply_add(local, factor, addend, std::make_index_sequence<chains>());
-    acc = local;
-  });
+  sums local = acc;  // a copy whose address nobody takes stays in registers
+  for (Eigen::Index round = 0; round < rounds; ++round)
+    multiply_add(local, factor, addend, std::make_index_sequence<chains>());
+  acc = local;
   benchmark::DoNotOptimize(acc);
-  return 2.0 * static_cast<double>(rounds * lane_count) * chains / seconds;
+  return 2.0 * static_cast<double>(rounds * lane_count) * chains;
+}
+
+/// Flops per second of multiply-adds in registers, one core.
+inline double fma_peak() {
+  double flops = 0;
+  const double seconds = seconds_of([&] { flops = multiply_adds(); });
+  return flops / seconds;
+}
+
+/// Bytes of memory that no cache holds. Threads that read at the same time may share the largest
+/// cache, and each then needs less of its own.
+inline std::size_t beyond_caches(int threads = 1) {
+  std::size_t bytes = std::size_t(16) << 20;  // where the system does not tell
+  for (const auto& cache : benchmark::CPUInfo::Get().caches) {
+    const int sharing = std::clamp(threads, 1, std::max(cache.num_sharing, 1));
+    bytes = std::max(bytes, static_cast<std::size_t>(cache.size / sharing));
+  }
+  return 2 * bytes;
 }
 
 /// Memory larger than any cache, to read from.
 class read_stream {
  public:
-  read_stream() : rows_(bytes() / sizeof(lanes)), data_(new lanes[rows_]) {
+  explicit read_stream(std::size_t bytes = beyond_caches())
+      : rows_(bytes / sizeof(lanes)), data_(new lanes[rows_]) {
     std::fill_n(data_.get(), rows_, lanes{} + 1.0f);  // until written, it has no pages of its own
   }
 
-  /// Bytes per second of reading it all once, one core. Afterwards the caches hold nothing of the
-  /// caller's.
+  /// Reads it all once. Returns the bytes. Afterwards the caches hold nothing of the caller's.
+  double read() const {
+    const std::size_t part = rows_ / streams;
+    std::array<lanes, streams> sum{};
+    for (std::size_t i = 0; i < part; ++i)
+      add_row(sum, i, part, std::make_index_sequence<streams>());
+    for (lanes& partial : sum) benchmark::DoNotOptimize(partial);
+    return static_cast<double>(part * streams * sizeof(lanes));
+  }
+
+  /// Bytes per second of reading it, one core.
   double bytes_per_second() const {
-    lanes total{};
-    const double seconds = seconds_of([&] {
-      const std::size_t part = rows_ / streams;
-      std::array<lanes, streams> sum{};
-      for (std::size_t i = 0; i < part; ++i)
-        for (std::size_t s = 0; s < streams; ++s) sum[s] += data_[s * part + i];
-      for (const lanes& partial : sum) total += partial;
-    });
-    benchmark::DoNotOptimize(total);
-    return static_cast<double>(rows_ * sizeof(lanes)) / seconds;
+    double bytes = 0;
+    const double seconds = seconds_of([&] { bytes = read(); });
+    return bytes / seconds;
   }
 
  private:
@@ -83,11 +102,10 @@ class read_stream {
   // gives 20 GB/s, two 24, four 30, eight 30.
   static constexpr std::size_t streams = 4;
 
-  static std::size_t bytes() {
-    std::size_t largest_cache = std::size_t(16) << 20;  // where the system does not tell
-    for (const auto& cache : benchmark::CPUInfo::Get().caches)
-      largest_cache = std::max(largest_cache, static_cast<std::size_t>(cache.size));
-    return 2 * largest_cache;
+  template <std::size_t... I>
+  void add_row(std::array<lanes, streams>& sum, std::size_t i, std::size_t part,
+               std::index_sequence<I...>) const {
+    ((sum[I] += data_[I * part + i]), ...);
   }
 
   std::size_t rows_;

@@ -1,0 +1,46 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "support/counters.hpp"
+#include "support/inputs.hpp"
+
+#include <headroom/cost.hpp>
+#include <headroom/kv_cache.hpp>
+
+namespace headroom_bench {
+
+/// Queries, and a full cache of keys and values, for grouped-query attention.
+template <int Q_heads, int KV_groups, int dim, class KV>
+struct grouped_inputs {
+  explicit grouped_inputs(lengths n)
+      : q(queries(random, n.q_len, Q_heads * dim)), cache(n.kv_len, KV_groups, dim) {
+    fill(cache, random, KV_groups * dim, KV_groups * dim);
+  }
+
+  /// \throws std::runtime_error if `out` is not causal attention
+  void check(const matrix& out) const {
+    for (Index h : spots(Q_heads)) {
+      const Index g = h / (Q_heads / KV_groups);
+      for (Index t : spots(q.rows()))
+        check_row(headroom::as_view(q, Q_heads), headroom::as_view(out, Q_heads), t, h,
+                  cache.key_view().slice_heads(g, g + 1), cache.value_view().slice_heads(g, g + 1));
+    }
+  }
+
+  work least_work() const {
+    constexpr headroom::attention_shape shape{
+        .hidden = Q_heads * dim, .Q_heads = Q_heads, .KV_groups = KV_groups, .qk_dim = dim};
+    constexpr Index bytes_per_float = sizeof(float);
+    const Index pairs = headroom::causal_pairs(q.rows(), cache.tokens());
+    const Index bytes =
+        shape.cache_bytes(cache.tokens(), sizeof(KV)) + 2 * q.size() * bytes_per_float;
+    return {static_cast<double>(shape.attention_flops(pairs)), static_cast<double>(bytes)};
+  }
+
+  numbers random = {};
+  matrix q;  // [q_len, Q_heads * dim], as the output
+  headroom::kv_cache<KV> cache;
+};
+
+}  // namespace headroom_bench

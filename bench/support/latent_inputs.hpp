@@ -1,0 +1,83 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "support/counters.hpp"
+#include "support/inputs.hpp"
+
+#include <cmath>
+#include <headroom/cost.hpp>
+#include <headroom/latent_cache.hpp>
+#include <utility>
+
+namespace headroom_bench {
+
+// The widths that DeepSeek-V2-Lite and V3 share.
+inline constexpr Index latent_rank = 512, nope_dim = 128, rope_dim = 64, v_dim = 128;
+inline constexpr Index latent_qk_dim = nope_dim + rope_dim;
+
+/// Queries, a full cache of latents and an up-projection, for latent attention.
+template <class Scalar>
+struct latent_inputs {
+  latent_inputs(Index Q_heads, lengths n)
+      : heads(Q_heads),
+        q(queries(random, n.q_len, heads * latent_qk_dim)),
+        // Variance 1 / rank leaves keys and values as large as latents are.
+        weights((random(heads * (nope_dim + v_dim), latent_rank) * std::sqrt(3.0f / latent_rank))
+                    .template cast<Scalar>()),
+        latents(n.kv_len) {
+    fill(latents, random, latent_rank, rope_dim);
+  }
+
+  /// The rows of W_UK and of W_UV of head h.
+  auto w_uk(Index h) const { return weights.middleRows(h * (nope_dim + v_dim), nope_dim); }
+  auto w_uv(Index h) const { return weights.middleRows(h * (nope_dim + v_dim) + nope_dim, v_dim); }
+
+  headroom::mla_shape shape() const {
+    return {.hidden = 0,
+            .Q_heads = heads,
+            .latent_rank = latent_rank,
+            .nope_dim = nope_dim,
+            .rope_dim = rope_dim,
+            .v_dim = v_dim};
+  }
+
+  /// Latents, up-projection and queries read once, the output written once.
+  Index bytes() const {
+    constexpr Index bytes_per_float = sizeof(float);
+    return latents.bytes_per_token() * latents.tokens() +
+           weights.size() * static_cast<Index>(sizeof(Scalar)) +
+           (q.size() + q.rows() * heads * v_dim) * bytes_per_float;
+  }
+
+  /// Compares with keys and values that are made in double, expanded: any form must agree.
+  ///
+  /// \throws std::runtime_error if `out` is not causal attention
+  void check(const matrix& out) const {
+    const auto c_view = latents.latent_view(), rope_keys = latents.rope_key_view();
+    using stored = Eigen::Map<const row_major<Scalar>, 0, Eigen::OuterStride<>>;
+    const Index tokens = latents.tokens();
+    const stored c(c_view.data(), tokens, latent_rank,
+                   Eigen::OuterStride<>(latent_rank + rope_dim));
+    const stored k_pe(rope_keys.data(), tokens, rope_dim,
+                      Eigen::OuterStride<>(latent_rank + rope_dim));
+    const row_major<double> c_exact = c.template cast<double>();
+    row_major<double> k(tokens, latent_qk_dim), v(tokens, v_dim);
+    k.rightCols(rope_dim) = k_pe.template cast<double>();
+    for (Index h : spots(heads)) {
+      k.leftCols(nope_dim).noalias() = c_exact * w_uk(h).template cast<double>().transpose();
+      v.noalias() = c_exact * w_uv(h).template cast<double>().transpose();
+      for (Index t : spots(out.rows()))
+        check_row(headroom::as_view(q, heads), headroom::as_view(out, heads), t, h,
+                  headroom::as_view(std::as_const(k), 1), headroom::as_view(std::as_const(v), 1));
+    }
+  }
+
+  numbers random = {};
+  Index heads;
+  matrix q;                   // [q_len, H * (nope_dim + rope_dim)]
+  row_major<Scalar> weights;  // [H * (nope_dim + v_dim), latent_rank]
+  headroom::latent_cache<Scalar, latent_rank, rope_dim> latents;
+};
+
+}  // namespace headroom_bench
