@@ -92,7 +92,8 @@ struct softmax_state {
       result.setZero();
       return;
     }
-    const Scalar share = Scalar(1) / (Scalar(1) + std::exp(sink - lse(r)));
+    const Scalar share =
+        sink == minus_infinity ? Scalar(1) : Scalar(1) / (Scalar(1) + std::exp(sink - lse(r)));
     result = value_row(r) * (share / sum[r]);
   }
 
