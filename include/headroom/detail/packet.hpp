@@ -71,7 +71,15 @@ inline packet tanh(const packet& a) {
 /// Keeps a packet in a register: a compiler that takes registers to be scarce would rather load it
 /// again at each use, and loads are what the kernels have to spare least.
 inline void keep(packet& p) {
-  EIGEN_OPTIMIZATION_BARRIER(p)
+#if defined(__AVX512F__)
+  asm("" : "+v"(p));
+#elif defined(__x86_64__)
+  asm("" : "+x"(p));
+#elif defined(__aarch64__)
+  asm("" : "+w"(p));
+#else
+  EIGEN_UNUSED_VARIABLE(p)
+#endif
 }
 
 /// Asks for the cache line at `from`; any address will do.
@@ -140,6 +148,16 @@ inline void store(Eigen::half* to, const packet& p) {
 }
 #endif
 
+/// Calls f(0), f(1), ..., f(n - 1), each index a compile-time constant: a loop whose packets are
+/// sure to stay in registers at any optimisation level that inlines.
+template <int n, class F>
+HEADROOM_ALWAYS_INLINE inline void unroll(const F& f) {
+  [&]<int... i>(std::integer_sequence<int, i...>) HEADROOM_ALWAYS_INLINE {
+    (f(std::integral_constant<int, i>{}), ...);
+  }
+  (std::make_integer_sequence<int, n>{});
+}
+
 inline float sum_of(const packet& a) {
   return Eigen::internal::predux(a);
 }
@@ -155,18 +173,8 @@ inline void transpose(square& packets) {
 inline packet sums_of(square& packets) {
   transpose(packets);
   packet sum = packets.packet[0];
-  for (int i = 1; i < lanes; ++i) sum = add(sum, packets.packet[i]);
+  unroll<lanes - 1>([&](auto i) HEADROOM_ALWAYS_INLINE { sum = add(sum, packets.packet[i + 1]); });
   return sum;
-}
-
-/// Calls f(0), f(1), ..., f(n - 1), each index a compile-time constant: a loop whose packets are
-/// sure to stay in registers at any optimisation level that inlines.
-template <int n, class F>
-HEADROOM_ALWAYS_INLINE inline void unroll(const F& f) {
-  [&]<int... i>(std::integer_sequence<int, i...>) HEADROOM_ALWAYS_INLINE {
-    (f(std::integral_constant<int, i>{}), ...);
-  }
-  (std::make_integer_sequence<int, n>{});
 }
 
 // The float whose exponent field is the low 8 bits of x, and whose other bits are 0.
