@@ -26,6 +26,7 @@ concept codec = requires(const typename C::Storage* stored, typename C::Storage*
 
 /// Numbers stored one by one as `Scalar_`: float, double, Eigen::half or Eigen::bfloat16.
 /// Converting rounds to nearest, a double on its way to 16 bits to float first; widening is exact.
+/// A subnormal float (below 2^-126) may become 0 in bfloat16, where the processor has it so.
 template <class Scalar_>
 struct scalar_codec {
   using Storage = Scalar_;

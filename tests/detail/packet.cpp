@@ -46,6 +46,8 @@ TEMPLATE_TEST_CASE("all stored numbers are widened exactly, and narrowed back to
     hr::store(back.data(), wide);
     for (std::size_t i = 0; i < std::size_t(lanes); ++i) {
       REQUIRE(same(numbers[i], static_cast<float>(stored[i])));
+      // The instruction that narrows to bfloat16 takes subnormal floats to be 0.
+      if (std::fpclassify(numbers[i]) == FP_SUBNORMAL && static_cast<float>(back[i]) == 0) continue;
       REQUIRE(same(static_cast<float>(back[i]), numbers[i]));
     }
   }
