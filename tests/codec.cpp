@@ -82,3 +82,17 @@ TEST_CASE("every width is converted whole, and nothing beside it") {
     CHECK(hr::scalar_codec<Eigen::half>::storage_size(dim) == dim);
   }
 }
+
+TEMPLATE_TEST_CASE("a row of any width is decoded, and nothing behind it", "", float, Eigen::half,
+                   Eigen::bfloat16) {
+  headroom_tests::random_source random(61);
+  for (const Index count : {0, 1, 7, 8, 33}) {
+    const auto stored = random.template numbers<TestType>(count + 1);
+    std::vector<float> wide(static_cast<std::size_t>(count + 1), -1);
+    hr::scalar_codec<TestType>::decode(stored.data(), wide.data(), count);
+    for (Index i = 0; i < count; ++i)
+      CHECK(wide[static_cast<std::size_t>(i)] ==
+            static_cast<float>(stored[static_cast<std::size_t>(i)]));
+    CHECK(wide.back() == -1);
+  }
+}

@@ -28,22 +28,10 @@ bool is_tile_of(hr::detail::tile<Number> tile, hr::view<const Scalar> tokens, In
   return true;
 }
 
-// Blocks that read floats alone, and every number of at most 32 bits.
-struct reads_floats {
-  using Scalar = float;
-  template <class Number>
-  static constexpr bool reads = std::same_as<Number, float>;
-};
-struct reads_most {
-  using Scalar = float;
-  template <class Number>
-  static constexpr bool reads = !std::same_as<Number, double>;
-};
-
-template <class Block, class Source, class Key, class Value>
+template <class Reader, class Source, class Key, class Value>
 void check_tiles(const Source& source, const problem<float, Key, Value>& p) {
   hr::detail::scratch memory;
-  const hr::detail::tile_reader<Block, Source> reader(source, 1, memory);
+  const hr::detail::tile_reader<Reader, Source> reader(source, 1, memory);
   for (const auto& [begin, end] : {std::pair<Index, Index>{0, 1}, {0, 50}, {13, 49}, {49, 50}}) {
     CHECK(is_tile_of(reader.keys(begin, end), p.keys(), 1, begin, end));
     CHECK(is_tile_of(reader.values(begin, end), p.values(), 1, begin, end));
@@ -53,7 +41,7 @@ void check_tiles(const Source& source, const problem<float, Key, Value>& p) {
 constexpr problem_size size{1, 50, 2, 2, 9, 6};
 
 // Stands in for a block of rows and notes the tiles that it is given.
-struct tile_log : reads_floats {
+struct tile_log : hr::detail::reads_scalar<float> {
   explicit tile_log(Index first, Index last) : first_key(first), last_key(last) {}
 
   Index first_key, last_key;
@@ -72,8 +60,8 @@ TEST_CASE("views of the computed scalar are read in place") {
   const problem p(size, 1, layout::heads_padded);
   const hr::view_source<float, float> source(p.keys(), p.values());
   hr::detail::scratch memory;
-  const hr::detail::tile_reader<reads_floats, hr::view_source<float, float>> reader(source, 0,
-                                                                                    memory);
+  const hr::detail::tile_reader<hr::detail::reads_scalar<float>, hr::view_source<float, float>>
+      reader(source, 0, memory);
   CHECK(reader.keys(7, 20).data == p.keys().row(7, 0));
   CHECK(reader.values(7, 20).data == p.values().row(7, 0));
   CHECK(reader.keys(7, 20).stride == p.keys().token_stride());
@@ -82,7 +70,8 @@ TEST_CASE("views of the computed scalar are read in place") {
 TEST_CASE("tiles are the tokens of their group, in every layout") {
   for (const layout order : all_layouts) {
     const problem p(size, 1, order);
-    check_tiles<reads_floats>(hr::view_source<float, float>(p.keys(), p.values()), p);
+    check_tiles<hr::detail::reads_scalar<float>>(
+        hr::view_source<float, float>(p.keys(), p.values()), p);
   }
 }
 
@@ -90,23 +79,27 @@ TEST_CASE("stored numbers that a block reads stay in place") {
   const problem<float, Eigen::half> p(size);
   const hr::view_source<Eigen::half, Eigen::half> source(p.keys(), p.values());
   hr::detail::scratch memory;
-  const hr::detail::tile_reader<reads_most, hr::view_source<Eigen::half, Eigen::half>> reader(
-      source, 0, memory);
+  const hr::detail::tile_reader<hr::detail::reads_packets,
+                                hr::view_source<Eigen::half, Eigen::half>>
+      reader(source, 0, memory);
   CHECK(reader.keys(7, 20).data == p.keys().row(7, 0));
 }
 
 TEST_CASE("short runs are put together") {
   const problem p(size);
   for (const Index page : {1, 3, 16, 64})
-    check_tiles<reads_floats>(paged_source<float>(p.keys(), p.values(), page), p);
+    check_tiles<hr::detail::reads_scalar<float>>(paged_source<float>(p.keys(), p.values(), page),
+                                                 p);
 }
 
 TEMPLATE_TEST_CASE("stored scalars are decoded", "", double, Eigen::half, Eigen::bfloat16) {
   const problem<float, TestType, float> p(size);
-  check_tiles<reads_floats>(hr::view_source<TestType, float>(p.keys(), p.values()), p);
-  check_tiles<reads_floats>(paged_source<TestType, float>(p.keys(), p.values(), 7), p);
-  check_tiles<reads_most>(hr::view_source<TestType, float>(p.keys(), p.values()), p);
-  check_tiles<reads_most>(paged_source<TestType, float>(p.keys(), p.values(), 7), p);
+  check_tiles<hr::detail::reads_scalar<float>>(
+      hr::view_source<TestType, float>(p.keys(), p.values()), p);
+  check_tiles<hr::detail::reads_scalar<float>>(
+      paged_source<TestType, float>(p.keys(), p.values(), 7), p);
+  check_tiles<hr::detail::reads_packets>(hr::view_source<TestType, float>(p.keys(), p.values()), p);
+  check_tiles<hr::detail::reads_packets>(paged_source<TestType, float>(p.keys(), p.values(), 7), p);
 }
 
 TEST_CASE("a key repeated by a stride of zero is a tile like any other") {
@@ -116,8 +109,8 @@ TEST_CASE("a key repeated by a stride of zero is a tile like any other") {
   const hr::view<const float> repeated_v(v.data(), 50, 2, 6, 0, v.head_stride());
   const hr::view_source<float, float> source(repeated_k, repeated_v);
   hr::detail::scratch memory;
-  const hr::detail::tile_reader<reads_floats, hr::view_source<float, float>> reader(source, 1,
-                                                                                    memory);
+  const hr::detail::tile_reader<hr::detail::reads_scalar<float>, hr::view_source<float, float>>
+      reader(source, 1, memory);
   const auto keys = reader.keys(3, 9);
   CHECK(keys.stride >= 9);  // what a product takes
   CHECK(is_tile_of(keys, repeated_k, 1, 3, 9));

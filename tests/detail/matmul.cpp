@@ -30,32 +30,18 @@ TEMPLATE_TEST_CASE("scores are queries times keys, whatever was there before", "
 
 TEMPLATE_TEST_CASE("products of keys are added where asked to", "", float, double) {
   random_source random(12);
-  for (const Index rows : {1, 33}) {
-    const auto q = random_matrix<TestType>(rows, 65, random);
-    const auto k = random_matrix<TestType>(20, 65, random);
-    const auto start = random_matrix<TestType>(rows, 20, random);
-    auto scores = start;
-    hr::detail::add_key_products(as_tile(q), rows, as_tile(k), 20, 65, scores.view().data(),
-                                 scores.view().token_stride());
-    REQUIRE(is_product(
-        scores, start, 65, [&](Index r, Index d) { return q(r, 0, d); },
-        [&](Index d, Index j) { return k(j, 0, d); }));
-  }
+  const auto add_key_products = [](const auto&... arguments) {
+    hr::detail::add_key_products(arguments...);
+  };
+  for (const Index rows : {1, 33})
+    REQUIRE(adds_key_products<TestType, TestType>(add_key_products, rows, 20, 65, random));
 }
 
 TEMPLATE_TEST_CASE("weighted values are added to what was there", "", float, double) {
   random_source random(13);
-  for (const Index rows : {1, 2, 33}) {
-    const auto weights = random_matrix<TestType>(rows, 65, random);
-    const auto v = random_matrix<TestType>(65, 43, random);
-    const auto start = random_matrix<TestType>(rows, 43, random);
-    auto value = start;
-    hr::detail::add_values(as_tile(weights), rows, as_tile(v), 65, 43, value.view().data(),
-                           value.view().token_stride());
-    REQUIRE(is_product(
-        value, start, 65, [&](Index r, Index j) { return weights(r, 0, j); },
-        [&](Index j, Index d) { return v(j, 0, d); }));
-  }
+  const auto add_values = [](const auto&... arguments) { hr::detail::add_values(arguments...); };
+  for (const Index rows : {1, 2, 33})
+    REQUIRE(adds_values<TestType>(add_values, rows, 65, 43, random));
 }
 
 TEST_CASE("no tokens and no rows are no work") {

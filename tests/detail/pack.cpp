@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The headroom authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Rule: packing moves numbers and widens them, nothing else, and products over packed values are
+// Rule: packing moves numbers, nothing else, and products over packed values are
 // those over values in place.
 #include <headroom/detail/pack.hpp>
 
@@ -12,20 +12,6 @@ namespace hr = headroom;
 using namespace headroom_tests;
 using Eigen::Index;
 using hr::detail::lanes;
-
-TEMPLATE_TEST_CASE("numbers are widened, any count of them", "", float, Eigen::half,
-                   Eigen::bfloat16) {
-  random_source random(61);
-  for (const Index count : {0, 1, 7, 8, 33}) {
-    const auto stored = random.numbers<TestType>(count + 1);
-    std::vector<float> wide(static_cast<std::size_t>(count + 1), -1);
-    hr::detail::widen(stored.data(), wide.data(), count);
-    for (Index i = 0; i < count; ++i)
-      CHECK(wide[static_cast<std::size_t>(i)] ==
-            static_cast<float>(stored[static_cast<std::size_t>(i)]));
-    CHECK(wide.back() == -1);
-  }
-}
 
 TEST_CASE("a panel is its rows transposed, and adding it back unpacks them") {
   random_source random(62);

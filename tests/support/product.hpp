@@ -53,4 +53,35 @@ tensor<Scalar> zeros(Eigen::Index rows, Eigen::Index cols) {
   return matrix;
 }
 
+/// Whether product(q, rows, keys, tokens, dim, scores, stride), over random numbers with gaps
+/// between the rows, adds q keys^T to what the scores were.
+template <class Scalar, class Number, class Product>
+bool adds_key_products(const Product& product, Eigen::Index rows, Eigen::Index tokens,
+                       Eigen::Index dim, random_source& random) {
+  const auto q = random_matrix<Scalar>(rows, dim, random);
+  const auto k = random_matrix<Number>(tokens, dim, random);
+  const auto start = random_matrix<Scalar>(rows, tokens, random);
+  auto scores = start;
+  product(as_tile(q), rows, as_tile(k), tokens, dim, scores.view().data(),
+          scores.view().token_stride());
+  return is_product(
+      scores, start, dim, [&](Eigen::Index r, Eigen::Index d) { return q(r, 0, d); },
+      [&](Eigen::Index d, Eigen::Index j) { return k(j, 0, d); });
+}
+
+/// Whether product(weights, rows, values, tokens, dim, value, stride) adds weights values likewise.
+template <class Scalar, class Product>
+bool adds_values(const Product& product, Eigen::Index rows, Eigen::Index tokens, Eigen::Index dim,
+                 random_source& random) {
+  const auto weights = random_matrix<Scalar>(rows, tokens, random);
+  const auto v = random_matrix<Scalar>(tokens, dim, random);
+  const auto start = random_matrix<Scalar>(rows, dim, random);
+  auto value = start;
+  product(as_tile(weights), rows, as_tile(v), tokens, dim, value.view().data(),
+          value.view().token_stride());
+  return is_product(
+      value, start, tokens, [&](Eigen::Index r, Eigen::Index j) { return weights(r, 0, j); },
+      [&](Eigen::Index j, Eigen::Index d) { return v(j, 0, d); });
+}
+
 }  // namespace headroom_tests

@@ -4,8 +4,8 @@
 
 #include <headroom/detail/broadcast.hpp>
 #include <headroom/detail/config.hpp>
-#include <headroom/detail/kernels/outer.hpp>
 #include <headroom/detail/scratch.hpp>
+#include <headroom/detail/tile.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/options.hpp>
 #include <headroom/softmax_state.hpp>

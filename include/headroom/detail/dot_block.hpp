@@ -12,6 +12,7 @@
 #include <headroom/detail/pack.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/scratch.hpp>
+#include <headroom/detail/tile.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/softmax_state.hpp>
 
@@ -19,7 +20,6 @@
 #include <array>
 #include <bit>
 #include <concepts>
-#include <type_traits>
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
@@ -43,8 +43,8 @@ class dot_block {
         width_(static_cast<Index>(std::bit_ceil(static_cast<std::size_t>(rows.count)))),
         queries_(memory.take<float>(width_ * call.q.dim())),
         weights_(memory.take<float>(width_ * step_keys + lanes)),
-        decoded_keys_(memory.take<float>(decodes<Key> ? step_keys * source.qk_dim() : 0)),
-        decoded_values_(memory.take<float>(decodes<Value> ? step_keys * source.v_dim() : 0)) {
+        decoded_keys_(memory.take<float>(decodes<KeyCodec> ? step_keys * source.qk_dim() : 0)),
+        decoded_values_(memory.take<float>(decodes<ValueCodec> ? step_keys * source.v_dim() : 0)) {
     stack_queries(call.q, rows, call.scale, queries_);
     std::fill(queries_ + rows.count * call.q.dim(), queries_ + width_ * call.q.dim(), 0.f);
     std::fill(state.max + rows.count, state.max + width_, softmax_state<float>::minus_infinity);
@@ -79,34 +79,28 @@ class dot_block {
   static constexpr Index stream_keys = 16;
   static constexpr Index step_keys = streams * stream_keys;
 
-  // What is read: the numbers of a scalar codec, or floats that any other codec decodes to.
+  using KeyCodec = typename Source::KeyCodec;
+  using ValueCodec = typename Source::ValueCodec;
   template <class Codec>
-  struct number_of : std::type_identity<float> {};
-  template <class Stored>
-  requires(!std::same_as<Stored, double>) struct number_of<scalar_codec<Stored>>
-      : std::type_identity<Stored> {
-  };
-  using Key = typename Source::KeyCodec;
-  using Value = typename Source::ValueCodec;
+  using number = typename number_read<reads_packets, Codec>::type;
   template <class Codec>
-  static constexpr bool decodes =
-      !std::same_as<Codec, scalar_codec<typename number_of<Codec>::type>>;
+  static constexpr bool decodes = !std::same_as<Codec, scalar_codec<number<Codec>>>;
 
   // Keys taken in together.
   struct step {
     Index count = 0;
     std::array<Index, step_keys> position;
-    std::array<const typename number_of<Key>::type*, step_keys> keys;
-    std::array<const typename number_of<Value>::type*, step_keys> values;
+    std::array<const number<KeyCodec>*, step_keys> keys;
+    std::array<const number<ValueCodec>*, step_keys> values;
   };
 
   // Puts keys [first, first + count) into every `stride`-th place from `place` on.
   void fill(step& to, Index place, Index stride, Index first, Index count) const {
     for (Index i = 0; i < count; ++i) to.position[at(place + i * stride)] = first + i;
-    fill_rows<Key>([&](Index j) { return source_.keys(rows_.group, j, first + count); }, first,
-                   count, place, stride, to.keys, decoded_keys_, source_.qk_dim());
-    fill_rows<Value>([&](Index j) { return source_.values(rows_.group, j, first + count); }, first,
-                     count, place, stride, to.values, decoded_values_, source_.v_dim());
+    fill_rows<KeyCodec>([&](Index j) { return source_.keys(rows_.group, j, first + count); }, first,
+                        count, place, stride, to.keys, decoded_keys_, source_.qk_dim());
+    fill_rows<ValueCodec>([&](Index j) { return source_.values(rows_.group, j, first + count); },
+                          first, count, place, stride, to.values, decoded_values_, source_.v_dim());
     to.count += count;
   }
 
@@ -140,9 +134,9 @@ class dot_block {
 
   void add_step(const step& keys, bool all_seen) const {
     multiply_keys<most_dot_rows>(keys);
-    if (call_.softcap > 0.f) cap(keys.count);
+    if (call_.softcap > 0.f) cap_scores(weights_, keys.count * width_, call_.softcap);
     bool hidden = false;
-    if (Call::Mask::modifies_scores || !all_seen) hidden = modify(keys);
+    if (Call::Mask::modifies_scores || !all_seen) hidden = modify(keys, all_seen);
     float factor[lanes];
     weigh_scores(weights_, keys.count, width_, state_.max, state_.sum, factor);
     for (Index r = 0; r < rows_.count; ++r)
@@ -151,7 +145,8 @@ class dot_block {
     if (hidden && !all_finite(values, keys.count, state_.v_dim))
       add_visible_values(keys);
     else
-      add_values(values, keys.count);
+      add_outer_product(by_columns{{weights_, width_}}, rows_.count, values, keys.count,
+                        state_.v_dim, state_.value, state_.v_dim);
   }
 
   template <int rows>
@@ -171,25 +166,19 @@ class dot_block {
     for (Index d = 0; d < state_.v_dim; d += 64 / Index(sizeof(Number))) prefetch(row + d);
   }
 
-  void cap(Index count) const {
-    const packet bound = broadcast(call_.softcap);
-    for (Index i = 0; i < count * width_; i += lanes)
-      store(weights_ + i, multiply(bound, tanh(divide(load(weights_ + i), bound))));
-  }
-
   bool sees(Index r, Index position) const {
     const key_range seen = ranges_.in_tile(r, position, 1);
     return !seen.empty() && (seen.full || call_.mask.visible(call_.row(rows_, r), position));
   }
 
   // Biases, and scores of keys that a row does not see; returns whether there is such a key.
-  bool modify(const step& keys) const {
+  bool modify(const step& keys, bool all_seen) const {
     bool hidden = false;
     for (Index r = 0; r < rows_.count; ++r) {
       const query_row row = call_.row(rows_, r);
       for (Index j = 0; j < keys.count; ++j) {
         float& score = weights_[j * width_ + r];
-        if (!sees(r, keys.position[at(j)])) {
+        if (!all_seen && !sees(r, keys.position[at(j)])) {
           score = softmax_state<float>::minus_infinity;
           hidden = true;
         } else if constexpr (Call::Mask::modifies_scores) {
@@ -198,28 +187,6 @@ class dot_block {
       }
     }
     return hidden;
-  }
-
-  template <class Number>
-  void add_values(const scattered<Number>& values, Index count) const {
-    const by_columns weights{{weights_, width_}};
-    const Index dim = state_.v_dim;
-    const Index tail = for_each_columns(dim, widest(rows_.count), [&](Index d, int packets) {
-      outer_product<most_columns, most_dot_rows, true>(weights, rows_.count, packets, values, d,
-                                                       count, state_.value + d, dim);
-    });
-    for (Index r = 0; r < rows_.count && tail < dim; ++r)
-      for (Index j = 0; j < count; ++j)
-        for (Index d = tail; d < dim; ++d)
-          state_.value[r * dim + d] +=
-              weights_[j * width_ + r] * static_cast<float>(values.row(j)[d]);
-  }
-
-  // Packets of columns of a register tile: fewer rows need more, since as many sums must be under
-  // way as additions wait for each other.
-  static constexpr int most_columns = 8;
-  static constexpr int widest(Index rows) {
-    return rows == 1 ? most_columns : rows == 2 ? 4 : outer_packets;
   }
 
   void add_visible_values(const step& keys) const {

@@ -6,32 +6,23 @@
 #include <headroom/detail/block.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/scratch.hpp>
+#include <headroom/detail/tile.hpp>
 #include <headroom/kv_source.hpp>
 
 #include <algorithm>
 #include <concepts>
-#include <type_traits>
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
 /// Reads tiles of keys and values from a source: in place where they lie there in one run, as
-/// numbers that the block reads; else copied into scratch memory, decoded if it must be.
+/// numbers that the reader takes; else copied into scratch memory, decoded if it must be.
 ///
-/// \tparam Block  has a `Scalar` to decode to, and knows which stored numbers it `reads`
-template <class Block, kv_source Source>
+/// \tparam Reader  as reads_scalar; a block of rows is one
+template <class Reader, kv_source Source>
 class tile_reader {
-  using Scalar = typename Block::Scalar;
-
-  // What a tile consists of.
-  template <class Codec>
-  struct number_of : std::type_identity<Scalar> {};
-  template <class Stored>
-  struct number_of<scalar_codec<Stored>>
-      : std::conditional<Block::template reads<Stored>, Stored, Scalar> {};
-
  public:
-  using Key = typename number_of<typename Source::KeyCodec>::type;
-  using Value = typename number_of<typename Source::ValueCodec>::type;
+  using Key = typename number_read<Reader, typename Source::KeyCodec>::type;
+  using Value = typename number_read<Reader, typename Source::ValueCodec>::type;
 
   tile_reader(const Source& source, Index group, scratch& memory)
       : source_(source),

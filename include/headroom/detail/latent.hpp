@@ -9,6 +9,7 @@
 #include <headroom/detail/key_tile.hpp>
 #include <headroom/detail/matmul.hpp>
 #include <headroom/detail/scratch.hpp>
+#include <headroom/detail/tile.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/linear.hpp>
 
@@ -91,8 +92,7 @@ void attend_expanded(const Call& call, const Source& latents, const linear<Weigh
     const auto w_uk = weight_rows<Scalar>(up, h * (nope + value), nope, memory);  // [dn, dc]
     const auto w_uv =
         weight_rows<Scalar>(up, h * (nope + value) + nope, value, memory);  // [dv, dc]
-    // Expansion multiplies the latents, so they are read as numbers to compute with.
-    const tile_reader<row_block<Call>, Source> reader(latents, 0, memory);
+    const tile_reader<reads_scalar<Scalar>, Source> reader(latents, 0, memory);
     Scalar* const keys = memory.take<Scalar>(tile_keys * qk_dim);   // [tile_keys, dn + dr]
     Scalar* const values = memory.take<Scalar>(tile_keys * value);  // [tile_keys, dv]
 

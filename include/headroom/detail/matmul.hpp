@@ -4,8 +4,8 @@
 
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/kernels/eigen_product.hpp>
-#include <headroom/detail/kernels/outer.hpp>
 #include <headroom/detail/kernels/packet_product.hpp>
+#include <headroom/detail/tile.hpp>
 
 #include <algorithm>
 #include <concepts>

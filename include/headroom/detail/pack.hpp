@@ -2,27 +2,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/codec.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/kernels/outer.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/scratch.hpp>
+#include <headroom/detail/tile.hpp>
 
 #include <algorithm>
 #include <concepts>
+#include <cstdlib>
 #include <optional>
 
 // How operands are laid out for the micro-kernels. Packing costs one pass over a tile and is done
 // where many rows share it; fewer rows read keys and values where they lie.
 
 namespace headroom::inline HEADROOM_ISA::detail {
-
-/// Widens `count` stored numbers to float.
-template <class Number>
-void widen(const Number* from, float* to, Index count) {
-  Index i = 0;
-  for (; i + lanes <= count; i += lanes) store(to + i, load(from + i));
-  for (; i < count; ++i) to[i] = static_cast<float>(from[i]);
-}
 
 /// packed[dim, width] = rows[width, dim]^T; width is a multiple of the lanes.
 inline void pack_panel(const tile<float>& rows, Index width, Index dim, float* packed) {
@@ -69,7 +64,7 @@ tile<float> dense(const tile<Number>& rows, Index count, Index dim, scratch& mem
   if constexpr (std::same_as<Number, float>)
     if (std::abs(rows.stride) < Index(4096 / sizeof(float))) return rows;
   float* const copy = memory.take<float>(count * dim);
-  for (Index i = 0; i < count; ++i) widen(rows.row(i), copy + i * dim, dim);
+  for (Index i = 0; i < count; ++i) scalar_codec<Number>::decode(rows.row(i), copy + i * dim, dim);
   return {copy, dim};
 }
 
@@ -102,7 +97,7 @@ class value_tile {
     for (Index j = 0; j < tokens_; ++j)  // in the order of memory
       for_each_columns(dim_, outer_packets, [&](Index d, int packets) {
         const Index width = packets * lanes;
-        widen(rows_.row(j) + d, packed_ + d * tokens_ + j * width, width);
+        scalar_codec<Number>::decode(rows_.row(j) + d, packed_ + d * tokens_ + j * width, width);
       });
   }
 
@@ -117,16 +112,12 @@ class value_tile {
   /// be packed.
   void add_product(const by_columns& weights, Index rows, Index begin, Index keys,
                    float* value) const {
-    const Index tail = for_each_columns(dim_, outer_packets, [&](Index d, int packets) {
-      const tile<float> columns = panel(d, packets * lanes, begin);
-      outer_product<outer_packets, 12, true>(weights, rows, packets, columns, 0, keys, value + d,
-                                             dim_);
+    const Index last = for_each_columns(dim_, outer_packets, [&](Index d, int packets) {
+      outer_product<true>(weights, rows, packets, panel(d, packets * lanes, begin), 0, keys,
+                          value + d, dim_);
     });
-    for (Index i = 0; i < rows && tail < dim_; ++i)
-      for (Index j = 0; j < keys; ++j)
-        for (Index d = tail; d < dim_; ++d)
-          value[i * dim_ + d] +=
-              weights.data[j * weights.stride + i] * static_cast<float>(rows_.row(begin + j)[d]);
+    add_last_columns(weights, rows, tile<Number>{rows_.row(begin), rows_.stride}, last, dim_, keys,
+                     value, dim_);
   }
 
  private:

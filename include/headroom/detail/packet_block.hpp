@@ -10,6 +10,7 @@
 #include <headroom/detail/pack.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/scratch.hpp>
+#include <headroom/detail/tile.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/softmax_state.hpp>
 
@@ -26,14 +27,8 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// A panel skips the keys that none of its rows sees, so a causal mask costs little more than the
 /// triangle that it leaves.
 template <class Call>
-class packet_block {
+class packet_block : public reads_packets {
  public:
-  using Scalar = float;
-
-  /// Whether a tile may be of such numbers.
-  template <class Number>
-  static constexpr bool reads = !std::same_as<Number, double>;
-
   packet_block(const Call& call, const stacked_rows& rows, const softmax_state<float>& state,
                scratch& memory)
       : call_(call),
@@ -122,7 +117,8 @@ class packet_block {
     const Index dim = call_.q.dim();
     deep_outer_product({{keys.row(panel.begin), keys.stride}}, panel.end - panel.begin,
                        static_cast<int>(panel.width / lanes), queries_ + r * dim, dim, weights_);
-    if (call_.softcap > 0.f) cap(panel);
+    if (call_.softcap > 0.f)
+      cap_scores(weights_, (panel.end - panel.begin) * panel.width, call_.softcap);
     if (panel.partial) hide(panel, first, tokens);
     if (Call::Mask::modifies_scores || panel.has_holes) modify(panel, first, tokens);
     float factor[widest];
@@ -155,12 +151,6 @@ class packet_block {
       for (Index j = to; j < panel.end; ++j)
         scores[(j - panel.begin) * panel.width] = softmax_state<float>::minus_infinity;
     }
-  }
-
-  void cap(const panel_view& panel) const {
-    const packet bound = broadcast(call_.softcap);
-    for (Index i = 0; i < (panel.end - panel.begin) * panel.width; i += lanes)
-      store(weights_ + i, multiply(bound, tanh(divide(load(weights_ + i), bound))));
   }
 
   // Biases, and keys hidden one by one.

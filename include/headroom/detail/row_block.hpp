@@ -7,11 +7,11 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/matmul.hpp>
 #include <headroom/detail/scratch.hpp>
+#include <headroom/detail/tile.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/softmax_state.hpp>
 
 #include <algorithm>
-#include <concepts>
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
@@ -22,13 +22,9 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// This is the plain form, on Eigen's products, in any scalar; packet_block.hpp has its twin on
 /// micro-kernels.
 template <class Call>
-class row_block {
+class row_block : public reads_scalar<typename Call::Scalar> {
  public:
   using Scalar = typename Call::Scalar;
-
-  /// Whether a tile may be of such numbers.
-  template <class Number>
-  static constexpr bool reads = std::same_as<Number, Scalar>;
 
   row_block(const Call& call, const stacked_rows& rows, const softmax_state<Scalar>& state,
             scratch& memory)

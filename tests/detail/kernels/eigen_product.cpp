@@ -19,6 +19,13 @@ const std::vector<Index> row_counts = {1, 2, 31, 32, 33, 65};
 const std::vector<Index> token_counts = {1, 3, 63, 64, 65, 257};
 const std::vector<Index> widths = {1, 7, 64, 65, 300};
 
+const auto add_key_products = [](const auto&... arguments) {
+  hr::detail::eigen_add_key_products(arguments...);
+};
+const auto add_values = [](const auto&... arguments) {
+  hr::detail::eigen_add_values(arguments...);
+};
+
 }  // namespace
 
 TEMPLATE_TEST_CASE("products of keys are added to what was there", "", float, double) {
@@ -27,15 +34,7 @@ TEMPLATE_TEST_CASE("products of keys are added to what was there", "", float, do
     for (const Index tokens : token_counts)
       for (const Index dim : widths) {
         INFO(rows << " rows, " << tokens << " tokens, width " << dim);
-        const auto q = random_matrix<TestType>(rows, dim, random);
-        const auto k = random_matrix<TestType>(tokens, dim, random);
-        const auto start = random_matrix<TestType>(rows, tokens, random);
-        auto scores = start;
-        hr::detail::eigen_add_key_products(as_tile(q), rows, as_tile(k), tokens, dim,
-                                           scores.view().data(), scores.view().token_stride());
-        REQUIRE(is_product(
-            scores, start, dim, [&](Index r, Index d) { return q(r, 0, d); },
-            [&](Index d, Index j) { return k(j, 0, d); }));
+        REQUIRE(adds_key_products<TestType, TestType>(add_key_products, rows, tokens, dim, random));
       }
 }
 
@@ -45,14 +44,6 @@ TEMPLATE_TEST_CASE("weighted values are added to what was there", "", float, dou
     for (const Index tokens : token_counts)
       for (const Index dim : widths) {
         INFO(rows << " rows, " << tokens << " tokens, width " << dim);
-        const auto weights = random_matrix<TestType>(rows, tokens, random);
-        const auto v = random_matrix<TestType>(tokens, dim, random);
-        const auto start = random_matrix<TestType>(rows, dim, random);
-        auto value = start;
-        hr::detail::eigen_add_values(as_tile(weights), rows, as_tile(v), tokens, dim,
-                                     value.view().data(), value.view().token_stride());
-        REQUIRE(is_product(
-            value, start, tokens, [&](Index r, Index j) { return weights(r, 0, j); },
-            [&](Index j, Index d) { return v(j, 0, d); }));
+        REQUIRE(adds_values<TestType>(add_values, rows, tokens, dim, random));
       }
 }

@@ -22,13 +22,11 @@ bool is_right(const A& a, const B& b, Index column, Index rows, int packets, Ind
               random_source& random) {
   const auto start = random_matrix<float>(rows, packets * lanes, random);
   auto c = start;
-  hr::detail::outer_product<8, 12, add_to>(a, rows, packets, b, column, depth, c.view().data(),
-                                           c.view().token_stride());
+  hr::detail::outer_product<add_to>(a, rows, packets, b, column, depth, c.view().data(),
+                                    c.view().token_stride());
   return is_product(
       c, add_to ? start : zeros<float>(rows, packets * lanes), depth,
-      [&](Index i, Index k) {
-        return a.data[A::contiguous_depth ? i * a.stride + k : k * a.stride + i];
-      },
+      [&](Index i, Index k) { return a(i, k); },
       [&](Index k, Index j) { return static_cast<float>(b.row(k)[column + j]); });
 }
 

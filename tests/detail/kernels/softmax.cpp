@@ -93,3 +93,15 @@ TEST_CASE("a score that is not a number makes its row so, and no other") {
       CHECK(sum[r] == 5);
   }
 }
+
+TEST_CASE("a cap is c tanh(s / c), for any number of scores") {
+  for (const Index count : {1, 7, 8, 21}) {
+    random_source random(42);
+    std::vector<float> scores = random.numbers(count, 4);
+    const std::vector<float> before = scores;
+    scores.resize(scores.size() + static_cast<std::size_t>(lanes));
+    hr::detail::cap_scores(scores.data(), count, 3);
+    for (std::size_t i = 0; i < before.size(); ++i)
+      CHECK(std::abs(scores[i] - 3 * std::tanh(double(before[i]) / 3)) <= 3e-6);
+  }
+}

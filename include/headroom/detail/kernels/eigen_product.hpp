@@ -3,7 +3,7 @@
 #pragma once
 
 #include <headroom/detail/config.hpp>
-#include <headroom/detail/kernels/outer.hpp>
+#include <headroom/detail/tile.hpp>
 
 #include <algorithm>
 

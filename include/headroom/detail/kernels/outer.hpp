@@ -4,6 +4,7 @@
 
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/tile.hpp>
 
 #include <algorithm>
 #include <array>
@@ -24,37 +25,25 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// Rows of numbers at a constant distance.
-template <class Number>
-struct tile {
-  const Number* data;
-  Index stride;  // numbers from one row to the next
-
-  const Number* row(Index i) const { return data + i * stride; }
-};
-template <class Number>
-tile(const Number*, Index) -> tile<Number>;
-
-/// Rows of numbers anywhere.
-template <class Number>
-struct scattered {
-  const Number* const* rows;
-
-  const Number* row(Index i) const { return rows[i]; }
-};
-template <class Number>
-scattered(const Number* const*) -> scattered<Number>;
-
 // The two ways that `a` may lie: a[i, k] at data[i * stride + k], or at data[k * stride + i].
 struct by_rows : tile<float> {
   static constexpr bool contiguous_depth = true;
+  float operator()(Index i, Index k) const { return data[i * stride + k]; }
 };
 struct by_columns : tile<float> {
   static constexpr bool contiguous_depth = false;
+  float operator()(Index i, Index k) const { return data[k * stride + i]; }
 };
 
 /// Packets of columns in the register tile, where there are rows enough.
 inline constexpr int outer_packets = registers >= 32 ? 4 : 3;
+
+/// Packets of columns where there are rows too few for that: as many sums must be under way as
+/// additions wait for each other.
+inline constexpr int most_packets = 8;
+constexpr int widest_columns(Index rows) {
+  return rows == 1 ? most_packets : rows == 2 ? 4 : outer_packets;
+}
 
 /// Rows of the register tile that go with so many packets of columns.
 constexpr int outer_rows(int packets) {
@@ -85,7 +74,7 @@ void outer_tile(A a, B b, Index column, Index depth, float* c, Index c_stride) {
       if constexpr (rows > 1) keep(columns[p]);
     });
     unroll<rows>([&](auto i) HEADROOM_ALWAYS_INLINE {
-      packet number = broadcast(a.data[A::contiguous_depth ? i * a.stride : i]);
+      packet number = broadcast(a(i, 0));
       keep(number);
       unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
         sum[i][p] = multiply_add(number, columns[p], sum[i][p]);
@@ -99,12 +88,12 @@ void outer_tile(A a, B b, Index column, Index depth, float* c, Index c_stride) {
   });
 }
 
-/// The product for any number of rows, in register tiles of at most `most_rows`. Rows are cut into
-/// groups of nearly equal size: one or two rows left over would wait for their own additions.
-template <int packets, int most_rows, bool add_to, class A, class B>
+/// The product for any number of rows. They are cut into groups of nearly equal size: one or two
+/// rows left over would wait for their own additions.
+template <int packets, bool add_to, class A, class B>
 void outer_columns(A a, Index rows, const B& b, Index column, Index depth, float* c,
                    Index c_stride) {
-  constexpr int most = std::min(most_rows, outer_rows(packets));
+  constexpr int most = outer_rows(packets);
   static constexpr auto tiles = []<int... n>(std::integer_sequence<int, n...>) {
     return std::array{&outer_tile<n + 1, packets, add_to, A, B>...};
   }
@@ -118,12 +107,12 @@ void outer_columns(A a, Index rows, const B& b, Index column, Index depth, float
   }
 }
 
-/// The same for a number of packets of columns known at run time only, at most `most_packets`.
-template <int most_packets, int most_rows, bool add_to, class A, class B>
+/// The same for a number of packets of columns known at run time only, at most most_packets.
+template <bool add_to, class A, class B>
 void outer_product(A a, Index rows, int packets, const B& b, Index column, Index depth, float* c,
                    Index c_stride) {
   static constexpr auto columns = []<int... n>(std::integer_sequence<int, n...>) {
-    return std::array{&outer_columns<n + 1, most_rows, add_to, A, B>...};
+    return std::array{&outer_columns<n + 1, add_to, A, B>...};
   }
   (std::make_integer_sequence<int, most_packets>{});
   columns[static_cast<std::size_t>(packets - 1)](a, rows, b, column, depth, c, c_stride);
@@ -143,6 +132,26 @@ Index for_each_columns(Index dim, int widest, const F& f) {
   return column;
 }
 
+/// c += a b for the columns [column, dim), fewer than a packet.
+template <class A, class B>
+void add_last_columns(const A& a, Index rows, const B& b, Index column, Index dim, Index depth,
+                      float* c, Index c_stride) {
+  for (Index i = 0; i < rows && column < dim; ++i)
+    for (Index k = 0; k < depth; ++k)
+      for (Index j = column; j < dim; ++j)
+        c[i * c_stride + j] += a(i, k) * static_cast<float>(b.row(k)[j]);
+}
+
+/// c[rows, dim] += a[rows, depth] b[depth, dim], for any number of columns.
+template <class A, class B>
+void add_outer_product(const A& a, Index rows, const B& b, Index depth, Index dim, float* c,
+                       Index c_stride) {
+  const Index last = for_each_columns(dim, widest_columns(rows), [&](Index column, int packets) {
+    outer_product<true>(a, rows, packets, b, column, depth, c + column, c_stride);
+  });
+  add_last_columns(a, rows, b, last, dim, depth, c, c_stride);
+}
+
 // Numbers of depth for which a panel of b, 24 KiB, stays in the first-level cache.
 inline constexpr Index most_depth = 24 * 1024 / (outer_packets * lanes * Index(sizeof(float)));
 
@@ -157,9 +166,9 @@ inline void deep_outer_product(const by_rows& a, Index rows, int packets, const 
     const by_rows slice{{a.data + begin, a.stride}};
     const tile<float> panel{b + begin * width, width};
     if (part == 0)
-      outer_product<outer_packets, 12, false>(slice, rows, packets, panel, 0, end, c, width);
+      outer_product<false>(slice, rows, packets, panel, 0, end, c, width);
     else
-      outer_product<outer_packets, 12, true>(slice, rows, packets, panel, 0, end - begin, c, width);
+      outer_product<true>(slice, rows, packets, panel, 0, end - begin, c, width);
     begin = end;
   }
 }

@@ -82,9 +82,8 @@ void packet_add_key_products(const tile<float>& q, Index rows, const tile<Number
           std::copy_n(q.row(p * wide + r) + d, depth, stacked + r * depth);
         std::fill(stacked + exist * depth, stacked + width * depth, 0.f);
         pack_panel({stacked, depth}, width, depth, packed);
-        outer_product<outer_packets, 12, true>(
-            by_rows{part}, count, static_cast<int>(width / lanes), tile<float>{packed, width}, 0,
-            depth, sums + p * count * wide, wide);
+        outer_product<true>(by_rows{part}, count, static_cast<int>(width / lanes),
+                            tile<float>{packed, width}, 0, depth, sums + p * count * wide, wide);
       }
     }
     for (Index p = 0; p < panels; ++p)
@@ -96,21 +95,7 @@ void packet_add_key_products(const tile<float>& q, Index rows, const tile<Number
 /// value[rows, dim] += weights[rows, tokens] * values[tokens, dim].
 inline void packet_add_values(const tile<float>& weights, Index rows, const tile<float>& values,
                               Index tokens, Index dim, float* value, Index value_stride) {
-  constexpr int few = 2, most_columns = 8;
-  const Index tail = for_each_columns(
-      dim, rows <= few ? most_columns / std::max<int>(1, static_cast<int>(rows)) : outer_packets,
-      [&](Index d, int packets) {
-        if (rows <= few)
-          outer_product<most_columns, few, true>(by_rows{weights}, rows, packets, values, d, tokens,
-                                                 value + d, value_stride);
-        else
-          outer_product<outer_packets, 12, true>(by_rows{weights}, rows, packets, values, d, tokens,
-                                                 value + d, value_stride);
-      });
-  for (Index r = 0; r < rows && tail < dim; ++r)
-    for (Index j = 0; j < tokens; ++j)
-      for (Index d = tail; d < dim; ++d)
-        value[r * value_stride + d] += weights.row(r)[j] * values.row(j)[d];
+  add_outer_product(by_rows{weights}, rows, values, tokens, dim, value, value_stride);
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

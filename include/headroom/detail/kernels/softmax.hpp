@@ -33,6 +33,13 @@ void store_rows(float* rows, Index width, const packet& p, const Join& join) {
   std::copy(numbers, numbers + width, rows);
 }
 
+/// scores[i] = softcap * tanh(scores[i] / softcap), in whole packets: there is room for one more.
+inline void cap_scores(float* scores, Index count, float softcap) {
+  const packet bound = broadcast(softcap);
+  for (Index i = 0; i < count; i += lanes)
+    store(scores + i, multiply(bound, tanh(divide(load(scores + i), bound))));
+}
+
 /// One step of the running softmax for `width` rows at once: scores [keys, width] become weights
 /// e^(score - max); max and sum [width] move on. factor [width] is what the values that were added
 /// up before are to be multiplied by. Scores of minus infinity get weight 0.

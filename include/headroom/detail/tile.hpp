@@ -1,0 +1,58 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/codec.hpp>
+#include <headroom/detail/config.hpp>
+
+#include <concepts>
+#include <type_traits>
+
+// Operands of the kernels: rows of numbers, by where they lie and what they are read as.
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+/// Rows of numbers at a constant distance.
+template <class Number>
+struct tile {
+  const Number* data;
+  Index stride;  // numbers from one row to the next
+
+  const Number* row(Index i) const { return data + i * stride; }
+};
+template <class Number>
+tile(const Number*, Index) -> tile<Number>;
+
+/// Rows of numbers anywhere.
+template <class Number>
+struct scattered {
+  const Number* const* rows;
+
+  const Number* row(Index i) const { return rows[i]; }
+};
+template <class Number>
+scattered(const Number* const*) -> scattered<Number>;
+
+/// Which stored numbers a kernel reads as they are; all others are decoded to Scalar.
+template <class Scalar_>
+struct reads_scalar {
+  using Scalar = Scalar_;
+  template <class Number>
+  static constexpr bool reads = std::same_as<Number, Scalar>;
+};
+
+/// The kernels on packets widen every number of at most 32 bits.
+struct reads_packets {
+  using Scalar = float;
+  template <class Number>
+  static constexpr bool reads = !std::same_as<Number, double>;
+};
+
+/// What such a reader gets of rows stored by Codec.
+template <class Reader, class Codec>
+struct number_read : std::type_identity<typename Reader::Scalar> {};
+template <class Reader, class Stored>
+struct number_read<Reader, scalar_codec<Stored>>
+    : std::conditional<Reader::template reads<Stored>, Stored, typename Reader::Scalar> {};
+
+}  // namespace headroom::inline HEADROOM_ISA::detail
