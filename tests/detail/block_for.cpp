@@ -20,7 +20,7 @@ const auto by_rows = [](const auto& call, const auto& source) {
     const hr::detail::stacked_rows rows{g, call.heads_per_group, 0, call.rows_per_group()};
     const auto state = new_state(memory, rows.count, source.v_dim());
     hr::detail::attend_rows(call, rows, source, 0, call.kv_len, state);
-    for (Index r = 0; r < rows.count; ++r) call.write(rows, r, state);
+    call.write(rows, state);
   }
 };
 

@@ -31,7 +31,7 @@ auto in_two_parts(Index cut) {
       const hr::detail::dot_block<Call, Source> block(call, rows, state, source, memory);
       block.add_keys(0, std::min(cut, call.kv_len));
       block.add_keys(std::min(cut, call.kv_len), call.kv_len);
-      for (Index r = 0; r < rows.count; ++r) call.write(rows, r, state);
+      call.write(rows, state);
     }
   };
 }

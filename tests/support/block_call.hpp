@@ -38,7 +38,7 @@ auto in_tiles(std::vector<Eigen::Index> sizes) {
                        headroom::detail::tile{values.rows, values.stride});
         j += tokens;
       }
-      for (Eigen::Index r = 0; r < rows.count; ++r) call.write(rows, r, state);
+      call.write(rows, state);
     }
   };
 }

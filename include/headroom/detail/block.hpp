@@ -4,6 +4,7 @@
 
 #include <headroom/detail/broadcast.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/packet.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/tile.hpp>
 #include <headroom/mask.hpp>
@@ -16,15 +17,18 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-// Rows of a block: enough to share the packing of a key tile, few enough that the queries and
-// values of a block (192 x (128 + 128) floats = 192 KiB) stay in a 512 KiB second-level cache
-// beside the tile. A multiple of the stripe of kernels/eigen_product.hpp and of every panel of
-// packet_block.hpp.
-inline constexpr Index block_rows = 192;
+// Processors with the widest packets have second-level caches of 1 MiB and more, others of 512 KiB.
+inline constexpr Index cache_scale = lanes >= 16 ? 2 : 1;
 
-// Keys of a tile: its keys and values (96 x 256 floats = 96 KiB) share that cache. A multiple of
-// the register tile of kernels/outer.hpp.
-inline constexpr Index tile_keys = 96;
+// Rows of a block: enough to share the packing of a key tile, few enough that the queries and
+// values of a block (192 x (128 + 128) floats = 192 KiB, or twice that) stay in the second-level
+// cache beside the tile. A multiple of the stripe of kernels/eigen_product.hpp and of every panel
+// of packet_block.hpp.
+inline constexpr Index block_rows = 192 * cache_scale;
+
+// Keys of a tile: its keys and values (96 x 256 floats = 96 KiB, or twice that) share that cache. A
+// multiple of the register tile of kernels/outer.hpp.
+inline constexpr Index tile_keys = 96 * cache_scale;
 
 /// One attention call, validated: what every kernel below needs, whatever the source of the keys.
 template <class Scalar_, class Query, class Mask_>
@@ -51,13 +55,17 @@ struct attention_call {
     return {rows.head(r), t, first_position + t, kv_len};
   }
 
-  /// Writes row r of a finished state to out and lse.
-  void write(const stacked_rows& rows, Index r, const softmax_state<Scalar>& state) const {
-    const Index t = rows.query(r), h = rows.head(r);
-    const Scalar sink =
-        sinks.empty() ? softmax_state<Scalar>::minus_infinity : sinks[static_cast<std::size_t>(h)];
-    state.finish(r, out.row(t, h), sink);
-    if (lse) lse(t, h) = state.lse(r);
+  /// Writes the rows of a finished state to out and lse.
+  void write(const stacked_rows& rows, const softmax_state<Scalar>& state) const {
+    for (Index r = 0; r < rows.count; ++r) {
+      if (r + rows_ahead < rows.count)
+        prefetch_row(out.row(rows.query(r + rows_ahead), rows.head(r + rows_ahead)), out.dim());
+      const Index t = rows.query(r), h = rows.head(r);
+      const Scalar sink = sinks.empty() ? softmax_state<Scalar>::minus_infinity
+                                        : sinks[static_cast<std::size_t>(h)];
+      state.finish(r, out.row(t, h), sink);
+      if (lse) lse(t, h) = state.lse(r);
+    }
   }
 };
 

@@ -12,7 +12,7 @@ namespace headroom::inline HEADROOM_ISA::detail {
 
 // Keys of a split: long enough that merging a split costs little beside reading its keys, short
 // enough that a few thousand keys keep several threads busy.
-inline constexpr Index least_split_keys = 8 * tile_keys;
+inline constexpr Index least_split_keys = 768;
 
 // Bounds the memory for unmerged states.
 inline constexpr Index most_splits = 32;
@@ -62,7 +62,7 @@ void decode(const Call& call, const Source& source, const Executor& executor) {
     const stacked_rows stacked = rows_of(unit);
     const auto whole = state_of(unit * splits, stacked.count);
     for (Index s = 1; s < splits; ++s) whole.merge(state_of(unit * splits + s, stacked.count));
-    for (Index r = 0; r < stacked.count; ++r) call.write(stacked, r, whole);
+    call.write(stacked, whole);
   }
 }
 

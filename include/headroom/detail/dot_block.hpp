@@ -155,15 +155,10 @@ class dot_block {
       if (width_ < rows) return multiply_keys<rows / 2>(keys);
     // While scores are computed, their values are on the way.
     const auto ahead = [&](Index begin, Index end) {
-      for (Index j = begin; j < end; ++j) prefetch_row(keys.values[at(j)]);
+      for (Index j = begin; j < end; ++j) prefetch_row(keys.values[at(j)], state_.v_dim);
     };
     dot_product<rows>(queries_, scattered{keys.keys.data()}, keys.count, call_.q.dim(), weights_,
                       ahead);
-  }
-
-  template <class Number>
-  void prefetch_row(const Number* row) const {
-    for (Index d = 0; d < state_.v_dim; d += 64 / Index(sizeof(Number))) prefetch(row + d);
   }
 
   bool sees(Index r, Index position) const {

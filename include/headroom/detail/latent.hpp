@@ -130,8 +130,7 @@ void attend_expanded(const Call& call, const Source& latents, const linear<Weigh
                                  tile<Scalar>{values + from * value, value});
       }
     }
-    for (Index b = 0; b < blocks; ++b)
-      for (Index r = 0; r < rows_of(b).count; ++r) call.write(rows_of(b), r, states[b]);
+    for (Index b = 0; b < blocks; ++b) call.write(rows_of(b), states[b]);
   });
 }
 

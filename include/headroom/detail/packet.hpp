@@ -91,6 +91,12 @@ void prefetch(const T* from) {
 #endif
 }
 
+/// Asks for the cache lines of `count` numbers.
+template <class T>
+void prefetch_row(const T* row, Index count) {
+  for (Index i = 0; i < count; i += Index(64 / sizeof(T))) prefetch(row + i);
+}
+
 // Eigen's packet that holds as many Numbers as a packet has lanes, and whether it is cast in one
 // step.
 template <class Number>

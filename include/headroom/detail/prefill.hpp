@@ -29,7 +29,7 @@ void prefill(const Call& call, const Source& source, const Executor& executor) {
     const auto state = state_in(memory.take<Scalar>(state_size(stacked.count, source.v_dim())),
                                 stacked.count, source.v_dim());
     attend_rows(call, stacked, source, 0, call.kv_len, state);
-    for (Index r = 0; r < stacked.count; ++r) call.write(stacked, r, state);
+    call.write(stacked, state);
   });
 }
 
