@@ -69,7 +69,8 @@ struct latent_inputs {
       v.noalias() = c_exact * w_uv(h).template cast<double>().transpose();
       for (Index t : spots(out.rows()))
         check_row(headroom::as_view(q, heads), headroom::as_view(out, heads), t, h,
-                  headroom::as_view(std::as_const(k), 1), headroom::as_view(std::as_const(v), 1));
+                  headroom::as_view(std::as_const(k), 1), headroom::as_view(std::as_const(v), 1),
+                  allowed_error<Scalar>);
     }
   }
 

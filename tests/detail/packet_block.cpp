@@ -10,7 +10,22 @@
 namespace hr = headroom;
 using namespace headroom_tests;
 using Eigen::Index;
-using hr::detail::packet_block;
+using hr::detail::lanes;
+
+namespace {
+
+template <class Call>
+using packet_block = hr::detail::packet_block<Call>;
+
+// Multiplies pairs of bfloat16: by the CPU's instruction where it has one, and by its generic twin.
+template <class Pair>
+struct pairs {
+  template <class Call>
+  using block = hr::detail::packet_block<Call, Pair>;
+};
+using bfloat16_problem = problem<float, Eigen::bfloat16>;
+
+}  // namespace
 
 TEST_CASE("tiles of any sizes give the same state") {
   check_tiles_of_any_sizes<packet_block>();
@@ -61,4 +76,43 @@ TEST_CASE("keys and values that are hidden may be NaN, in a panel where others s
     for (Index d = 0; d < 16; ++d)
       REQUIRE(std::abs(got.out(t, 0, d) - exact.out(t, 0, d)) <= exact.bound.out(t, 0, d));
   for (Index d = 0; d < 16; ++d) CHECK(std::isnan(got.out(29, 0, d)));
+}
+
+TEMPLATE_TEST_CASE("pairs of bfloat16 are attention, under masks that cut pairs", "",
+                   hr::detail::widened_pair, hr::detail::bfloat16_pair) {
+  const auto in_pairs = [](std::vector<Index> sizes) {
+    return in_tiles<pairs<TestType>::template block>(sizes);
+  };
+  for (const Index q_len : {1, 7, 23, 24, 60})
+    for (const Index kv_len : {61, 130}) {
+      INFO("q_len " << q_len << ", kv_len " << kv_len);
+      const bfloat16_problem p({q_len, kv_len, 3, 1, 34, 2 * lanes});
+      REQUIRE(error_ratio(answer_by(in_pairs({96}), p, hr::none()), p.exact()) <= 1);
+      for (const Index window : {1, 2, 5, 90}) {
+        const auto mask = hr::causal() & hr::sliding_window(window);
+        REQUIRE(error_ratio(answer_by(in_pairs({96, 17}), p, mask), p.exact(mask)) <= 1);
+      }
+      const auto odd = hr::mask([](Index, Index, Index key) { return key % 3 != 1; });
+      REQUIRE(error_ratio(answer_by(in_pairs({33}), p, odd), p.exact(odd)) <= 1);
+    }
+}
+
+TEMPLATE_TEST_CASE("of a pair, one key may be hidden and NaN", "", hr::detail::widened_pair,
+                   hr::detail::bfloat16_pair) {
+  for (const Index hidden : {6, 7}) {
+    bfloat16_problem p({5, 12, 1, 1, 8, lanes});
+    fill_row(p.k.view(), hidden, 0, quiet_nan<Eigen::bfloat16>());
+    fill_row(p.v.view(), hidden, 0, quiet_nan<Eigen::bfloat16>());
+    const auto mask = hr::mask([=](Index, Index, Index key) { return key != hidden; });
+    const auto got = answer_by(in_tiles<pairs<TestType>::template block>({12}), p, mask);
+    REQUIRE(error_ratio(got, p.exact(mask)) <= 1);
+  }
+  bfloat16_problem p({6, 7, 1, 1, 8, lanes});  // the last key has no partner
+  fill_row(p.k.view(), 6, 0, quiet_nan<Eigen::bfloat16>());
+  fill_row(p.v.view(), 6, 0, quiet_nan<Eigen::bfloat16>());
+  const auto got = answer_by(in_tiles<pairs<TestType>::template block>({7}), p, hr::causal());
+  for (Index d = 0; d < lanes; ++d) {
+    CHECK(std::isfinite(got.out(4, 0, d)));
+    CHECK(std::isnan(got.out(5, 0, d)));
+  }
 }

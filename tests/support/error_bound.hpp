@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <limits>
 #include <vector>
@@ -43,6 +44,10 @@
 //    (Blanchard, Higham and Higham, IMA J. Numer. Anal. 41, 2021, analyse this step alone.)
 // 5. A sink z scales the row by 1 / (1 + x), x = e^(z - lse): a relative error in x counts
 //    x / (1 + x) times.
+// 6. Keys and values that are both bfloat16 may be multiplied as such: q and the weights are then
+//    rounded to bfloat16, of unit roundoff w, each once. Scores err by w sum |q_d k_d| more, and
+//    the numerator of 3 by w times the weighted mean of |v_j|; the sum of weights is of those
+//    unrounded.
 
 namespace headroom_tests {
 
@@ -68,6 +73,14 @@ struct attention_bound {
   tensor<double> lse;  // [q_len, Q_heads, 1]
 };
 
+/// Step 6's w: what multiplying stored numbers as they are costs.
+template <class Compute, class Key, class Value>
+inline constexpr double operand_roundoff =
+    std::same_as<Compute, float>&& std::same_as<Key, Eigen::bfloat16>&&
+            std::same_as<Value, Eigen::bfloat16>
+        ? 1. / 256
+        : 0;
+
 namespace bound_detail {
 
 /// What one row of the bound needs to know of a visible key.
@@ -83,7 +96,7 @@ template <class Query, class Key, class Mask>
 std::vector<weighed_key> scores(const headroom::view<const Query>& q,
                                 const headroom::view<const Key>& k, const Mask& mask,
                                 const headroom::query_row& row, Eigen::Index g, double scale,
-                                double softcap, double u, double elementary) {
+                                double softcap, double u, double elementary, double operand) {
   std::vector<weighed_key> keys;
   for (Eigen::Index j = 0; j < k.tokens(); ++j) {
     if (!headroom::sees(mask, row, j)) continue;
@@ -95,7 +108,8 @@ std::vector<weighed_key> scores(const headroom::view<const Query>& q,
       magnitude += std::abs(product);
     }
     double s = scale * dot;
-    double error = gamma_bound(static_cast<double>(q.dim()) + 5, u) * std::abs(scale) * magnitude;
+    const double gamma = gamma_bound(static_cast<double>(q.dim()) + 5, u);
+    double error = (gamma + operand * (1 + gamma)) * std::abs(scale) * magnitude;
     if (softcap > 0) {
       const double capped = softcap * std::tanh(s / softcap);
       error += u * std::abs(s) + (elementary + u) * std::abs(capped);
@@ -141,6 +155,7 @@ attention_bound attention_error_bound(headroom::view<const Query> q, headroom::v
   // The double computation that it is compared with has errors too, and bounds add up.
   const double u = unit_roundoff<Compute> + unit_roundoff<double>;
   const double elementary = elementary_error<Compute> + elementary_error<double>;
+  const double operand = operand_roundoff<Compute, Key, Value>;
   const double lambda = static_cast<double>(std::numeric_limits<Compute>::min());
   const double scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(q.dim())));
   // A tile is at least 16 keys, a packet of floats; every tile may move the maximum.
@@ -152,7 +167,8 @@ attention_bound attention_error_bound(headroom::view<const Query> q, headroom::v
       const Index g = h / (q.heads() / k.heads());
       const Index first = options.first_position.value_or(k.tokens() - q.tokens());
       const headroom::query_row row{h, t, first + t, k.tokens()};
-      auto keys = bound_detail::scores(q, k, mask, row, g, scale, options.softcap, u, elementary);
+      auto keys =
+          bound_detail::scores(q, k, mask, row, g, scale, options.softcap, u, elementary, operand);
       const double lse = bound_detail::weigh(keys, rescalings, u, elementary, weight_error);
       const double count = static_cast<double>(keys.size()), steps = count + rescalings;
 
@@ -185,7 +201,8 @@ attention_bound attention_error_bound(headroom::view<const Query> q, headroom::v
           mass += key.weight * std::exp(key.error) * std::abs(value(key.key));
           lost += lambda * (2 + std::abs(value(key.key)) + std::abs(mean));
         }
-        const double error = (shift + gamma_bound(2 * steps + 6, u) * mass + 2 * lost) / least;
+        const double gamma = gamma_bound(2 * steps + 6, u);
+        const double error = (shift + (gamma + operand * (1 + gamma)) * mass + 2 * lost) / least;
         bound.out(t, h, d) = keys.empty() ? 0
                                           : share * (1 + share_error) * error +
                                                 std::abs(mean) * share * share_error + 2 * lost;

@@ -2,15 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/codec.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/dot_block.hpp>
 #include <headroom/detail/key_tile.hpp>
 #include <headroom/detail/matmul.hpp>
+#include <headroom/detail/packet_bfloat16.hpp>
 #include <headroom/detail/packet_block.hpp>
 #include <headroom/detail/row_block.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/kv_source.hpp>
 
+#include <concepts>
 #include <type_traits>
 
 namespace headroom::inline HEADROOM_ISA::detail {
@@ -19,6 +22,13 @@ namespace headroom::inline HEADROOM_ISA::detail {
 template <class Call>
 using block_for =
     std::conditional_t<has_kernels<typename Call::Scalar>, packet_block<Call>, row_block<Call>>;
+
+/// Whether keys and values of a source are multiplied as pairs of bfloat16: they are stored so, and
+/// the CPU has the instruction. Widths that are no whole pairs and packets are left to floats.
+template <class Call, kv_source Source>
+inline constexpr bool multiplies_pairs = has_bfloat16_dots&& has_kernels<typename Call::Scalar>&&
+    std::same_as<typename Source::KeyCodec, scalar_codec<Eigen::bfloat16>>&&
+        std::same_as<typename Source::ValueCodec, scalar_codec<Eigen::bfloat16>>;
 
 /// Takes keys [begin, end) of the source into `state`, by the block that suits the number of rows.
 template <class Call, kv_source Source>
@@ -29,8 +39,13 @@ void attend_rows(const Call& call, const stacked_rows& rows, const Source& sourc
   if constexpr (has_kernels<typename Call::Scalar>)
     if (rows.count <= most_dot_rows)
       return dot_block<Call, Source>(call, rows, state, source, memory).add_keys(begin, end);
-  const block_for<Call> block(call, rows, state, memory);
-  add_keys(block, source, rows.group, begin, end, memory);
+  const auto attend_in = [&](const auto& block) {
+    add_keys(block, source, rows.group, begin, end, memory);
+  };
+  if constexpr (multiplies_pairs<Call, Source>)
+    if (call.q.dim() % 2 == 0 && source.v_dim() % lanes == 0)
+      return attend_in(packet_block<Call, bfloat16_pair>(call, rows, state, memory));
+  attend_in(block_for<Call>(call, rows, state, memory));
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -6,6 +6,7 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/kernels/outer.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/packet_bfloat16.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/tile.hpp>
 
@@ -32,6 +33,18 @@ inline void pack_panel(const tile<float>& rows, Index width, Index dim, float* p
     for (Index d = whole; d < dim; ++d)
       for (Index i = r; i < r + lanes; ++i) packed[d * width + i] = rows.row(i)[d];
   }
+}
+
+/// packed[dim / 2, width] = pairs along dim, which is even, of rows[width, dim]^T.
+template <class Pair>
+void pack_panel(const tile<float>& rows, Index width, Index dim, Pair* packed) {
+  scratch memory;
+  float* const numbers = memory.take<float>(width * dim);
+  pack_panel(rows, width, dim, numbers);
+  for (Index d = 0; d < dim; d += 2)
+    for (Index r = 0; r < width; r += lanes)
+      store_pairs(packed + d / 2 * width + r, load(numbers + d * width + r),
+                  load(numbers + (d + 1) * width + r));
 }
 
 /// rows[width, count] += packed[count, width]^T for the first `width` of the rows that a panel of
@@ -68,6 +81,23 @@ tile<float> dense(const tile<Number>& rows, Index count, Index dim, scratch& mem
   return {copy, dim};
 }
 
+/// A tile as operands of a product whose depth is the width of its rows.
+template <class Operand, class Number>
+tile<Operand> as_operands(const tile<Number>& rows, Index count, Index dim, scratch& memory) {
+  if constexpr (is_pair<Operand>) {
+    static_assert(std::same_as<Number, Eigen::bfloat16>);
+    tile<Number> near = rows;
+    if (rows.stride % 2 != 0 || std::abs(rows.stride) >= Index(4096 / sizeof(Number))) {
+      Number* const copy = memory.take<Number>(count * dim);
+      for (Index i = 0; i < count; ++i) std::copy_n(rows.row(i), dim, copy + i * dim);
+      near = {copy, dim};
+    }
+    return {reinterpret_cast<const Operand*>(near.data), near.stride / 2};
+  } else {
+    return dense(rows, count, dim, memory);
+  }
+}
+
 /// Whether no number is infinite or NaN. Weight 0 times such a value is NaN: where a row must not
 /// see it, values are added one visible key at a time.
 template <class Rows>
@@ -84,20 +114,20 @@ bool all_finite(const Rows& rows, Index count, Index dim) {
 }
 
 /// A tile of values as the value product reads it: in place, or as panels of columns, each
-/// [tokens, width] and contiguous.
-template <class Number>
+/// [tokens, width] and contiguous; pairs of bfloat16 are those of two tokens, [tokens / 2, width].
+template <class Number, class Operand = float>
 class value_tile {
  public:
   value_tile(const tile<Number>& rows, Index row_count, Index row_dim)
       : rows_(rows), tokens_(row_count), dim_(row_dim) {}
 
-  /// Copies the columns that fill packets into panels, as floats.
+  /// Copies the columns that fill packets into panels, as operands.
   void pack(scratch& memory) {
-    packed_ = memory.take<float>(tokens_ * dim_);
-    for (Index j = 0; j < tokens_; ++j)  // in the order of memory
+    packed_ = memory.take<Operand>(depth() * dim_);
+    for (Index j = 0; j < depth(); ++j)  // in the order of memory
       for_each_columns(dim_, outer_packets, [&](Index d, int packets) {
         const Index width = packets * lanes;
-        scalar_codec<Number>::decode(rows_.row(j) + d, packed_ + d * tokens_ + j * width, width);
+        pack_row(j, d, width, packed_ + d * depth() + j * width);
       });
   }
 
@@ -109,29 +139,45 @@ class value_tile {
   }
 
   /// value[rows, dim] += weights^T [rows, keys] * values[begin, begin + keys). Only floats need not
-  /// be packed.
-  void add_product(const by_columns& weights, Index rows, Index begin, Index keys,
+  /// be packed. Pairs begin at an even token and fill packets; a last key alone has weight 0 beside
+  /// it.
+  void add_product(const column_operand<Operand>& weights, Index rows, Index begin, Index keys,
                    float* value) const {
+    const Index deep = (keys + depth_of<Operand> - 1) / depth_of<Operand>;
     const Index last = for_each_columns(dim_, outer_packets, [&](Index d, int packets) {
-      outer_product<true>(weights, rows, packets, panel(d, packets * lanes, begin), 0, keys,
+      outer_product<true>(weights, rows, packets, panel(d, packets * lanes, begin), 0, deep,
                           value + d, dim_);
     });
-    add_last_columns(weights, rows, tile<Number>{rows_.row(begin), rows_.stride}, last, dim_, keys,
-                     value, dim_);
+    if constexpr (!is_pair<Operand>)
+      add_last_columns(weights, rows, tile<Number>{rows_.row(begin), rows_.stride}, last, dim_,
+                       keys, value, dim_);
   }
 
  private:
+  Index depth() const { return (tokens_ + depth_of<Operand> - 1) / depth_of<Operand>; }
+
+  void pack_row(Index j, Index d, Index width, Operand* to) const {
+    if constexpr (is_pair<Operand>) {
+      const bool alone = 2 * j + 1 == tokens_;
+      for (Index i = 0; i < width; i += lanes)
+        store_pairs(to + i, load(rows_.row(2 * j) + d + i),
+                    alone ? broadcast(0.f) : load(rows_.row(2 * j + 1) + d + i));
+    } else {
+      scalar_codec<Number>::decode(rows_.row(j) + d, to, width);
+    }
+  }
+
   // Columns [d, d + width) of the rows from `begin` on.
-  tile<float> panel(Index d, Index width, Index begin) const {
-    if constexpr (std::same_as<Number, float>)
+  tile<Operand> panel(Index d, Index width, Index begin) const {
+    if constexpr (std::same_as<Number, Operand>)
       if (packed_ == nullptr) return {rows_.row(begin) + d, rows_.stride};
-    return {packed_ + d * tokens_ + begin * width, width};
+    return {packed_ + d * depth() + begin / depth_of<Operand> * width, width};
   }
 
   tile<Number> rows_;
   Index tokens_;
   Index dim_;
-  float* packed_ = nullptr;
+  Operand* packed_ = nullptr;
   mutable std::optional<bool> finite_;
 };
 

@@ -194,6 +194,21 @@ P low_bits_as_exponent(const P& x) {
   return preinterpret<P>(plogical_shift_left<23>(preinterpret<bits>(x)));
 }
 
+/// Of each lane's 32 bits the low or the high half as the high half of a float: a bfloat16,
+/// widened.
+inline float low_half_as_float(float x) {
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) << 16);
+}
+template <class P>
+P low_half_as_float(const P& x) {
+  using namespace Eigen::internal;
+  using bits = typename unpacket_traits<P>::integer_packet;
+  return preinterpret<P>(plogical_shift_left<16>(preinterpret<bits>(x)));
+}
+inline packet high_half_as_float(const packet& x) {
+  return Eigen::internal::pand(x, broadcast(std::bit_cast<float>(0xffff0000u)));
+}
+
 /// 2^x for x <= 0, the only exponents of a softmax. Maximal relative error 2e-7 (below 2 ulp); 0
 /// for x <= -127, minus infinity included.
 ///

@@ -9,6 +9,7 @@
 #include <headroom/detail/kernels/softmax.hpp>
 #include <headroom/detail/pack.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/packet_bfloat16.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/tile.hpp>
 #include <headroom/mask.hpp>
@@ -26,7 +27,11 @@ namespace headroom::inline HEADROOM_ISA::detail {
 ///
 /// A panel skips the keys that none of its rows sees, so a causal mask costs little more than the
 /// triangle that it leaves.
-template <class Call>
+///
+/// \tparam Operand  what products multiply: floats, or pairs of bfloat16 for keys and values that
+///                  are stored so, with queries and weights rounded to it. Pairs take an even
+///                  qk_dim and a v_dim that fills packets.
+template <class Call, class Operand = float>
 class packet_block : public reads_packets {
  public:
   packet_block(const Call& call, const stacked_rows& rows, const softmax_state<float>& state,
@@ -36,7 +41,7 @@ class packet_block : public reads_packets {
         state_(state),
         ranges_(call, rows, memory),
         panel_rows_(whole_packets(shared(rows.count, shared(rows.count, widest)))),
-        queries_(memory.take<float>(whole_packets(rows.count) * call.q.dim())),
+        queries_(memory.take<Operand>(whole_packets(rows.count) * depth(call.q.dim()))),
         weights_(memory.take<float>(panel_rows_ * tile_keys + lanes)) {
     // Lanes beyond the last row belong to no query: they see nothing and stay empty.
     const Index padded = whole_packets(rows.count);
@@ -53,12 +58,12 @@ class packet_block : public reads_packets {
   template <class Key, class Value>
   void add_tile(Index first, Index tokens, const tile<Key>& keys, const tile<Value>& values) const {
     scratch memory;
-    value_tile<Value> columns(values, tokens, state_.v_dim);
+    value_tile<Value, Operand> columns(values, tokens, state_.v_dim);
     // Packing pays where several panels share it; stored numbers are widened on the way.
     if (rows_.count > 2 * panel_rows_ || !std::same_as<Value, float>) columns.pack(memory);
-    const tile<float> numbers = dense(keys, tokens, call_.q.dim(), memory);
+    const tile<Operand> operands = as_operands<Operand>(keys, tokens, call_.q.dim(), memory);
     for (Index r = 0; r < rows_.count; r += panel_rows_)
-      add_panel(r, first, tokens, numbers, columns);
+      add_panel(r, first, tokens, operands, columns);
   }
 
  private:
@@ -66,6 +71,7 @@ class packet_block : public reads_packets {
 
   static constexpr Index shared(Index count, Index among) { return (count + among - 1) / among; }
   static constexpr Index whole_packets(Index rows) { return shared(rows, lanes) * lanes; }
+  static constexpr Index depth(Index dim) { return shared(dim, depth_of<Operand>); }
 
   // What the rows of one panel see of a tile, as positions within it.
   struct panel_view {
@@ -88,6 +94,9 @@ class packet_block : public reads_packets {
       panel.end = std::max(panel.end, seen.end);
       panel.has_holes |= !seen.full;
     }
+    // A pair of keys is taken in whole.
+    panel.begin = panel.begin / depth_of<Operand> * depth_of<Operand>;
+    panel.end = std::min(depth(panel.end) * depth_of<Operand>, tokens);
     panel.partial = panel.has_holes;
     for (Index i = r; i < r + panel.rows; ++i) {
       const key_range seen = ranges_.in_tile(i, first, tokens);
@@ -106,24 +115,25 @@ class packet_block : public reads_packets {
     float* const stacked = memory.take<float>(width * dim);
     stack_queries(call_.q, rows, call_.scale, stacked);
     std::fill(stacked + rows.count * dim, stacked + width * dim, 0.f);
-    pack_panel({stacked, dim}, width, dim, queries_ + r * dim);
+    pack_panel({stacked, dim}, width, dim, queries_ + r * depth(dim));
   }
 
   template <class Value>
-  void add_panel(Index r, Index first, Index tokens, const tile<float>& keys,
-                 const value_tile<Value>& values) const {
+  void add_panel(Index r, Index first, Index tokens, const tile<Operand>& keys,
+                 const value_tile<Value, Operand>& values) const {
     const panel_view panel = view_of(r, first, tokens);
     if (panel.begin >= panel.end) return;
-    const Index dim = call_.q.dim();
-    deep_outer_product({{keys.row(panel.begin), keys.stride}}, panel.end - panel.begin,
-                       static_cast<int>(panel.width / lanes), queries_ + r * dim, dim, weights_);
+    const Index deep = depth(call_.q.dim());
+    deep_outer_product<Operand>({{keys.row(panel.begin), keys.stride}}, panel.end - panel.begin,
+                                static_cast<int>(panel.width / lanes), queries_ + r * deep, deep,
+                                weights_);
     if (call_.softcap > 0.f)
       cap_scores(weights_, (panel.end - panel.begin) * panel.width, call_.softcap);
     if (panel.partial) hide(panel, first, tokens);
     if (Call::Mask::modifies_scores || panel.has_holes) modify(panel, first, tokens);
     float factor[widest];
-    weigh_scores(weights_, panel.end - panel.begin, panel.width, state_.max + r, state_.sum + r,
-                 factor);
+    weigh_scores<Operand>(weights_, panel.end - panel.begin, panel.width, state_.max + r,
+                          state_.sum + r, factor);
     for (Index i = 0; i < panel.rows; ++i)
       if (factor[i] != 1.f) state_.value_row(r + i) *= factor[i];
     // Weight 0 times a value that is not finite is NaN.
@@ -131,12 +141,22 @@ class packet_block : public reads_packets {
       for (Index i = 0; i < panel.rows; ++i)
         add_visible_values(
             call_, call_.row(rows_, r + i), ranges_.in_tile(r + i, first, tokens), first,
-            [&](Index j) { return weights_[(j - panel.begin) * panel.width + i]; }, values.rows(),
-            state_.v_dim, state_.value + (r + i) * state_.v_dim);
+            [&](Index j) { return weight(panel, i, j); }, values.rows(), state_.v_dim,
+            state_.value + (r + i) * state_.v_dim);
       return;
     }
-    values.add_product({{weights_, panel.width}}, panel.rows, panel.begin, panel.end - panel.begin,
-                       state_.value + r * state_.v_dim);
+    values.add_product({{reinterpret_cast<const Operand*>(weights_), panel.width}}, panel.rows,
+                       panel.begin, panel.end - panel.begin, state_.value + r * state_.v_dim);
+  }
+
+  float weight(const panel_view& panel, Index i, Index j) const {
+    const Index key = j - panel.begin;
+    const auto* const row =
+        reinterpret_cast<const Operand*>(weights_) + key / depth_of<Operand> * panel.width;
+    if constexpr (is_pair<Operand>)
+      return static_cast<float>(key % 2 == 0 ? row[i].first : row[i].second);
+    else
+      return row[i];
   }
 
   // Scores of keys that no range of the row holds.
@@ -175,7 +195,7 @@ class packet_block : public reads_packets {
   softmax_state<float> state_;
   row_ranges ranges_;
   Index panel_rows_;  // as nearly equal as whole packets allow
-  float* queries_;    // panel after panel, scaled
+  Operand* queries_;  // panel after panel, scaled
   float* weights_;    // [tile_keys, width] of the panel at hand, scores first
 };
 

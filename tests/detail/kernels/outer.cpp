@@ -70,6 +70,41 @@ TEST_CASE("any depth is the same product") {
   }
 }
 
+TEMPLATE_TEST_CASE("pairs of bfloat16 give the product of their numbers", "",
+                   hr::detail::widened_pair, hr::detail::bfloat16_pair) {
+  random_source random(24);
+  for (const Index rows : {1, 5, 13})
+    for (int packets = 1; packets <= 4; ++packets)
+      for (const Index depth : {2, 10, 40}) {
+        const auto a = random_matrix<Eigen::bfloat16>(rows, depth, random);
+        const auto b = random_matrix<Eigen::bfloat16>(packets * lanes, depth, random);
+        const auto pairs_of = [&](const tensor<Eigen::bfloat16>& numbers, bool by_depth) {
+          const Index count = numbers.tokens();
+          std::vector<TestType> pairs;
+          for (Index i = 0; i < count * depth / 2; ++i) {
+            const Index row = by_depth ? i % count : i / (depth / 2);
+            const Index d = by_depth ? i / count : i % (depth / 2);
+            pairs.push_back({numbers(row, 0, 2 * d), numbers(row, 0, 2 * d + 1)});
+          }
+          return pairs;
+        };
+        const auto panel = pairs_of(b, true), in_rows = pairs_of(a, false),
+                   in_columns = pairs_of(a, true);
+        const hr::detail::tile<TestType> columns{panel.data(), packets * lanes};
+        const auto check = [&](const auto& operand) {
+          tensor<float> c(rows, 1, packets * lanes);
+          hr::detail::outer_product<false>(operand, rows, packets, columns, 0, depth / 2,
+                                           c.view().data(), c.view().token_stride());
+          REQUIRE(is_product(
+              c, zeros<float>(rows, packets * lanes), depth,
+              [&](Index i, Index k) { return float(a(i, 0, k)); },
+              [&](Index k, Index j) { return float(b(j, 0, k)); }));
+        };
+        check(hr::detail::row_operand<TestType>{{in_rows.data(), depth / 2}});
+        check(hr::detail::column_operand<TestType>{{in_columns.data(), rows}});
+      }
+}
+
 TEST_CASE("columns are cut into tiles without a single packet at the end, where there are more") {
   using list = std::vector<std::pair<Index, int>>;
   const auto cut = [](Index dim, int widest) {

@@ -67,6 +67,32 @@ TEST_CASE("weights, sums and maxima are those of a running softmax") {
         }
 }
 
+TEMPLATE_TEST_CASE("weights in pairs are those in float, rounded", "", hr::detail::widened_pair,
+                   hr::detail::bfloat16_pair) {
+  random_source random(42);
+  for (const Index width : {lanes, 3 * lanes, 4 * lanes, 5 * lanes})
+    for (const Index keys : {1, 2, 7, 32}) {
+      const auto n = static_cast<std::size_t>(width);
+      std::vector<float> scores = random.numbers(keys * width, 3);
+      scores.resize(scores.size() + static_cast<std::size_t>(lanes));
+      std::vector<float> rounded = scores;
+      std::vector<float> max(n, -infinity), sum(n, 0), factor(n), max2 = max, sum2 = sum,
+                                                                  factor2 = factor;
+      hr::detail::weigh_scores(scores.data(), keys, width, max.data(), sum.data(), factor.data());
+      hr::detail::weigh_scores<TestType>(rounded.data(), keys, width, max2.data(), sum2.data(),
+                                         factor2.data());
+      CHECK(max == max2);
+      CHECK(sum == sum2);
+      const auto* const pairs = reinterpret_cast<const TestType*>(rounded.data());
+      for (Index j = 0; j < keys + keys % 2; ++j)
+        for (Index r = 0; r < width; ++r) {
+          const TestType& pair = pairs[j / 2 * width + r];
+          const auto want = j == keys ? 0.f : scores[static_cast<std::size_t>(j * width + r)];
+          REQUIRE((j % 2 == 0 ? pair.first : pair.second) == Eigen::bfloat16(want));
+        }
+    }
+}
+
 TEST_CASE("a row that sees nothing stays empty") {
   std::vector<float> scores(static_cast<std::size_t>(3 * lanes + lanes), -infinity);
   std::vector<float> max(static_cast<std::size_t>(lanes), -infinity), sum(max.size(), 0),

@@ -4,6 +4,7 @@
 
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/packet_bfloat16.hpp>
 #include <headroom/detail/tile.hpp>
 
 #include <algorithm>
@@ -22,18 +23,25 @@
 // Register tile: rows x packets accumulators, `packets` of b and one broadcast. 16 registers: 4 x 3
 // and 4, 7 loads for 12 fused multiply-adds; 32: 6 x 4 and 5, 10 loads for 24. Loads are counted,
 // because a core that shares its load units with another thread multiplies no faster than it loads.
+//
+// Where a and b hold pairs of bfloat16, two numbers of depth share an operand
+// (packet_bfloat16.hpp).
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
 // The two ways that `a` may lie: a[i, k] at data[i * stride + k], or at data[k * stride + i].
-struct by_rows : tile<float> {
+template <class Number>
+struct row_operand : tile<Number> {
   static constexpr bool contiguous_depth = true;
-  float operator()(Index i, Index k) const { return data[i * stride + k]; }
+  const Number& operator()(Index i, Index k) const { return this->data[i * this->stride + k]; }
 };
-struct by_columns : tile<float> {
+template <class Number>
+struct column_operand : tile<Number> {
   static constexpr bool contiguous_depth = false;
-  float operator()(Index i, Index k) const { return data[k * stride + i]; }
+  const Number& operator()(Index i, Index k) const { return this->data[k * this->stride + i]; }
 };
+using by_rows = row_operand<float>;
+using by_columns = column_operand<float>;
 
 /// Packets of columns in the register tile, where there are rows enough.
 inline constexpr int outer_packets = registers >= 32 ? 4 : 3;
@@ -67,14 +75,14 @@ void outer_tile(A a, B b, Index column, Index depth, float* c, Index c_stride) {
     });
   });
   for (Index k = 0; k < depth; ++k) {
-    packet columns[packets];
     const auto* const row = b.row(k) + column;
+    decltype(load(row)) columns[packets];
     unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
       columns[p] = load(row + p * lanes);
       if constexpr (rows > 1) keep(columns[p]);
     });
     unroll<rows>([&](auto i) HEADROOM_ALWAYS_INLINE {
-      packet number = broadcast(a(i, 0));
+      auto number = broadcast(a(i, 0));
       keep(number);
       unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
         sum[i][p] = multiply_add(number, columns[p], sum[i][p]);
@@ -100,6 +108,12 @@ void outer_columns(A a, Index rows, const B& b, Index column, Index depth, float
   (std::make_integer_sequence<int, most>{});
   for (Index groups = (rows + most - 1) / most; groups > 0; --groups) {
     const Index count = (rows + groups - 1) / groups;
+    if (groups > 1) {  // what the next group reads is on its way while this one is multiplied
+      for (Index i = count; i < 2 * count; ++i) {
+        if constexpr (add_to) prefetch_row(c + i * c_stride, packets * lanes);
+        if constexpr (A::contiguous_depth) prefetch_row(a.row(i), depth);
+      }
+    }
     tiles[static_cast<std::size_t>(count - 1)](a, b, column, depth, c, c_stride);
     a.data += A::contiguous_depth ? count * a.stride : count;
     c += count * c_stride;
@@ -152,19 +166,22 @@ void add_outer_product(const A& a, Index rows, const B& b, Index depth, Index di
   add_last_columns(a, rows, b, last, dim, depth, c, c_stride);
 }
 
-// Numbers of depth for which a panel of b, 24 KiB, stays in the first-level cache.
-inline constexpr Index most_depth = 24 * 1024 / (outer_packets * lanes * Index(sizeof(float)));
+// Numbers of depth for which a panel of b stays in the first-level cache, 24 KiB. The second-level
+// caches behind the widest packets feed a register tile of theirs as fast as it multiplies.
+inline constexpr Index most_depth =
+    (lanes >= 16 ? 256 : 24) * 1024 / (outer_packets * lanes * Index(sizeof(float)));
 
 /// c[rows, width] = a[rows, depth] b[depth, width], width = packets * lanes, contiguous; any depth.
-inline void deep_outer_product(const by_rows& a, Index rows, int packets, const float* b,
-                               Index depth, float* c) {
+template <class Operand>
+void deep_outer_product(const row_operand<Operand>& a, Index rows, int packets, const Operand* b,
+                        Index depth, float* c) {
   const Index width = packets * lanes;
   const Index parts = std::max<Index>(1, (depth + most_depth - 1) / most_depth);
   Index begin = 0;
   for (Index part = 0; part < parts; ++part) {
     const Index end = depth * (part + 1) / parts;
-    const by_rows slice{{a.data + begin, a.stride}};
-    const tile<float> panel{b + begin * width, width};
+    const row_operand<Operand> slice{{a.data + begin, a.stride}};
+    const tile<Operand> panel{b + begin * width, width};
     if (part == 0)
       outer_product<false>(slice, rows, packets, panel, 0, end, c, width);
     else
