@@ -13,23 +13,24 @@ using namespace headroom_tests;
 using Eigen::Index;
 using hr::detail::lanes;
 
-TEST_CASE("a panel is its rows transposed, and adding it back unpacks them") {
+TEST_CASE("a panel is its rows transposed and scaled, and adding it back unpacks them") {
   random_source random(62);
   for (const Index width : {Index(lanes), Index(3 * lanes)})
     for (const Index dim : {1, 7, 16, 37}) {
       const auto rows = random_matrix<float>(width, dim, random);
       std::vector<float> packed(static_cast<std::size_t>(width * dim));
-      hr::detail::pack_panel(as_tile(rows), width, dim, packed.data());
+      hr::detail::pack_panel(as_tile(rows), width, dim, packed.data(), 2);
       for (Index r = 0; r < width; ++r)
         for (Index d = 0; d < dim; ++d)
-          REQUIRE(packed[static_cast<std::size_t>(d * width + r)] == rows(r, 0, d));
+          REQUIRE(packed[static_cast<std::size_t>(d * width + r)] == 2 * rows(r, 0, d));
       for (const Index kept : {Index(1), width - 1, width}) {
         const auto start = random_matrix<float>(kept, dim, random);
         auto sum = start;
         hr::detail::add_unpacked(packed.data(), width, dim, kept, sum.view().data(),
                                  sum.view().token_stride());
         for (Index r = 0; r < kept; ++r)
-          for (Index d = 0; d < dim; ++d) REQUIRE(sum(r, 0, d) == start(r, 0, d) + rows(r, 0, d));
+          for (Index d = 0; d < dim; ++d)
+            REQUIRE(sum(r, 0, d) == start(r, 0, d) + 2 * rows(r, 0, d));
         REQUIRE(sum.gaps_untouched());
       }
     }

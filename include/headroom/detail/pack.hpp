@@ -20,27 +20,33 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// packed[dim, width] = rows[width, dim]^T; width is a multiple of the lanes.
-inline void pack_panel(const tile<float>& rows, Index width, Index dim, float* packed) {
+/// packed[dim, width] = scale rows[width, dim]^T; width is a multiple of the lanes. As many rows as
+/// there are lanes are read side by side, so that their cache lines come together.
+template <class Rows>
+void pack_panel(const Rows& rows, Index width, Index dim, float* packed, float scale = 1) {
+  const packet factor = broadcast(scale);
   const Index whole = dim / lanes * lanes;
   for (Index r = 0; r < width; r += lanes) {
     for (Index d = 0; d < whole; d += lanes) {
       square numbers;
-      for (int i = 0; i < lanes; ++i) numbers.packet[i] = load(rows.row(r + i) + d);
+      for (int i = 0; i < lanes; ++i)
+        numbers.packet[i] = multiply(load(rows.row(r + i) + d), factor);
       transpose(numbers);
       for (int i = 0; i < lanes; ++i) store(packed + (d + i) * width + r, numbers.packet[i]);
     }
     for (Index d = whole; d < dim; ++d)
-      for (Index i = r; i < r + lanes; ++i) packed[d * width + i] = rows.row(i)[d];
+      for (Index i = r; i < r + lanes; ++i)
+        packed[d * width + i] = static_cast<float>(rows.row(i)[d]) * scale;
   }
 }
 
-/// packed[dim / 2, width] = pairs along dim, which is even, of rows[width, dim]^T.
-template <class Pair>
-void pack_panel(const tile<float>& rows, Index width, Index dim, Pair* packed) {
+/// packed[dim / 2, width] = the same, in pairs along dim, which is even.
+template <class Rows, class Pair>
+requires is_pair<Pair>
+void pack_panel(const Rows& rows, Index width, Index dim, Pair* packed, float scale = 1) {
   scratch memory;
   float* const numbers = memory.take<float>(width * dim);
-  pack_panel(rows, width, dim, numbers);
+  pack_panel(rows, width, dim, numbers, scale);
   for (Index d = 0; d < dim; d += 2)
     for (Index r = 0; r < width; r += lanes)
       store_pairs(packed + d / 2 * width + r, load(numbers + d * width + r),

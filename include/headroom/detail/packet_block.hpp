@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <concepts>
+#include <type_traits>
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
@@ -105,17 +106,20 @@ class packet_block : public reads_packets {
     return panel;
   }
 
-  // [dim, width]; rows that do not exist are zero.
+  // [dim, width], scaled; rows that do not exist are zero.
   void pack_queries(Index r) const {
+    using Query = std::remove_const_t<typename decltype(call_.q)::Scalar>;
     scratch memory;
-    stacked_rows rows = rows_;
-    rows.first += r;
-    rows.count = std::min(rows_.count - r, panel_rows_);
-    const Index dim = call_.q.dim(), width = whole_packets(rows.count);
-    float* const stacked = memory.take<float>(width * dim);
-    stack_queries(call_.q, rows, call_.scale, stacked);
-    std::fill(stacked + rows.count * dim, stacked + width * dim, 0.f);
-    pack_panel({stacked, dim}, width, dim, queries_ + r * depth(dim));
+    const Index dim = call_.q.dim();
+    const Query* rows[widest];
+    const Index exist = std::min(rows_.count - r, panel_rows_), width = whole_packets(exist);
+    for (Index i = 0; i < exist; ++i) rows[i] = call_.q.row(rows_.query(r + i), rows_.head(r + i));
+    if (exist < width) {
+      Query* const zeros = memory.take<Query>(dim);
+      std::fill(zeros, zeros + dim, Query(0));
+      std::fill(rows + exist, rows + width, zeros);
+    }
+    pack_panel(scattered<Query>{rows}, width, dim, queries_ + r * depth(dim), call_.scale);
   }
 
   template <class Value>

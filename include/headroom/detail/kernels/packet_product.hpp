@@ -81,7 +81,7 @@ void packet_add_key_products(const tile<float>& q, Index rows, const tile<Number
         for (Index r = 0; r < exist; ++r)
           std::copy_n(q.row(p * wide + r) + d, depth, stacked + r * depth);
         std::fill(stacked + exist * depth, stacked + width * depth, 0.f);
-        pack_panel({stacked, depth}, width, depth, packed);
+        pack_panel(tile<float>{stacked, depth}, width, depth, packed);
         outer_product<true>(by_rows{part}, count, static_cast<int>(width / lanes),
                             tile<float>{packed, width}, 0, depth, sums + p * count * wide, wide);
       }
