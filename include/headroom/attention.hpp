@@ -75,6 +75,10 @@ attention_call<Scalar, Query, Mask> checked_call(const call_sizes& sizes, view<c
 /// Any parameter may be Eigen::Dynamic and is then given to the constructor. q_len and kv_len are
 /// free and may be 0. An object holds sizes only: share it between threads, copy it, build it anew.
 ///
+/// Computed in float, or in double if `out` is. One exception, for speed: where keys and values are
+/// both bfloat16 and the code is compiled for a CPU that multiplies those (AVX512-BF16), queries and
+/// weights may be rounded to bfloat16 as well, to eight bits each; sums are in float.
+///
 /// \tparam Q_heads    query heads
 /// \tparam KV_groups  key/value heads; divides Q_heads
 /// \tparam qk_dim     width of a query and of a key
