@@ -27,8 +27,10 @@ void attend_rows(const Call& call, const stacked_rows& rows, const Source& sourc
   scratch memory;
   state.clear();
   if constexpr (has_kernels<typename Call::Scalar>)
-    if (rows.count <= most_dot_rows)
-      return dot_block<Call, Source>(call, rows, state, source, memory).add_keys(begin, end);
+    if (rows.count <= most_dot_rows) {
+      dot_block<Call, Source> block(call, rows, state, source, memory);
+      return block.add_keys(begin, end);
+    }
   const block_for<Call> block(call, rows, state, memory);
   add_keys(block, source, rows.group, begin, end, memory);
 }
