@@ -208,6 +208,19 @@ inline packet exp2_of_negative(const packet& x) {
   return multiply(power, low_bits_as_exponent(shifted));
 }
 
+// Eigen casts int8 in several steps, through packets of other sizes.
+#if defined(EIGEN_VECTORIZE_AVX512)
+inline packet load(const std::int8_t* from) {
+  return _mm512_cvtepi32_ps(
+      _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+}
+#elif defined(EIGEN_VECTORIZE_AVX2)
+inline packet load(const std::int8_t* from) {
+  return _mm256_cvtepi32_ps(
+      _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
+}
+#endif
+
 /// Whether some lane of a is less than that of b.
 inline bool any_less(const packet& a, const packet& b) {
   return Eigen::internal::predux_any(Eigen::internal::pcmp_lt(a, b));
