@@ -11,8 +11,8 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// multiply-adds, so that shuffles count.
 inline packet lane_sums(square& packets) {
 #if defined(EIGEN_VECTORIZE_AVX512)
-  // Packets are joined in pairs, and each join adds half of the lanes to the other half: 30 shuffles
-  // and blends, where a transposition takes 64. Quads are the 128-bit parts of a packet.
+  // Packets are joined in pairs, and each join adds half of the lanes to the other half: 30
+  // shuffles and blends, where a transposition takes 64. Quads are the 128-bit parts of a packet.
   packet* const p = packets.packet;
   unroll<8>([&](auto i) HEADROOM_ALWAYS_INLINE {  // quads [a a b b]
     const packet a = p[2 * i], b = p[2 * i + 1];
