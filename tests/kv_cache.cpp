@@ -22,7 +22,7 @@ constexpr problem_size size{3, 11, 4, 2, 8, 5};
 // Whether the cache holds the tokens [0, count) of k and v, rounded.
 template <class Cache>
 bool holds(const Cache& cache, hr::view<const float> k, hr::view<const float> v, Index count) {
-  using Scalar = typename Cache::Scalar;
+  using Scalar = typename Cache::Key;
   if (cache.tokens() != count) return false;
   for (Index t = 0; t < count; ++t)
     for (Index g = 0; g < cache.groups(); ++g) {

@@ -60,6 +60,16 @@ struct attention_shape {
     return tokens * cache_numbers_per_token() * bytes_per_number;
   }
 
+  /// The same where keys and values are stored by codecs, such as int8_blocks.
+  template <class KeyCodec, class ValueCodec = KeyCodec>
+  constexpr Index cache_bytes(Index tokens) const {
+    const auto key_bytes =
+        KeyCodec::storage_size(qk_dim) * Index(sizeof(typename KeyCodec::Storage));
+    const auto value_bytes =
+        ValueCodec::storage_size(v_dim) * Index(sizeof(typename ValueCodec::Storage));
+    return tokens * KV_groups * (key_bytes + value_bytes);
+  }
+
   /// Flops of projecting `tokens` tokens to q, k, v and of the output projection.
   constexpr Index projection_flops(Index tokens) const { return 2 * tokens * parameters(); }
 

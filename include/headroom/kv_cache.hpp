@@ -13,6 +13,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 namespace headroom::inline HEADROOM_ISA {
 
@@ -29,6 +30,15 @@ inline void require_truncation(const char* who, Index tokens, Index size) {
           " tokens, expected 0 to size = ", size);
 }
 
+// What a cache's first or last parameter names: a codec, or a scalar stored one by one.
+template <class Stored>
+struct codec_of : std::type_identity<Stored> {};
+template <storage_scalar Stored>
+struct codec_of<Stored> : std::type_identity<scalar_codec<Stored>> {};
+
+template <class Stored>
+inline constexpr bool is_storable = storage_scalar<Stored> || codec<Stored>;
+
 }  // namespace detail
 
 /// The keys and values of the tokens so far, of one sequence and one layer, in one block of memory
@@ -37,24 +47,27 @@ inline void require_truncation(const char* who, Index tokens, Index size) {
 /// Stored [KV_groups, capacity, dim]: the tokens of a group lie one after another, the order in
 /// which they are read. Not to be written while it is read; reading from several threads is fine.
 ///
-/// \tparam Scalar_    what is stored: float, double, Eigen::half or Eigen::bfloat16
+/// \tparam Stored_    what keys are stored as: float, double, Eigen::half, Eigen::bfloat16, or a
+///                    codec such as int8_blocks
 /// \tparam KV_groups  key/value heads, or Eigen::Dynamic
 /// \tparam qk_dim     width of a key, or Eigen::Dynamic
 /// \tparam v_dim      width of a value, or Eigen::Dynamic; qk_dim unless given
-template <class Scalar_, int KV_groups = Eigen::Dynamic, int qk_dim_ = Eigen::Dynamic,
-          int v_dim_ = qk_dim_>
+/// \tparam StoredValue_  what values are stored as; as keys unless given
+template <class Stored_, int KV_groups = Eigen::Dynamic, int qk_dim_ = Eigen::Dynamic,
+          int v_dim_ = qk_dim_, class StoredValue_ = Stored_>
 class kv_cache {
-  static_assert(detail::storage_scalar<Scalar_>,
+  static_assert(detail::is_storable<Stored_> && detail::is_storable<StoredValue_>,
                 "kv_cache<Scalar, ...>: Scalar must be float, double, Eigen::half or "
-                "Eigen::bfloat16");
+                "Eigen::bfloat16, or a codec in its place");
   static_assert(detail::is_size(KV_groups) && detail::is_size(qk_dim_) && detail::is_size(v_dim_),
                 "kv_cache<Scalar, KV_groups, qk_dim, v_dim>: sizes must be at least 1 or "
                 "Eigen::Dynamic");
 
  public:
-  using Scalar = Scalar_;
-  using KeyCodec = scalar_codec<Scalar>;
-  using ValueCodec = scalar_codec<Scalar>;
+  using KeyCodec = typename detail::codec_of<Stored_>::type;
+  using ValueCodec = typename detail::codec_of<StoredValue_>::type;
+  using Key = typename KeyCodec::Storage;
+  using Value = typename ValueCodec::Storage;
 
   /// Room for `capacity` tokens; nothing is allocated later.
   explicit kv_cache(Index capacity) requires(detail::all_fixed<KV_groups, qk_dim_, v_dim_>)
@@ -70,8 +83,8 @@ class kv_cache {
         value_width_(v_width, "kv_cache", "v_dim"),
         capacity_(capacity) {
     detail::require(capacity >= 0, "kv_cache: capacity = ", capacity, ", expected at least 0");
-    keys_ = detail::uninitialised<Scalar>(capacity * groups * qk_width);
-    values_ = detail::uninitialised<Scalar>(capacity * groups * v_width);
+    keys_ = detail::uninitialised<Key>(capacity * groups * key_size());
+    values_ = detail::uninitialised<Value>(capacity * groups * value_size());
   }
 
   Index tokens() const { return size_; }
@@ -82,19 +95,21 @@ class kv_cache {
 
   /// Bytes that a token takes.
   Index bytes_per_token() const {
-    return groups() * (qk_dim() + v_dim()) * static_cast<Index>(sizeof(Scalar));
+    return groups() * (key_size() * static_cast<Index>(sizeof(Key)) +
+                       value_size() * static_cast<Index>(sizeof(Value)));
   }
 
-  /// Adds tokens at the end, converting to the stored scalar.
+  /// Adds tokens at the end, converting to what is stored, once.
   ///
   /// \param k  [tokens, KV_groups, qk_dim], a view or an Eigen row-major matrix
   /// \param v  [tokens, KV_groups, v_dim]
   /// \throws std::invalid_argument if a shape disagrees, std::length_error if there is no room;
   ///         the cache is then unchanged
-  template <viewable Key, viewable Value>
-  void append(const Key& k, const Value& v) {
-    const view<const scalar_of<Key>> keys = detail::view_argument("kv_cache", "k", k, groups());
-    const view<const scalar_of<Value>> values = detail::view_argument("kv_cache", "v", v, groups());
+  template <viewable Keys, viewable Values>
+  void append(const Keys& k, const Values& v) {
+    const view<const scalar_of<Keys>> keys = detail::view_argument("kv_cache", "k", k, groups());
+    const view<const scalar_of<Values>> values =
+        detail::view_argument("kv_cache", "v", v, groups());
     check("k", keys.heads(), keys.dim(), qk_dim());
     check("v", values.heads(), values.dim(), v_dim());
     detail::require(values.tokens() == keys.tokens(), "kv_cache: v has ", values.tokens(),
@@ -119,26 +134,31 @@ class kv_cache {
   /// Forgets every token.
   void clear() { size_ = 0; }
 
-  /// The keys so far, [tokens, KV_groups, qk_dim]; valid while the cache lives.
-  view<const Scalar> key_view() const {
-    return {keys_.get(), size_, groups(), qk_dim(), qk_dim(), capacity_ * qk_dim()};
+  /// The keys so far, [tokens, KV_groups, qk_dim], where they are stored as scalars; valid while
+  /// the cache lives.
+  view<const Key> key_view() const requires(detail::storage_scalar<Stored_>) {
+    return {keys_.get(), size_, groups(), qk_dim(), key_size(), capacity_ * key_size()};
   }
   /// The values so far, [tokens, KV_groups, v_dim].
-  view<const Scalar> value_view() const {
-    return {values_.get(), size_, groups(), v_dim(), v_dim(), capacity_ * v_dim()};
+  view<const Value> value_view() const requires(detail::storage_scalar<StoredValue_>) {
+    return {values_.get(), size_, groups(), v_dim(), value_size(), capacity_ * value_size()};
   }
 
-  token_run<Scalar> keys(Index g, Index begin, Index end) const {
-    return {key_row(g, begin), qk_dim(), end - begin};
+  token_run<Key> keys(Index g, Index begin, Index end) const {
+    return {key_row(g, begin), key_size(), end - begin};
   }
-  token_run<Scalar> values(Index g, Index begin, Index end) const {
-    return {value_row(g, begin), v_dim(), end - begin};
+  token_run<Value> values(Index g, Index begin, Index end) const {
+    return {value_row(g, begin), value_size(), end - begin};
   }
 
  private:
-  Scalar* key_row(Index g, Index t) const { return keys_.get() + (g * capacity_ + t) * qk_dim(); }
-  Scalar* value_row(Index g, Index t) const {
-    return values_.get() + (g * capacity_ + t) * v_dim();
+  // Numbers as stored that a row takes.
+  Index key_size() const { return KeyCodec::storage_size(qk_dim()); }
+  Index value_size() const { return ValueCodec::storage_size(v_dim()); }
+
+  Key* key_row(Index g, Index t) const { return keys_.get() + (g * capacity_ + t) * key_size(); }
+  Value* value_row(Index g, Index t) const {
+    return values_.get() + (g * capacity_ + t) * value_size();
   }
 
   void check(const char* name, Index heads, Index dim, Index expected_dim) const {
@@ -153,8 +173,8 @@ class kv_cache {
   [[no_unique_address]] detail::extent<v_dim_> value_width_;
   Index capacity_;
   Index size_ = 0;
-  detail::aligned_array<Scalar> keys_;    // [KV_groups, capacity, qk_dim]
-  detail::aligned_array<Scalar> values_;  // [KV_groups, capacity, v_dim]
+  detail::aligned_array<Key> keys_;      // [KV_groups, capacity, key_size]
+  detail::aligned_array<Value> values_;  // [KV_groups, capacity, value_size]
 };
 
 }  // namespace headroom::inline HEADROOM_ISA

@@ -28,7 +28,7 @@ auto in_two_parts(Index cut) {
       hr::detail::scratch memory;
       const hr::detail::stacked_rows rows{g, call.heads_per_group, 0, call.rows_per_group()};
       const auto state = new_state(memory, rows.count, source.v_dim());
-      const hr::detail::dot_block<Call, Source> block(call, rows, state, source, memory);
+      hr::detail::dot_block<Call, Source> block(call, rows, state, source, memory);
       block.add_keys(0, std::min(cut, call.kv_len));
       block.add_keys(std::min(cut, call.kv_len), call.kv_len);
       call.write(rows, state);

@@ -37,8 +37,10 @@ void attend_rows(const Call& call, const stacked_rows& rows, const Source& sourc
   scratch memory;
   state.clear();
   if constexpr (has_kernels<typename Call::Scalar>)
-    if (rows.count <= most_dot_rows)
-      return dot_block<Call, Source>(call, rows, state, source, memory).add_keys(begin, end);
+    if (rows.count <= most_dot_rows) {
+      dot_block<Call, Source> block(call, rows, state, source, memory);
+      return block.add_keys(begin, end);
+    }
   const auto attend_in = [&](const auto& block) {
     add_keys(block, source, rows.group, begin, end, memory);
   };

@@ -229,6 +229,36 @@ inline packet exp2_of_negative(const packet& x) {
   return multiply(power, low_bits_as_exponent(shifted));
 }
 
+// Eigen casts int8 in several steps, through packets of other sizes.
+#if defined(EIGEN_VECTORIZE_AVX512)
+inline packet load(const std::int8_t* from) {
+  return _mm512_cvtepi32_ps(
+      _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+}
+#elif defined(EIGEN_VECTORIZE_AVX2)
+inline packet load(const std::int8_t* from) {
+  return _mm256_cvtepi32_ps(
+      _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
+}
+#endif
+
+/// Whether some lane of a is less than that of b.
+inline bool any_less(const packet& a, const packet& b) {
+  return Eigen::internal::predux_any(Eigen::internal::pcmp_lt(a, b));
+}
+
+/// Asks for the cache line at `from` in the second-level cache: memory wanted too late to wait for
+/// it in the first, where it would evict what is in use.
+template <class T>
+void prefetch_far(const T* from) {
+#if defined(__GNUC__)
+  __builtin_prefetch(from, 0, 2);
+  asm volatile("");  // as above
+#else
+  prefetch(from);
+#endif
+}
+
 }  // namespace headroom::inline HEADROOM_ISA::detail
 
 #if defined(__GNUC__) && !defined(__clang__)

@@ -4,6 +4,7 @@
 
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/kernels/outer.hpp>
+#include <headroom/detail/lane_sums.hpp>
 #include <headroom/detail/packet.hpp>
 
 #include <algorithm>
@@ -14,70 +15,72 @@
 //   scores[keys, rows] = keys[keys, dim] queries[rows, dim]^T
 //
 // Register tile: as many keys as give 8 sums or one packet of sums, whichever is more; whole
-// packets of sums are then added up across lanes by one transposition.
+// packets of sums are then added up across lanes at once. One row takes a few keys after another
+// into such a tile: the processor works on several keys at once as it is, and rows read to their
+// end are what it foresees best.
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
 /// More rows than this fill half a packet, and outer products are faster.
 inline constexpr int most_dot_rows = std::max(1, lanes / 2);
 
-/// Keys of the register tile; rows is a power of two. One row is in no need of more sums than four,
-/// since the processor works on several keys at once as it is, and rows read to their end are what
-/// it foresees best.
+/// Keys of the register tile; rows is a power of two.
 constexpr int dot_keys(int rows) {
-  return rows == 1 ? 4 : std::max(8, lanes) / rows;
+  return std::max(8, lanes) / rows;
 }
 
-template <int rows, int keys, class Number>
-void dot_tile(const float* q, const Number* const* k, Index dim, float* scores) {
+template <int rows, int keys, class Number, class Stored>
+void dot_tile(const float* q, const Number* const* k, Index dim, float* scores,
+              const Stored* const* ahead) {
   constexpr int sums = rows * keys;
   packet sum[sums];
   unroll<sums>([&](auto i) HEADROOM_ALWAYS_INLINE { sum[i] = broadcast(0.f); });
-  Index d = 0;
-  for (; d + lanes <= dim; d += lanes) {
-    packet key[keys];
-    unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE {
-      key[j] = load(k[j] + d);
-      if constexpr (rows > 1) keep(key[j]);
-    });
-    unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
-      packet query = load(q + r * dim + d);
-      keep(query);
-      unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE {
-        sum[j * rows + r] = multiply_add(query, key[j], sum[j * rows + r]);
+  constexpr int together = rows == 1 && keys % 4 == 0 ? 4 : keys;
+  const Index whole = dim / lanes * lanes;
+  unroll<keys / together>([&](auto part) HEADROOM_ALWAYS_INLINE {
+    constexpr int first = part * together;
+    for (Index d = 0; d < whole; d += lanes) {
+      packet key[together];
+      unroll<together>([&](auto j) HEADROOM_ALWAYS_INLINE {
+        prefetch_far(ahead[first + j] + d);
+        key[j] = load(k[first + j] + d);
+        if constexpr (rows > 1) keep(key[j]);
       });
-    });
-  }
+      unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
+        packet query = load(q + r * dim + d);
+        keep(query);
+        unroll<together>([&](auto j) HEADROOM_ALWAYS_INLINE {
+          packet& to = sum[(first + j) * rows + r];
+          to = multiply_add(query, key[j], to);
+        });
+      });
+    }
+  });
   if constexpr (sums % lanes == 0) {
     unroll<sums / lanes>([&](auto part) HEADROOM_ALWAYS_INLINE {
       square packets;
       unroll<lanes>([&](auto i)
                         HEADROOM_ALWAYS_INLINE { packets.packet[i] = sum[part * lanes + i]; });
-      store(scores + part * lanes, sums_of(packets));
+      store(scores + part * lanes, lane_sums(packets));
     });
   } else {
     unroll<sums>([&](auto i) HEADROOM_ALWAYS_INLINE { scores[i] = sum_of(sum[i]); });
   }
-  for (; d < dim; ++d)
+  for (Index d = whole; d < dim; ++d)
     for (int i = 0; i < sums; ++i)
       scores[i] += q[i % rows * dim + d] * static_cast<float>(k[i / rows][d]);
 }
 
-/// scores[keys, rows] = k[keys, dim] q[rows, dim]^T. Before keys [begin, end) are read,
-/// ahead(begin, end) may ask for memory that is wanted soon.
-template <int rows, class Number, class Ahead>
+/// scores[keys, rows] = k[keys, dim] q[rows, dim]^T. While key j is read, memory at ahead[j] is
+/// asked for.
+template <int rows, class Number, class Stored>
 void dot_product(const float* q, const scattered<Number>& k, Index count, Index dim, float* scores,
-                 const Ahead& ahead) {
+                 const Stored* const* ahead) {
   constexpr int keys = dot_keys(rows);
   Index j = 0;
-  for (; j + keys <= count; j += keys) {
-    ahead(j, j + keys);
-    dot_tile<rows, keys>(q, k.rows + j, dim, scores + j * rows);
-  }
-  for (; j < count; ++j) {
-    ahead(j, j + 1);
-    dot_tile<rows, 1>(q, k.rows + j, dim, scores + j * rows);
-  }
+  for (; j + keys <= count; j += keys)
+    dot_tile<rows, keys>(q, k.rows + j, dim, scores + j * rows, ahead + j);
+  for (; j < count; ++j) dot_tile<rows, 1>(q, k.rows + j, dim, scores + j * rows, ahead + j);
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

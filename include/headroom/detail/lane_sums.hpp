@@ -1,0 +1,35 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/packet.hpp>
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+/// Lane i is the sum of the lanes of packet i. Dot products end in it: at width 128 a score is 8
+/// multiply-adds, so that shuffles count.
+inline packet lane_sums(square& packets) {
+#if defined(EIGEN_VECTORIZE_AVX512)
+  // Packets are joined in pairs, and each join adds half of the lanes to the other half: 30
+  // shuffles and blends, where a transposition takes 64. Quads are the 128-bit parts of a packet.
+  packet* const p = packets.packet;
+  unroll<8>([&](auto i) HEADROOM_ALWAYS_INLINE {  // quads [a a b b]
+    const packet a = p[2 * i], b = p[2 * i + 1];
+    p[i] = add(_mm512_mask_blend_ps(0xCCCC, a, b), _mm512_shuffle_ps(a, b, 0x4E));
+  });
+  unroll<4>([&](auto i) HEADROOM_ALWAYS_INLINE {  // quads [a b c d]
+    const packet a = p[2 * i], b = p[2 * i + 1];
+    p[i] = add(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xDD));
+  });
+  unroll<2>([&](auto i) HEADROOM_ALWAYS_INLINE {
+    const packet a = p[2 * i], b = p[2 * i + 1];
+    p[i] = add(_mm512_mask_blend_ps(0xFF00, a, b), _mm512_shuffle_f32x4(a, b, 0x4E));
+  });
+  return add(_mm512_shuffle_f32x4(p[0], p[1], 0x88), _mm512_shuffle_f32x4(p[0], p[1], 0xDD));
+#else
+  return sums_of(packets);
+#endif
+}
+
+}  // namespace headroom::inline HEADROOM_ISA::detail

@@ -1,0 +1,94 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/codec.hpp>
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/packet.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+namespace headroom::inline HEADROOM_ISA {
+
+/// Numbers quantised to 8 bits, in blocks along the width that share a scale:
+///
+///   x ~ scale * n,  scale = max |x| / 127 over the block,  n an integer from -127 to 127
+///
+/// A number errs by at most max |x| / 254, to which float rounding adds 2e-7 of max |x|. A block
+/// that holds a NaN or an infinity is all NaN. A row is its numbers, then its scales as floats:
+/// dim + 4 * blocks bytes.
+///
+/// \tparam block_size  numbers of a block; Eigen::Dynamic for all of the row
+template <int block_size>
+struct int8_codec {
+  static_assert(block_size > 0 || block_size == Eigen::Dynamic,
+                "int8_codec<block_size>: block_size must be at least 1 or Eigen::Dynamic");
+
+  using Storage = std::int8_t;
+
+  static constexpr Index blocks(Index dim) {
+    return block_size > 0 ? (dim + block_size - 1) / block_size : 1;
+  }
+  static constexpr Index storage_size(Index dim) {
+    return dim + blocks(dim) * static_cast<Index>(sizeof(float));
+  }
+
+  template <class In>
+  static void encode(const In* row, Storage* stored, Index dim) {
+    for_each_block(dim, [&](Index block, Index begin, Index end) {
+      float largest = 0, poison = 0;
+      for (Index d = begin; d < end; ++d) {
+        const float x = static_cast<float>(row[d]);
+        largest = std::max(largest, std::abs(x));
+        poison += x * 0.f;
+      }
+      // A block of subnormals has no inverse of a scale, and rounds to 0.
+      const float scale = poison == 0.f ? largest / 127 : std::numeric_limits<float>::quiet_NaN();
+      const float inverse = scale >= std::numeric_limits<float>::min() ? 127 / largest : 0.f;
+      for (Index d = begin; d < end; ++d)
+        stored[d] =
+            inverse == 0.f
+                ? Storage(0)
+                : static_cast<Storage>(std::nearbyint(static_cast<float>(row[d]) * inverse));
+      std::memcpy(scale_at(stored, dim, block), &scale, sizeof(float));
+    });
+  }
+
+  template <class Out>
+  static void decode(const Storage* stored, Out* row, Index dim) {
+    for_each_block(dim, [&](Index block, Index begin, Index end) {
+      float scale;
+      std::memcpy(&scale, scale_at(stored, dim, block), sizeof(float));
+      const detail::packet scales = detail::broadcast(scale);
+      Index d = begin;
+      for (; d + detail::lanes <= end; d += detail::lanes)
+        detail::store(row + d, detail::multiply(detail::load(stored + d), scales));
+      for (; d < end; ++d) row[d] = static_cast<Out>(scale * static_cast<float>(stored[d]));
+    });
+  }
+
+ private:
+  template <class F>
+  static void for_each_block(Index dim, const F& f) {
+    const Index size = block_size > 0 ? block_size : dim;
+    for (Index begin = 0, block = 0; begin < dim; begin += size, ++block)
+      f(block, begin, std::min(begin + size, dim));
+  }
+
+  template <class Byte>
+  static Byte* scale_at(Byte* stored, Index dim, Index block) {
+    return stored + dim + block * static_cast<Index>(sizeof(float));
+  }
+};
+
+/// 8 bits, with a scale for every 32 numbers: 9 bits a number.
+using int8_blocks = int8_codec<32>;
+
+/// 8 bits, with one scale for a token's key or value head.
+using int8_rows = int8_codec<Eigen::Dynamic>;
+
+}  // namespace headroom::inline HEADROOM_ISA
