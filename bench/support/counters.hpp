@@ -69,8 +69,7 @@ double measure(benchmark::State& state, const work& done, const Call& call) {
 /// measure. A fixed number of calls, so that inputs are prepared once and a whole run has a known
 /// length.
 template <class Run>
-void add_case(const std::string& name, Run run) {
-  constexpr int calls = 9;
+void add_case(const std::string& name, Run run, int calls = 9) {
   const auto named_run = [name, run](benchmark::State& state) {
     try {
       run(state);

@@ -8,6 +8,7 @@
 #include <headroom/mask.hpp>
 #include <headroom/reference.hpp>
 #include <headroom/view.hpp>
+#include <optional>
 #include <set>
 #include <sstream>
 #include <stdexcept>
@@ -37,10 +38,12 @@ class numbers {
   std::uint64_t state_ = 1;
 };
 
-/// Queries large enough that a few keys take most of a row's weight: an answer then depends on
+/// The size of queries that lets a few keys take most of a row's weight: an answer then depends on
 /// which keys they are, and is not the mean of all values, whatever they are.
-inline matrix queries(numbers& random, Index q_len, Index width) {
-  return 8 * random(q_len, width);
+inline constexpr float selective = 8;
+
+inline matrix queries(numbers& random, Index q_len, Index width, float size = selective) {
+  return size * random(q_len, width);
 }
 
 /// Fills a cache by appending pairs of rows of these widths, never holding a second copy of all.
@@ -81,14 +84,16 @@ inline void check_near(const Eigen::RowVectorXf& actual, const Eigen::RowVectorX
 /// \param out  [q_len, Q_heads, v_dim]
 /// \param k    [kv_len, 1, qk_dim], the keys of that head
 /// \param v    [kv_len, 1, v_dim]
+/// \param scale  of the scores; 1 / sqrt(qk_dim) if not given
 /// \throws std::runtime_error as check_near
 template <class KV>
 void check_row(headroom::view<const float> q, headroom::view<const float> out, Index t, Index h,
-               headroom::view<const KV> k, headroom::view<const KV> v) {
+               headroom::view<const KV> k, headroom::view<const KV> v,
+               std::optional<double> scale = std::nullopt) {
   Eigen::RowVectorXd expected(v.dim());
   headroom::reference_attention(q.slice_tokens(t, t + 1).slice_heads(h, h + 1), k, v,
                                 headroom::as_view(expected, 1), headroom::causal{},
-                                {.first_position = k.tokens() - q.tokens() + t});
+                                {.scale = scale, .first_position = k.tokens() - q.tokens() + t});
   check_near(Eigen::Map<const Eigen::RowVectorXf>(out.row(t, h), out.dim()), expected, t, h);
 }
 
