@@ -7,6 +7,7 @@
 //   decode/MODEL/KV/QxK    few rows, the keys split and merged: detail/decode.hpp
 //   chunk/MODEL/KV/QxK     in between: a speculated or chunked continuation. Where a group's rows
 //                          or the keys pass the switch of detail/dispatch.hpp, a case on each side
+//   short/MODEL/KV/QxK     calls of microseconds, memory warm: what a call costs besides its work
 //   .../naive/...          the baseline: Eigen expressions, the matrix of scores in memory
 //
 // KV is the scalar that keys and values are stored in; QxK is q_len x kv_len.
@@ -15,6 +16,7 @@
 #include "support/grouped_inputs.hpp"
 #include "support/inputs.hpp"
 #include "support/naive_grouped.hpp"
+#include "support/short_call.hpp"
 
 #include <headroom/attention.hpp>
 #include <string>
@@ -30,60 +32,92 @@ struct library {
   }
 };
 
+// How a case is timed.
+constexpr auto cold = [](auto& state, const work& done, const auto& call) {
+  measure(state, done, call);
+};
+constexpr auto warm = [](auto& state, const work& done, const auto& call) {
+  measure_short(state, done, call);
+};
+
 // One case: `kernel(q, cache, out)` is the library or the baseline.
-template <int Q_heads, int KV_groups, int dim, class KV, class Kernel>
-void attend(benchmark::State& state, lengths n, Kernel kernel) {
+template <int Q_heads, int KV_groups, int dim, class KV, class Kernel, class Measure>
+void attend(benchmark::State& state, lengths n, Kernel kernel, Measure measure_call) {
   const grouped_inputs<Q_heads, KV_groups, dim, KV> in(n);
   matrix out(n.q_len, Q_heads * dim);
   const auto call = [&] { kernel(in.q, in.cache, out); };
 
   call();
   in.check(out);
-  measure(state, in.least_work(), call);
+  measure_call(state, in.least_work(), call);
 }
 
 template <int Q_heads, int KV_groups, int dim>
 struct model {
+  using headroom_kernel = library<Q_heads, KV_groups, dim>;
+  using naive_kernel = naive_grouped<Q_heads, KV_groups, dim>;
+
   std::string name;
 
-  template <class KV, class Kernel>
-  void add(const std::string& kind, const std::string& kernel_name, lengths n) const {
-    add_case(kind + '/' + name + '/' + kernel_name, n, [](benchmark::State& state, lengths sizes) {
-      attend<Q_heads, KV_groups, dim, KV>(state, sizes, Kernel());
-    });
+  template <class KV, class Kernel = headroom_kernel, class Measure = decltype(cold)>
+  void add(const std::string& kind, const std::string& kernel_name, lengths n,
+           Measure measure_call = cold) const {
+    add_case(kind + '/' + name + '/' + kernel_name, n,
+             [measure_call](benchmark::State& state, lengths sizes) {
+               attend<Q_heads, KV_groups, dim, KV>(state, sizes, Kernel(), measure_call);
+             });
   }
 
-  void add(const std::string& kind, lengths n) const {
-    using headroom_kernel = library<Q_heads, KV_groups, dim>;
-    add<float, headroom_kernel>(kind, "float", n);
-    add<Eigen::half, headroom_kernel>(kind, "half", n);
-    add<Eigen::bfloat16, headroom_kernel>(kind, "bfloat16", n);
-    add<float, naive_grouped<Q_heads, KV_groups, dim>>(kind, "naive", n);
+  // In each scalar.
+  template <class Measure = decltype(cold)>
+  void add_library(const std::string& kind, lengths n, Measure measure_call = cold) const {
+    add<float>(kind, "float", n, measure_call);
+    add<Eigen::half>(kind, "half", n, measure_call);
+    add<Eigen::bfloat16>(kind, "bfloat16", n, measure_call);
+  }
+
+  void add_all(const std::string& kind, lengths n) const {
+    add_library(kind, n);
+    add<float, naive_kernel>(kind, "naive", n);
   }
 };
 
 const model<32, 8, 128> llama3_8b{"llama3_8b"};   // grouped-query
 const model<32, 32, 128> llama2_7b{"llama2_7b"};  // multi-head
+const model<32, 1, 128> shared{"shared"};         // multi-query, as wide as these
 const model<71, 1, 64> falcon_7b{"falcon_7b"};    // multi-query
 const model<6, 2, 20> tiny{"tiny"};
 
+void add_chunks() {
+  for (const lengths n : {lengths{1, 1024}, {1, 1025}, {8, 4096}, {64, 4096}, {65, 4096}})
+    llama3_8b.add<float>("chunk", "float", n);
+  for (const Index q_len : {2, 4, 8, 16, 32, 64}) {
+    llama3_8b.add<float>("chunk", "float", {q_len, 8192});
+    llama3_8b.add<Eigen::bfloat16>("chunk", "bfloat16", {q_len, 8192});
+  }
+}
+
 void add_cases() {
   const auto add_to_all = [](const std::string& kind, lengths n) {
-    llama3_8b.add(kind, n);
-    llama2_7b.add(kind, n);
-    falcon_7b.add(kind, n);
+    llama3_8b.add_all(kind, n);
+    llama2_7b.add_all(kind, n);
+    falcon_7b.add_all(kind, n);
   };
   add_to_all("prefill", {512, 512});
   add_to_all("decode", {1, 4096});
-
-  for (const lengths n : {lengths{1, 1024}, {1, 1025}, {8, 4096}, {64, 4096}, {65, 4096}})
-    llama3_8b.add<float, library<32, 8, 128>>("chunk", "float", n);
+  shared.add_all("decode", {1, 4096});
+  add_chunks();
+  for (const Index kv_len : {16, 128}) llama3_8b.add_library("short", {1, kv_len}, warm);
 
   add_to_all("long/prefill", {2048, 2048});
-  add_to_all("long/decode", {1, 16384});
+  llama3_8b.add_library("long/prefill", {8192, 8192});
+  llama2_7b.add_library("long/prefill", {8192, 8192});
+  add_to_all("long/decode", {1, 32768});
+  shared.add_all("long/decode", {1, 32768});
 
-  tiny.add("smoke/prefill", {150, 150});
-  tiny.add("smoke/decode", {2, 1100});
+  tiny.add_all("smoke/prefill", {150, 150});
+  tiny.add_all("smoke/decode", {2, 1100});
+  tiny.add_library("smoke/short", {1, 16}, warm);
 }
 
 }  // namespace

@@ -152,7 +152,7 @@ void add_cases() {
   }
   for (const model& m : {v2_lite, v3}) {
     m.add_prefill("long/", 2048);
-    m.add_decode("long/", 16384);
+    m.add_decode("long/", 32768);
   }
   tiny.add_prefill("smoke/", 150);
   tiny.add_decode("smoke/", 1100);

@@ -2,50 +2,47 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "peers/inputs.hpp"
 #include "support/counters.hpp"
+#include "support/inputs.hpp"
 #include "support/machine_limits.hpp"
 
-#include <headroom/attention.hpp>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace headroom_bench {
 
-/// The library, doing what the peer does: where that puts the new tokens into a cache, so does
-/// this.
-inline void attend_as(bool peer_appends, peer_inputs& in, matrix& out) {
-  if (peer_appends) {
-    in.cache.truncate(in.cache.tokens() - in.k.rows());
-    in.cache.append(in.k, in.v);
-  }
-  headroom::gqa<peer_inputs::Q_heads, peer_inputs::KV_groups, peer_inputs::dim>()(
-      in.q, in.cache, out, headroom::causal{});
+/// How far the answers of two libraries may lie apart: peers round to the scalar that is stored.
+template <class KV>
+double tolerance() {
+  if constexpr (std::is_same_v<KV, float>) return allowed_error<float>;
+  return rounded_apart(std::is_same_v<KV, Eigen::half> ? 0x1p-11 : 0x1p-8);
 }
 
 /// Times the peer in turn with the library: headroom, peer, headroom, ..., headroom. Each call of
 /// the peer is compared with the library's right before and after it, from cold memory. Their
 /// answers are compared first.
 ///
-/// \tparam Peer  constructed from the inputs; `peer(in, out)` attends; `appends` says whether it
-///               also puts the new keys and values into a cache
+/// \tparam Peer  constructed from its `inputs`; `run()` attends, then `answer()` is the output;
+///               `appends` says whether it also puts the new keys and values into a cache
 template <class Peer>
 void compare(benchmark::State& state, lengths n) {
   static const read_stream memory;
-  peer_inputs in(n);
-  matrix out(in.q.rows(), in.q.cols()), peer_out(in.q.rows(), in.q.cols());
+  using inputs = typename Peer::inputs;
+  inputs in(n);
+  matrix out(n.q_len, inputs::Q_heads * inputs::v_dim);
   Peer peer(in);
 
   const auto library_seconds = [&] {
     memory.read();
-    return seconds_of([&] { attend_as(Peer::appends, in, out); });
+    return seconds_of([&] { in.attend(out, Peer::appends); });
   };
   library_seconds();
-  peer(in, peer_out);
+  peer.run();
   in.check(out);
-  const double difference = (out - peer_out).lpNorm<Eigen::Infinity>();
-  if (!(difference <= 1e-4))
+  const double difference = (out - peer.answer()).template lpNorm<Eigen::Infinity>();
+  if (!(difference <= tolerance<typename inputs::KV>()))
     throw std::runtime_error("the peer's answer differs by " + std::to_string(difference));
 
   double before = library_seconds();
@@ -54,7 +51,7 @@ void compare(benchmark::State& state, lengths n) {
     state.PauseTiming();
     memory.read();
     state.ResumeTiming();
-    theirs.push_back(seconds_of([&] { peer(in, peer_out); }));
+    theirs.push_back(seconds_of([&] { peer.run(); }));
     state.PauseTiming();
     const double after = library_seconds();
     ours.push_back((before + after) / 2);

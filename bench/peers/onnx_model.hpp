@@ -4,6 +4,7 @@
 
 #include "peers/protobuf.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -11,18 +12,24 @@
 
 namespace headroom_bench {
 
-enum class onnx_type { float32 = 1, int32 = 6 };
+enum class onnx_type { float32 = 1, int32 = 6, float16 = 10 };
 
 /// An input or output of a model; no dimensions: a scalar.
 struct onnx_tensor {
   std::string name;
   onnx_type type;
   std::vector<std::int64_t> shape;
+
+  std::size_t bytes() const {
+    std::size_t count = type == onnx_type::float16 ? 2 : 4;
+    for (std::int64_t extent : shape) count *= static_cast<std::size_t>(extent);
+    return count;
+  }
 };
 
 /// A model of one node, as it would stand in a file.
 struct onnx_model {
-  std::string domain;  ///< of the operator, version 1
+  std::string domain;  ///< of the operator; empty: of ONNX itself
   std::string op;
   std::vector<std::pair<std::string, std::int64_t>> attributes;
   std::vector<onnx_tensor> inputs, outputs;
@@ -41,12 +48,12 @@ struct onnx_model {
     for (const onnx_tensor& tensor : inputs) graph.nested(11, value_info(tensor));
     for (const onnx_tensor& tensor : outputs) graph.nested(12, value_info(tensor));
 
-    constexpr int ir_version = 8, opset = 17;
+    constexpr int ir_version = 10, onnx_version = 23, other_version = 1;
+    const int version = domain.empty() ? onnx_version : other_version;
     return message()
         .integer(1, ir_version)
         .nested(7, graph)
-        .nested(8, message().string(1, "").integer(2, opset))
-        .nested(8, message().string(1, domain).integer(2, 1))
+        .nested(8, message().string(1, domain).integer(2, version))
         .bytes();
   }
 

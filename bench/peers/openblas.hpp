@@ -6,7 +6,6 @@
 #include "support/naive.hpp"
 
 #include <cblas.h>
-#include <cmath>
 
 // Missing in the cblas.h of other libraries, which may be the one that is found.
 extern "C" void openblas_set_num_threads(int threads);
@@ -14,27 +13,34 @@ extern "C" void openblas_set_num_threads(int threads);
 namespace headroom_bench {
 
 /// The same as naive_eigen, with the products of OpenBLAS.
-struct naive_openblas {
+template <int KV_groups>
+class naive_openblas {
+ public:
+  using inputs = peer_inputs<KV_groups, float>;
   static constexpr const char* name = "openblas_naive";
   static constexpr bool appends = false;
 
-  explicit naive_openblas(const peer_inputs&) { openblas_set_num_threads(1); }
+  explicit naive_openblas(const inputs& in)
+      : in_(in), scores_(in.q.rows(), in.cache.tokens()), out_(in.q.rows(), in.q.cols()) {
+    openblas_set_num_threads(1);
+  }
 
-  void operator()(const peer_inputs& in, matrix& out) {
-    constexpr int heads = peer_inputs::Q_heads, dim = peer_inputs::dim;
-    const float scale = 1 / std::sqrt(static_cast<float>(dim));
-    scores.resize(in.q.rows(), in.cache.tokens());
+  void run() {
+    constexpr int heads = inputs::Q_heads, dim = inputs::dim;
     for (Index h = 0; h < heads; ++h) {
-      const Index g = h / (heads / peer_inputs::KV_groups);
-      const auto k = as_matrix(in.cache.key_view().slice_heads(g, g + 1));
-      const auto v = as_matrix(in.cache.value_view().slice_heads(g, g + 1));
-      product(CblasTrans, scale, in.q.middleCols(h * dim, dim), k, scores);
-      hide_future(scores);
-      softmax_rows(scores);
-      auto head = out.middleCols(h * dim, dim);
-      product(CblasNoTrans, 1, scores, v, head);
+      const Index g = h / (heads / KV_groups);
+      const auto k = as_matrix(in_.key_view().slice_heads(g, g + 1));
+      const auto v = as_matrix(in_.value_view().slice_heads(g, g + 1));
+      product(CblasTrans, static_cast<float>(in_.scale()), in_.q.middleCols(h * dim, dim), k,
+              scores_);
+      hide_future(scores_);
+      softmax_rows(scores_);
+      auto head = out_.middleCols(h * dim, dim);
+      product(CblasNoTrans, 1, scores_, v, head);
     }
   }
+
+  const matrix& answer() const { return out_; }
 
  private:
   // result = scale * a * b, or b transposed.
@@ -53,7 +59,8 @@ struct naive_openblas {
     }
   }
 
-  matrix scores = {};
+  const inputs& in_;
+  matrix scores_, out_;
 };
 
 }  // namespace headroom_bench

@@ -41,7 +41,7 @@ template <class Call>
 double measure(benchmark::State& state, const work& done, const Call& call) {
   static const read_stream memory;
   const auto limits = [] { return std::pair{fma_peak(), memory.bytes_per_second()}; };
-  std::vector<double> seconds, peaks, bandwidths, of_peak, of_bandwidth;
+  std::vector<double> seconds, peaks, bandwidths, of_peak, of_bandwidth, of_bound;
   auto [peak_before, bandwidth_before] = limits();
   for (auto _ : state) {
     seconds.push_back(seconds_of(call));
@@ -51,6 +51,7 @@ double measure(benchmark::State& state, const work& done, const Call& call) {
     bandwidths.push_back((bandwidth_before + bandwidth_after) / 2);
     of_peak.push_back(done.flops / seconds.back() / peaks.back());
     of_bandwidth.push_back(done.bytes / seconds.back() / bandwidths.back());
+    of_bound.push_back(std::max(of_peak.back(), of_bandwidth.back()));
     peak_before = peak_after;
     bandwidth_before = bandwidth_after;
     state.ResumeTiming();
@@ -60,6 +61,7 @@ double measure(benchmark::State& state, const work& done, const Call& call) {
   state.counters["GB/s"] = done.bytes / typical * 1e-9;
   state.counters["peak%"] = 100 * median(of_peak);
   state.counters["read%"] = 100 * median(of_bandwidth);
+  state.counters["bound%"] = 100 * median(of_bound);
   state.counters["peak_GFLOP/s"] = median(peaks) * 1e-9;
   state.counters["read_GB/s"] = median(bandwidths) * 1e-9;
   return typical;
@@ -69,8 +71,7 @@ double measure(benchmark::State& state, const work& done, const Call& call) {
 /// measure. A fixed number of calls, so that inputs are prepared once and a whole run has a known
 /// length.
 template <class Run>
-void add_case(const std::string& name, Run run) {
-  constexpr int calls = 9;
+void add_case(const std::string& name, Run run, int calls = 9) {
   const auto named_run = [name, run](benchmark::State& state) {
     try {
       run(state);
@@ -86,8 +87,10 @@ void add_case(const std::string& name, Run run) {
 /// Registers the case `name`/QxK, which calls `run(state, n)`.
 template <class Run>
 void add_case(const std::string& name, lengths n, Run run) {
-  add_case(name + '/' + std::to_string(n.q_len) + 'x' + std::to_string(n.kv_len),
-           [run, n](benchmark::State& state) { run(state, n); });
+  const int calls = n.q_len > 4096 ? 3 : 9;  // the longest take half a minute each
+  add_case(
+      name + '/' + std::to_string(n.q_len) + 'x' + std::to_string(n.kv_len),
+      [run, n](benchmark::State& state) { run(state, n); }, calls);
 }
 
 /// The rest of main(): runs the cases that --benchmark_filter names, by default all but those

@@ -13,8 +13,8 @@ namespace headroom_bench {
 /// Queries, and a full cache of keys and values, for grouped-query attention.
 template <int Q_heads, int KV_groups, int dim, class KV>
 struct grouped_inputs {
-  explicit grouped_inputs(lengths n)
-      : q(queries(random, n.q_len, Q_heads * dim)), cache(n.kv_len, KV_groups, dim) {
+  explicit grouped_inputs(lengths n, float query_size = selective)
+      : q(queries(random, n.q_len, Q_heads * dim, query_size)), cache(n.kv_len, KV_groups, dim) {
     fill(cache, random, KV_groups * dim, KV_groups * dim);
   }
 

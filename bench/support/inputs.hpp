@@ -9,6 +9,7 @@
 #include <headroom/mask.hpp>
 #include <headroom/reference.hpp>
 #include <headroom/view.hpp>
+#include <optional>
 #include <set>
 #include <sstream>
 #include <stdexcept>
@@ -38,10 +39,12 @@ class numbers {
   std::uint64_t state_ = 1;
 };
 
-/// Queries large enough that a few keys take most of a row's weight: an answer then depends on
+/// The size of queries that lets a few keys take most of a row's weight: an answer then depends on
 /// which keys they are, and is not the mean of all values, whatever they are.
-inline matrix queries(numbers& random, Index q_len, Index width) {
-  return 8 * random(q_len, width);
+inline constexpr float selective = 8;
+
+inline matrix queries(numbers& random, Index q_len, Index width, float size = selective) {
+  return size * random(q_len, width);
 }
 
 /// Fills a cache by appending pairs of rows of these widths, never holding a second copy of all.
@@ -60,11 +63,19 @@ inline std::set<Index> spots(Index count) {
   return {0, count / 2, count - 1};
 }
 
-/// How far an answer may be from that in double. Values are of size 1 and rounding leaves some 1e-6
-/// of that; a wrong key leaves far more. Beside keys and values of bfloat16, queries and weights
-/// may be rounded to it too, to eight bits, and scores are as large as ten.
+/// How far answers may lie apart where queries, weights or sums are rounded to a scalar of unit
+/// roundoff `rounding`, and values are of size 1: a score of these inputs is then off by some 1.5
+/// roundings, the largest of a million by six times that, and an answer by as much again. A wrong
+/// key leaves far more.
+constexpr double rounded_apart(double rounding) {
+  return 20 * rounding;
+}
+
+/// How far an answer of the library may be from that in double. Rounding in float leaves some 1e-6;
+/// beside keys and values of bfloat16, queries and weights may be rounded to it too.
 template <class KV>
-inline constexpr double allowed_error = std::same_as<KV, Eigen::bfloat16> ? 2e-2 : 1e-4;
+inline constexpr double allowed_error = std::same_as<KV, Eigen::bfloat16> ? rounded_apart(0x1p-8)
+                                                                          : 1e-4;
 
 /// Compares row t of head h of an answer with the same in double.
 ///
@@ -86,15 +97,16 @@ inline void check_near(const Eigen::RowVectorXf& actual, const Eigen::RowVectorX
 /// \param out  [q_len, Q_heads, v_dim]
 /// \param k    [kv_len, 1, qk_dim], the keys of that head
 /// \param v    [kv_len, 1, v_dim]
+/// \param scale  of the scores; 1 / sqrt(qk_dim) if not given
 /// \throws std::runtime_error as check_near
 template <class KV>
 void check_row(headroom::view<const float> q, headroom::view<const float> out, Index t, Index h,
                headroom::view<const KV> k, headroom::view<const KV> v,
-               double allowed = allowed_error<KV>) {
+               double allowed = allowed_error<KV>, std::optional<double> scale = std::nullopt) {
   Eigen::RowVectorXd expected(v.dim());
   headroom::reference_attention(q.slice_tokens(t, t + 1).slice_heads(h, h + 1), k, v,
                                 headroom::as_view(expected, 1), headroom::causal{},
-                                {.first_position = k.tokens() - q.tokens() + t});
+                                {.scale = scale, .first_position = k.tokens() - q.tokens() + t});
   check_near(Eigen::Map<const Eigen::RowVectorXf>(out.row(t, h), out.dim()), expected, t, h,
              allowed);
 }
