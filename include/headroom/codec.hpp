@@ -24,6 +24,18 @@ concept codec = requires(const typename C::Storage* stored, typename C::Storage*
   C::decode(stored, out, dim);
 };
 
+namespace detail {
+
+// A codec may also say how packets are read: then kernels that read each row once widen it in
+// registers. read(stored, dim) gives a row with load(d), the packet at d, and row[d], a number.
+template <class C>
+concept packet_codec = codec<C> && requires(const typename C::Storage* stored, Index dim) {
+  C::read(stored, dim).load(dim);
+  { C::read(stored, dim)[dim] } -> std::convertible_to<float>;
+};
+
+}  // namespace detail
+
 /// Numbers stored one by one as `Scalar_`: float, double, Eigen::half or Eigen::bfloat16.
 /// Converting rounds to nearest, a double on its way to 16 bits to float first; widening is exact.
 /// A subnormal float (below 2^-126) may become 0 in bfloat16, where the processor has it so.

@@ -71,6 +71,30 @@ struct int8_codec {
     });
   }
 
+  /// A stored row as micro-kernels read it, widened in registers.
+  struct packet_row {
+    const Storage* numbers;
+    const Storage* scales;
+
+    detail::packet load(Index d) const {
+      return detail::multiply(detail::load(numbers + d), detail::broadcast(scale(d)));
+    }
+    float operator[](Index d) const { return scale(d) * static_cast<float>(numbers[d]); }
+
+   private:
+    float scale(Index d) const {
+      float number;
+      const Index block = block_size > 0 ? d / std::max(1, block_size) : 0;
+      std::memcpy(&number, scales + block * static_cast<Index>(sizeof(float)), sizeof(float));
+      return number;
+    }
+  };
+  static packet_row read(const Storage* stored,
+                         Index dim) requires(block_size == Eigen::Dynamic ||
+                                             block_size % detail::lanes == 0) {
+    return {stored, stored + dim};
+  }
+
  private:
   template <class F>
   static void for_each_block(Index dim, const F& f) {

@@ -150,6 +150,10 @@ class dot_block {
     if (Call::Mask::modifies_scores || !all_seen) hidden = modify(keys, all_seen);
     if (softmax_.weigh(weights_, keys.count))
       for (Index r = 0; r < rows_.count; ++r) state_.value_row(r) *= softmax_.factor(r);
+    if constexpr (packet_codec<ValueCodec>)
+      if (!hidden)
+        return add_values<most_dot_rows>(
+            keys, next, widened<ValueCodec>(keys.values, keys.count, state_.v_dim));
     row_list<ValueCodec> list;
     const auto values =
         read<ValueCodec>(keys.values, keys.count, state_.v_dim, decoded_values_, list);
@@ -163,10 +167,15 @@ class dot_block {
   void multiply_keys(const step& keys, const step& next) const {
     if constexpr (rows > 1)
       if (width_ < rows) return multiply_keys<rows / 2>(keys, next);
-    row_list<KeyCodec> list;
-    dot_product<rows>(queries_,
-                      read<KeyCodec>(keys.keys, keys.count, call_.q.dim(), decoded_keys_, list),
-                      keys.count, call_.q.dim(), weights_, next.keys.data());
+    const Index dim = call_.q.dim();
+    if constexpr (packet_codec<KeyCodec>) {
+      dot_product<rows>(queries_, widened<KeyCodec>(keys.keys, keys.count, dim), keys.count, dim,
+                        weights_, next.keys.data());
+    } else {
+      row_list<KeyCodec> list;
+      dot_product<rows>(queries_, read<KeyCodec>(keys.keys, keys.count, dim, decoded_keys_, list),
+                        keys.count, dim, weights_, next.keys.data());
+    }
   }
 
   template <int rows, class Values>
@@ -175,6 +184,20 @@ class dot_block {
       if (rows_.count < rows) return add_values<rows - 1>(keys, next, values);
     add_weighted_sum<rows>(weights_, width_, values, keys.count, state_.v_dim, state_.value,
                            next.values.data());
+  }
+
+  // Stored rows that kernels widen in registers.
+  template <class Codec>
+  struct packet_rows {
+    using row_type = decltype(Codec::read(nullptr, 0));
+    row_type rows[step_keys];
+    const row_type& row(Index j) const { return rows[j]; }
+  };
+  template <class Codec, class Rows>
+  static packet_rows<Codec> widened(const Rows& stored, Index count, Index dim) {
+    packet_rows<Codec> rows;
+    for (Index j = 0; j < count; ++j) rows.rows[j] = Codec::read(stored[at(j)], dim);
+    return rows;
   }
 
   // Stored rows as a kernel reads them: where they lie, or decoded.

@@ -8,6 +8,7 @@
 #include <headroom/detail/packet.hpp>
 
 #include <algorithm>
+#include <type_traits>
 
 // The micro-kernel of products with few rows, too few to fill the lanes of a packet: channels stand
 // in the lanes, and each key is read once, from memory, for all rows.
@@ -29,9 +30,18 @@ constexpr int dot_keys(int rows) {
   return std::max(8, lanes) / rows;
 }
 
-template <int rows, int keys, class Number, class Stored>
-void dot_tile(const float* q, const Number* const* k, Index dim, float* scores,
-              const Stored* const* ahead) {
+// The packet at d of a row: of stored numbers, or of a row that widens itself.
+template <class Number>
+packet load_at(const Number* row, Index d) {
+  return load(row + d);
+}
+template <class Row>
+packet load_at(const Row& row, Index d) requires(!std::is_pointer_v<Row>) {
+  return row.load(d);
+}
+
+template <int rows, int keys, class Row, class Stored>
+void dot_tile(const float* q, const Row* k, Index dim, float* scores, const Stored* const* ahead) {
   constexpr int sums = rows * keys;
   packet sum[sums];
   unroll<sums>([&](auto i) HEADROOM_ALWAYS_INLINE { sum[i] = broadcast(0.f); });
@@ -43,7 +53,7 @@ void dot_tile(const float* q, const Number* const* k, Index dim, float* scores,
       packet key[together];
       unroll<together>([&](auto j) HEADROOM_ALWAYS_INLINE {
         prefetch_far(ahead[first + j] + d);
-        key[j] = load(k[first + j] + d);
+        key[j] = load_at(k[first + j], d);
         if constexpr (rows > 1) keep(key[j]);
       });
       unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
@@ -73,8 +83,8 @@ void dot_tile(const float* q, const Number* const* k, Index dim, float* scores,
 
 /// scores[keys, rows] = k[keys, dim] q[rows, dim]^T. While key j is read, memory at ahead[j] is
 /// asked for.
-template <int rows, class Number, class Stored>
-void dot_product(const float* q, const scattered<Number>& k, Index count, Index dim, float* scores,
+template <int rows, class Rows, class Stored>
+void dot_product(const float* q, const Rows& k, Index count, Index dim, float* scores,
                  const Stored* const* ahead) {
   constexpr int keys = dot_keys(rows);
   Index j = 0;

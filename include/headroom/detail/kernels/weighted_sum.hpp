@@ -3,8 +3,8 @@
 #pragma once
 
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/kernels/dot.hpp>
 #include <headroom/detail/packet.hpp>
-#include <headroom/detail/tile.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -26,10 +26,9 @@ constexpr int sum_packets(int rows) {
 }
 
 /// One register tile: columns [column, column + packets * lanes).
-template <int rows, int packets, class Number, class Stored>
-void weighted_sum_tile(const float* weights, Index stride, const scattered<Number>& values,
-                       Index count, Index column, float* value, Index value_stride,
-                       const Stored* const* ahead) {
+template <int rows, int packets, class Rows, class Stored>
+void weighted_sum_tile(const float* weights, Index stride, const Rows& values, Index count,
+                       Index column, float* value, Index value_stride, const Stored* const* ahead) {
   packet sum[rows][packets];
   unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
     unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
@@ -38,11 +37,11 @@ void weighted_sum_tile(const float* weights, Index stride, const scattered<Numbe
   });
   for (Index j = 0; j < count; ++j) {
     const Stored* const next = ahead[j] + column;
-    const Number* const row = values.row(j) + column;
+    const auto row = values.row(j);
     packet numbers[packets];
     unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
       if constexpr (p * lanes * sizeof(Stored) % 64 == 0) prefetch_far(next + p * lanes);
-      numbers[p] = load(row + p * lanes);
+      numbers[p] = load_at(row, column + p * lanes);
       if constexpr (rows > 1) keep(numbers[p]);
     });
     unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
@@ -62,10 +61,9 @@ void weighted_sum_tile(const float* weights, Index stride, const scattered<Numbe
 
 /// All columns from `column` on, by tiles of at most `packets` packets. Returns the first that
 /// fills no packet.
-template <int rows, int packets, class Number, class Stored>
-Index weighted_sum_columns(const float* weights, Index stride, const scattered<Number>& values,
-                           Index count, Index column, Index dim, float* value,
-                           const Stored* const* ahead) {
+template <int rows, int packets, class Rows, class Stored>
+Index weighted_sum_columns(const float* weights, Index stride, const Rows& values, Index count,
+                           Index column, Index dim, float* value, const Stored* const* ahead) {
   for (; column + packets * lanes <= dim; column += packets * lanes)
     weighted_sum_tile<rows, packets>(weights, stride, values, count, column, value, dim, ahead);
   if constexpr (packets > 1)
@@ -77,9 +75,9 @@ Index weighted_sum_columns(const float* weights, Index stride, const scattered<N
 
 /// value[rows, dim] += weights[count, stride]^T values[count, dim], of the first `rows` weights of
 /// each key. While value j is read, memory at ahead[j] is asked for.
-template <int rows, class Number, class Stored>
-void add_weighted_sum(const float* weights, Index stride, const scattered<Number>& values,
-                      Index count, Index dim, float* value, const Stored* const* ahead) {
+template <int rows, class Rows, class Stored>
+void add_weighted_sum(const float* weights, Index stride, const Rows& values, Index count,
+                      Index dim, float* value, const Stored* const* ahead) {
   const Index last = weighted_sum_columns<rows, sum_packets(rows)>(weights, stride, values, count,
                                                                    0, dim, value, ahead);
   for (Index j = 0; last < dim && j < count; ++j)
