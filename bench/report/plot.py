@@ -87,7 +87,7 @@ def roofline(cases, path):
     axes.set_ylim(min(case["GFLOP/s"] for case in cases) / 2, 2 * peak)
     axes.plot(ends, [min(peak, bandwidth * x) for x in ends], color=LIMIT, linewidth=1.5)
     axes.annotate(f"multiply-adds: {peak:.0f} GFLOP/s", (ends[2], 1.1 * peak), ha="right", color=LIMIT)
-    axes.annotate(f"reading: {bandwidth:.0f} GB/s", (ridge / 4, 1.35 * peak / 4), ha="right", color=LIMIT)
+    axes.annotate(f"reading: {bandwidth:.0f} GB/s", (1.1 * ends[0], 0.6 * peak), color=LIMIT)
     for case, x in zip(cases, intensities):
         kind, scalar = case["parts"][0], scalar_of(case["parts"])
         color = "#a0a0a0" if scalar == "naive" else COLORS[kind]
@@ -158,6 +158,8 @@ def peers(cases, path):
         row = rows.setdefault((kind != "prefill", list(MARKERS).index(scalar), kv_len), {})
         row["label"] = f"{over}, {scalar}"
         row[peer] = case["peer/headroom"]
+    if not rows:
+        return
     figure, axes = plt.subplots(figsize=(8, 0.8 + 0.42 * len(rows)))
     ordered = [row for _, row in sorted(rows.items())]
     for peer, (label, marker, color) in names.items():
