@@ -20,7 +20,8 @@ namespace headroom::inline HEADROOM_ISA::detail {
 // Rows of `keys` that share a pass over q, and with it the sums of all rows of q.
 inline constexpr Index product_tokens = 256;
 
-// Few rows of q: keys are read once, from several places at a time as in dot_block.hpp.
+// Few rows of q: keys are read once, from several places at a time as in dot_block.hpp, and those
+// of the next step are on their way meanwhile.
 template <int width, class Number>
 void packet_add_few(const tile<float>& q, Index rows, const tile<Number>& keys, Index tokens,
                     Index dim, float* scores, Index scores_stride) {
@@ -32,7 +33,7 @@ void packet_add_few(const tile<float>& q, Index rows, const tile<Number>& keys, 
   for (Index r = 0; r < rows; ++r) std::copy(q.row(r), q.row(r) + dim, queries + r * dim);
   std::fill(queries + rows * dim, queries + width * dim, 0.f);
   constexpr Index streams = 4, step = 32;
-  std::array<const Number*, step> pointers;
+  std::array<const Number*, step> pointers, ahead;
   std::array<Index, step> position;
   float products[step * width];
   const Index length = (tokens + streams - 1) / streams;
@@ -41,10 +42,12 @@ void packet_add_few(const tile<float>& q, Index rows, const tile<Number>& keys, 
     for (Index i = j; i < std::min(j + step / streams, length); ++i)
       for (Index token = i; token < tokens; token += length) {
         position[static_cast<std::size_t>(count)] = token;
-        pointers[static_cast<std::size_t>(count++)] = keys.row(token);
+        pointers[static_cast<std::size_t>(count)] = keys.row(token);
+        ahead[static_cast<std::size_t>(count++)] =
+            keys.row(std::min(token + step / streams, tokens - 1));
       }
     dot_product<width>(queries, scattered<Number>{pointers.data()}, count, dim, products,
-                       [](Index, Index) {});
+                       ahead.data());
     for (Index i = 0; i < count; ++i)
       for (Index r = 0; r < rows; ++r)
         scores[r * scores_stride + position[static_cast<std::size_t>(i)]] +=
