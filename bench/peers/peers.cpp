@@ -37,7 +37,7 @@ void add(const std::string& kind, lengths n) {
 }
 
 template <class... Peers>
-void add_all(list<Peers...>, const std::string& kind, lengths n) {
+void add_all(list<Peers...>, [[maybe_unused]] const std::string& kind, [[maybe_unused]] lengths n) {
   (add<Peers>(kind, n), ...);
 }
 
