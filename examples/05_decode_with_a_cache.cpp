@@ -38,21 +38,25 @@ Matrix in_steps_of(Index count, const projections& p, Cache& cache) {
   return out;
 }
 
+// A CPU that multiplies bfloat16 does so where there are many rows, and rounds queries to it; few
+// rows are multiplied in float. The same tokens at once and one by one differ by that rounding.
+constexpr float rounding = 1.f / 256;
+
 int main() {
   const projections p;
   Cache cache(tokens);  // all the memory it will ever have
   std::printf("a token takes %td bytes\n", cache.bytes_per_token());
 
   const Matrix prefill = in_steps_of(tokens, p, cache);
-  bool holds = agree("prefill in chunks of 64", in_steps_of(64, p, cache), prefill);
-  holds &= agree("token by token", in_steps_of(1, p, cache), prefill);
+  bool holds = agree("prefill in chunks of 64", in_steps_of(64, p, cache), prefill, rounding);
+  holds &= agree("token by token", in_steps_of(1, p, cache), prefill, rounding);
 
   // Speculative decoding guesses tokens ahead and takes back the wrong ones. Forgetting is exact.
   Matrix again = prefill;
   again.bottomRows(5).setZero();
   cache.truncate(tokens - 5);
   step(p, tokens - 5, tokens, cache, again);
-  holds &= agree("five tokens taken back and written again", again, prefill);
+  holds &= agree("five tokens taken back and written again", again, prefill, rounding);
 
   // A full cache says so and stays as it is.
   bool refused = false;

@@ -14,10 +14,10 @@ using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMa
 
 /// Prints how far apart two results are and tells whether that is rounding: floats are good to
 /// 6e-8, results of a few hundred operations to a few times that. A NaN agrees with nothing.
-inline bool agree(const char* claim, const Matrix& a, const Matrix& b) {
+inline bool agree(const char* claim, const Matrix& a, const Matrix& b, float rounding = 1e-5f) {
   const float difference = (a - b).norm() / b.norm();
   std::printf("%-68s %.0e\n", claim, static_cast<double>(difference));
-  return difference < 1e-5f;
+  return difference < rounding;
 }
 
 /// The exit status of a program whose claims all hold, or not.

@@ -30,9 +30,10 @@ inline void require_truncation(const char* who, Index tokens, Index size) {
           " tokens, expected 0 to size = ", size);
 }
 
-// What a cache's first or last parameter names: a codec, or a scalar stored one by one.
+// What a cache's first or last parameter names: a codec, or a scalar stored one by one. Anything
+// else is refused by a sentence, and float in its place keeps that the only error.
 template <class Stored>
-struct codec_of : std::type_identity<Stored> {};
+struct codec_of : std::conditional<codec<Stored>, Stored, scalar_codec<float>> {};
 template <storage_scalar Stored>
 struct codec_of<Stored> : std::type_identity<scalar_codec<Stored>> {};
 
