@@ -64,6 +64,11 @@ inline packet divide(const packet& a, const packet& b) {
 inline packet maximum(const packet& a, const packet& b) {
   return Eigen::internal::pmax(a, b);
 }
+/// Whether some lane of a is less than that of b.
+inline bool any_less(const packet& a, const packet& b) {
+  return Eigen::internal::predux_any(Eigen::internal::pcmp_lt(a, b));
+}
+
 inline packet tanh(const packet& a) {
   return Eigen::internal::ptanh(a);
 }
@@ -88,6 +93,18 @@ void prefetch(const T* from) {
   Eigen::internal::prefetch(reinterpret_cast<const float*>(from));
 #if defined(__GNUC__)
   asm volatile("");  // GCC drops a loop that does nothing but prefetch
+#endif
+}
+
+/// Asks for the cache line at `from` in the second-level cache: memory wanted too late to wait for
+/// it in the first, where it would evict what is in use.
+template <class T>
+void prefetch_far(const T* from) {
+#if defined(__GNUC__)
+  __builtin_prefetch(from, 0, 2);
+  asm volatile("");  // as above
+#else
+  prefetch(from);
 #endif
 }
 
@@ -154,6 +171,19 @@ inline void store(Eigen::half* to, const packet& p) {
 }
 #endif
 
+// Eigen casts int8 in several steps, through packets of other sizes.
+#if defined(EIGEN_VECTORIZE_AVX512)
+inline packet load(const std::int8_t* from) {
+  return _mm512_cvtepi32_ps(
+      _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+}
+#elif defined(EIGEN_VECTORIZE_AVX2)
+inline packet load(const std::int8_t* from) {
+  return _mm256_cvtepi32_ps(
+      _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
+}
+#endif
+
 /// Calls f(0), f(1), ..., f(n - 1), each index a compile-time constant: a loop whose packets are
 /// sure to stay in registers at any optimisation level that inlines.
 template <int n, class F>
@@ -183,27 +213,22 @@ inline packet sums_of(square& packets) {
   return sum;
 }
 
-// The float whose exponent field is the low 8 bits of x, and whose other bits are 0.
-inline float low_bits_as_exponent(float x) {
-  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) << 23);
+// The 32 bits of each number, shifted to the left.
+template <int count>
+float shift_bits_left(float x) {
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) << count);
 }
-template <class P>
-P low_bits_as_exponent(const P& x) {
+template <int count, class P>
+P shift_bits_left(const P& x) {
   using namespace Eigen::internal;
   using bits = typename unpacket_traits<P>::integer_packet;
-  return preinterpret<P>(plogical_shift_left<23>(preinterpret<bits>(x)));
+  return preinterpret<P>(plogical_shift_left<count>(preinterpret<bits>(x)));
 }
 
 /// Of each lane's 32 bits the low or the high half as the high half of a float: a bfloat16,
 /// widened.
-inline float low_half_as_float(float x) {
-  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) << 16);
-}
-template <class P>
-P low_half_as_float(const P& x) {
-  using namespace Eigen::internal;
-  using bits = typename unpacket_traits<P>::integer_packet;
-  return preinterpret<P>(plogical_shift_left<16>(preinterpret<bits>(x)));
+inline packet low_half_as_float(const packet& x) {
+  return shift_bits_left<16>(x);
 }
 inline packet high_half_as_float(const packet& x) {
   return Eigen::internal::pand(x, broadcast(std::bit_cast<float>(0xffff0000u)));
@@ -226,37 +251,7 @@ inline packet exp2_of_negative(const packet& x) {
   power = multiply_add(power, f, broadcast(2.40226462e-1f));
   power = multiply_add(power, f, broadcast(6.93147182e-1f));
   power = multiply_add(power, f, broadcast(1.f));
-  return multiply(power, low_bits_as_exponent(shifted));
-}
-
-// Eigen casts int8 in several steps, through packets of other sizes.
-#if defined(EIGEN_VECTORIZE_AVX512)
-inline packet load(const std::int8_t* from) {
-  return _mm512_cvtepi32_ps(
-      _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
-}
-#elif defined(EIGEN_VECTORIZE_AVX2)
-inline packet load(const std::int8_t* from) {
-  return _mm256_cvtepi32_ps(
-      _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
-}
-#endif
-
-/// Whether some lane of a is less than that of b.
-inline bool any_less(const packet& a, const packet& b) {
-  return Eigen::internal::predux_any(Eigen::internal::pcmp_lt(a, b));
-}
-
-/// Asks for the cache line at `from` in the second-level cache: memory wanted too late to wait for
-/// it in the first, where it would evict what is in use.
-template <class T>
-void prefetch_far(const T* from) {
-#if defined(__GNUC__)
-  __builtin_prefetch(from, 0, 2);
-  asm volatile("");  // as above
-#else
-  prefetch(from);
-#endif
+  return multiply(power, shift_bits_left<23>(shifted));
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail
