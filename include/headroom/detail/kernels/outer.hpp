@@ -53,9 +53,11 @@ constexpr int widest_columns(Index rows) {
   return rows == 1 ? most_packets : rows == 2 ? 4 : outer_packets;
 }
 
-/// Rows of the register tile that go with so many packets of columns.
+/// Rows of the register tile that go with so many packets of columns. More rows than six with
+/// several packets are no faster, and each tile costs time to compile.
 constexpr int outer_rows(int packets) {
-  return std::clamp((registers - packets - 1) / packets, 1, 12);
+  const int most = packets > outer_packets ? 2 : packets > 1 ? 6 : 12;
+  return std::clamp((registers - packets - 1) / packets, 1, most);
 }
 
 /// Packets of the next tile where `left` packets of columns are left: the widest, but no single
