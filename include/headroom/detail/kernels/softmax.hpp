@@ -12,28 +12,6 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-// Numbers of `width` rows, width a power of two, as packets: one row a lane, and where there are
-// fewer rows than lanes, over and over.
-inline packet load_rows(const float* rows, Index width) {
-  if (width >= lanes) return load(rows);
-  float repeated[lanes];
-  for (Index i = 0; i < lanes; ++i) repeated[i] = rows[i & (width - 1)];
-  return load(repeated);
-}
-
-// The inverse: lanes of the same row are joined by `join`.
-template <class Join>
-void store_rows(float* rows, Index width, const packet& p, const Join& join) {
-  if (width >= lanes) return store(rows, p);
-  float numbers[lanes];
-  store(numbers, p);
-  for (Index i = width; i < lanes; ++i) {
-    float& number = numbers[i & (width - 1)];
-    number = join(number, numbers[i]);
-  }
-  std::copy(numbers, numbers + width, rows);
-}
-
 /// scores[i] = softcap * tanh(scores[i] / softcap), in whole packets: there is room for one more.
 inline void cap_scores(float* scores, Index count, float softcap) {
   const packet bound = broadcast(softcap);
@@ -92,58 +70,45 @@ struct score_columns {
   }
 };
 
-// One step of the running softmax for rows [first, first + packets * lanes) of `width`.
+// One step of the running softmax for as many rows as fill `packets`, of scores [keys, width].
 template <int packets, class Weight>
-void weigh_rows(float* scores, Index steps, Index first, Index width, float* max, float* sum,
-                float* factor) {
+void weigh_rows(float* scores, Index keys, Index width, float* max, float* sum, float* factor) {
   // Where every score so far is minus infinity, (-inf) - (-inf) would be NaN; any shift is right.
   const packet lowest = broadcast(std::numeric_limits<float>::lowest());
   const packet log2_e = broadcast(std::numbers::log2e_v<float>);
-  const score_columns<packets> columns{scores + first, steps, std::max<Index>(width, lanes)};
-  packet old_max[packets], new_max[packets], added[packets];
+  const score_columns<packets> columns{scores, keys, width};
+  packet largest[packets], shift[packets], added[packets];
   unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
-    old_max[p] = new_max[p] = load_rows(max + first + p * lanes, width);
+    largest[p] = load(max + p * lanes);
     added[p] = broadcast(0.f);
   });
-  columns.find_largest(new_max);
+  columns.find_largest(largest);
+  unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE { shift[p] = maximum(largest[p], lowest); });
+  columns.template weigh<Weight>(shift, added);
   unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
-    float* const at = max + first + p * lanes;
-    store_rows(at, width, new_max[p], [](float a, float b) { return std::max(a, b); });
-    if (width < lanes) new_max[p] = load_rows(at, width);
-    new_max[p] = maximum(new_max[p], lowest);
-  });
-  columns.template weigh<Weight>(new_max, added);
-  unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
-    const Index row = first + p * lanes;
-    float sums[lanes];
-    store_rows(sums, width, added[p], [](float a, float b) { return a + b; });
-    const packet moved = exp2_of_negative(multiply(subtract(old_max[p], new_max[p]), log2_e));
-    store_rows(factor + row, width, moved, [](float a, float) { return a; });
-    for (Index i = 0; i < std::min<Index>(width, lanes); ++i)
-      sum[row + i] = sum[row + i] * factor[row + i] + sums[i];
+    const packet moved =
+        exp2_of_negative(multiply(subtract(load(max + p * lanes), shift[p]), log2_e));
+    store(max + p * lanes, largest[p]);
+    store(factor + p * lanes, moved);
+    store(sum + p * lanes, multiply_add(load(sum + p * lanes), moved, added[p]));
   });
 }
 
-/// One step of the running softmax for `width` rows at once: scores [keys, width] become weights
-/// e^(score - max); max and sum [width] move on. factor [width] is what the values that were added
-/// up before are to be multiplied by. Scores of minus infinity get weight 0.
-///
-/// Rows stand in the lanes: neither maximum nor sum has a step across them, unless there are fewer
-/// rows than lanes. `scores` then has room for one packet more.
+/// One step of the running softmax for `width` rows at once, which fill packets: scores
+/// [keys, width] become weights e^(score - max); max and sum [width] move on. factor [width] is
+/// what the values that were added up before are to be multiplied by. Scores of minus infinity get
+/// weight 0. Rows stand in the lanes: neither maximum nor sum has a step across them. Fewer rows
+/// than lanes are for lane_softmax.
 ///
 /// \tparam Weight  float; or a pair of bfloat16, each for two keys, [keys / 2, width] in place of
-///                 the scores, where rows fill packets. The sum is that of the weights unrounded.
+///                 the scores. The sum is that of the weights unrounded.
 template <class Weight = float>
 void weigh_scores(float* scores, Index keys, Index width, float* max, float* sum, float* factor) {
-  const Index stride = std::max<Index>(width, lanes);
-  const Index numbers = keys * width;
-  const Index steps = (numbers + stride - 1) / stride;
-  std::fill(scores + numbers, scores + steps * stride, -std::numeric_limits<float>::infinity());
-  Index first = 0;
-  for (; first + 4 * lanes <= width; first += 4 * lanes)
-    weigh_rows<4, Weight>(scores, steps, first, width, max, sum, factor);
-  for (; first < width; first += lanes)
-    weigh_rows<1, Weight>(scores, steps, first, width, max, sum, factor);
+  Index r = 0;
+  for (; r + 4 * lanes <= width; r += 4 * lanes)
+    weigh_rows<4, Weight>(scores + r, keys, width, max + r, sum + r, factor + r);
+  for (; r < width; r += lanes)
+    weigh_rows<1, Weight>(scores + r, keys, width, max + r, sum + r, factor + r);
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail
