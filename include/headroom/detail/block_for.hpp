@@ -23,12 +23,9 @@ template <class Call>
 using block_for =
     std::conditional_t<has_kernels<typename Call::Scalar>, packet_block<Call>, row_block<Call>>;
 
-/// Whether keys and values of a source are multiplied as pairs of bfloat16: they are stored so, and
-/// the CPU has the instruction. Widths that are no whole pairs and packets are left to floats.
-template <class Call, kv_source Source>
-inline constexpr bool multiplies_pairs = has_bfloat16_dots&& has_kernels<typename Call::Scalar>&&
-    std::same_as<typename Source::KeyCodec, scalar_codec<Eigen::bfloat16>>&&
-        std::same_as<typename Source::ValueCodec, scalar_codec<Eigen::bfloat16>>;
+template <class Source>
+concept stores_bfloat16 = std::same_as<typename Source::KeyCodec, scalar_codec<Eigen::bfloat16>> &&
+    std::same_as<typename Source::ValueCodec, scalar_codec<Eigen::bfloat16>>;
 
 /// Takes keys [begin, end) of the source into `state`, by the block that suits the number of rows.
 template <class Call, kv_source Source>
@@ -44,7 +41,8 @@ void attend_rows(const Call& call, const stacked_rows& rows, const Source& sourc
   const auto attend_in = [&](const auto& block) {
     add_keys(block, source, rows.group, begin, end, memory);
   };
-  if constexpr (multiplies_pairs<Call, Source>)
+  // Widths that are no whole pairs and packets are left to floats.
+  if constexpr (has_bfloat16_dots && has_kernels<typename Call::Scalar> && stores_bfloat16<Source>)
     if (call.q.dim() % 2 == 0 && source.v_dim() % lanes == 0)
       return attend_in(packet_block<Call, bfloat16_pair>(call, rows, state, memory));
   attend_in(block_for<Call>(call, rows, state, memory));

@@ -13,6 +13,7 @@ namespace headroom::inline HEADROOM_ISA::detail {
 // Keys of a split: long enough that merging a split costs little beside reading its keys, short
 // enough that a few thousand keys keep several threads busy.
 inline constexpr Index least_split_keys = 768;
+static_assert(least_split_keys % tile_keys == 0, "a split is whole tiles");
 
 // Bounds the memory for unmerged states.
 inline constexpr Index most_splits = 32;
