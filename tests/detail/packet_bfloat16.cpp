@@ -72,3 +72,27 @@ TEMPLATE_TEST_CASE("floats are rounded to the nearest pair", "", hr::widened_pai
     }
   }
 }
+
+TEST_CASE("the instruction and its twin agree") {
+  random_source random(73);
+  for (int round = 0; round < 1000; ++round) {
+    const numbers<hr::bfloat16_pair> a(random), b(random);
+    std::array<hr::widened_pair, lanes> a_twin, b_twin;
+    std::array<float, lanes> start, got, by_twin;
+    for (std::size_t i = 0; i < std::size_t(lanes); ++i) {
+      a_twin[i] = {a.pairs[i].first, a.pairs[i].second};
+      b_twin[i] = {b.pairs[i].first, b.pairs[i].second};
+      start[i] = static_cast<float>(random.normal());
+    }
+    const auto c = hr::load(start.data());
+    hr::store(got.data(), hr::multiply_add(hr::load(a.pairs.data()), hr::load(b.pairs.data()), c));
+    hr::store(by_twin.data(),
+              hr::multiply_add(hr::load(a_twin.data()), hr::load(b_twin.data()), c));
+    for (int i = 0; i < lanes; ++i) {
+      const auto at = std::size_t(i);
+      const double size = std::abs(start[at]) + std::abs(a.first(i) * b.first(i)) +
+                          std::abs(a.second(i) * b.second(i));
+      REQUIRE(std::abs(got[at] - by_twin[at]) <= 2 * gamma_bound(3, unit_roundoff<float>) * size);
+    }
+  }
+}

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/detail/matmul.hpp>
+#include <headroom/detail/packet_bfloat16.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/options.hpp>
 #include <headroom/view.hpp>
@@ -73,13 +75,17 @@ struct attention_bound {
   tensor<double> lse;  // [q_len, Q_heads, 1]
 };
 
-/// Step 6's w: what multiplying stored numbers as they are costs.
+/// Step 6's w.
+inline constexpr double bfloat16_roundoff = 1. / 256;
+
+/// w where the library multiplies such keys and values as they are, else 0.
 template <class Compute, class Key, class Value>
-inline constexpr double operand_roundoff =
-    std::same_as<Compute, float>&& std::same_as<Key, Eigen::bfloat16>&&
-            std::same_as<Value, Eigen::bfloat16>
-        ? 1. / 256
-        : 0;
+constexpr double operand_roundoff() {
+  using number = Eigen::bfloat16;
+  if constexpr (!headroom::detail::has_bfloat16_dots || !headroom::detail::has_kernels<Compute>)
+    return 0;
+  return std::same_as<Key, number> && std::same_as<Value, number> ? bfloat16_roundoff : 0;
+}
 
 namespace bound_detail {
 
@@ -146,16 +152,17 @@ inline double weigh(std::vector<weighed_key>& keys, double rescalings, double u,
 ///
 /// \param q, k, v, mask, options  the call, as for headroom::attention
 /// \param weight_error            further relative error of a weight, where parts were merged
+/// \param operand                 unit roundoff of what q and weights are rounded to, or 0
 template <class Compute, class Query, class Key, class Value, class Mask>
 attention_bound attention_error_bound(headroom::view<const Query> q, headroom::view<const Key> k,
                                       headroom::view<const Value> v, const Mask& mask,
                                       const headroom::attention_options<double>& options = {},
-                                      double weight_error = 0) {
+                                      double weight_error = 0,
+                                      double operand = operand_roundoff<Compute, Key, Value>()) {
   using Eigen::Index;
   // The double computation that it is compared with has errors too, and bounds add up.
   const double u = unit_roundoff<Compute> + unit_roundoff<double>;
   const double elementary = elementary_error<Compute> + elementary_error<double>;
-  const double operand = operand_roundoff<Compute, Key, Value>;
   const double lambda = static_cast<double>(std::numeric_limits<Compute>::min());
   const double scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(q.dim())));
   // A tile is at least 16 keys, a packet of floats; every tile may move the maximum.

@@ -49,11 +49,12 @@ template <class Compute, class Query, class Key, class Value, class Mask = headr
 exact_answer exact_attention(headroom::view<const Query> q, headroom::view<const Key> k,
                              headroom::view<const Value> v, const Mask& mask = {},
                              const headroom::attention_options<Compute>& options = {},
-                             double weight_error = 0) {
+                             double weight_error = 0,
+                             double operand = operand_roundoff<Compute, Key, Value>()) {
   std::vector<double> sinks;
   auto wide = in_double(options, sinks);
   exact_answer exact{{{q.tokens(), q.heads(), v.dim()}, {q.tokens(), q.heads(), 1}}, {}};
-  exact.bound = attention_error_bound<Compute>(q, k, v, mask, wide, weight_error);
+  exact.bound = attention_error_bound<Compute>(q, k, v, mask, wide, weight_error, operand);
   wide.lse = exact.lse.per_head();
   headroom::reference_attention<double>(q, k, v, exact.out.view(), mask, wide);
   return exact;
@@ -134,9 +135,9 @@ struct problem {
   headroom::view<const Value> values() const { return v.view(); }
 
   template <class Mask = headroom::none>
-  exact_answer exact(const Mask& mask = {},
-                     const headroom::attention_options<Scalar>& options = {}) const {
-    return exact_attention<Scalar>(queries(), keys(), values(), mask, options);
+  exact_answer exact(const Mask& mask = {}, const headroom::attention_options<Scalar>& options = {},
+                     double operand = operand_roundoff<Scalar, Key, Value>()) const {
+    return exact_attention<Scalar>(queries(), keys(), values(), mask, options, 0, operand);
   }
 };
 
