@@ -12,7 +12,7 @@ TEST_CASE("arrays start on a cache line") {
   for (const Eigen::Index size : {0, 1, 3, 1000}) {
     const auto array = headroom::detail::uninitialised<float>(size);
     REQUIRE(array != nullptr);
-    CHECK(reinterpret_cast<std::uintptr_t>(array.get()) % headroom::detail::alignment == 0);
+    CHECK(reinterpret_cast<std::uintptr_t>(array.get()) % headroom::detail::page == 0);
     for (Eigen::Index i = 0; i < size; ++i) array[static_cast<std::size_t>(i)] = 1;
   }
 }
