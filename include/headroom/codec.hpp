@@ -27,11 +27,13 @@ concept codec = requires(const typename C::Storage* stored, typename C::Storage*
 namespace detail {
 
 // A codec may also say how packets are read: then kernels that read each row once widen it in
-// registers. read(stored, dim) gives a row with load(d), the packet at d, and row[d], a number.
+// registers. read(stored, dim) gives a row with load(d), the packet at d, row[d], a number, and
+// from(column), the row from there on.
 template <class C>
 concept packet_codec = codec<C> && requires(const typename C::Storage* stored, Index dim) {
   C::read(stored, dim).load(dim);
   { C::read(stored, dim)[dim] } -> std::convertible_to<float>;
+  C::read(stored, dim).from(dim).load(dim);
 };
 
 }  // namespace detail

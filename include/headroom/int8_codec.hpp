@@ -75,16 +75,18 @@ struct int8_codec {
   struct packet_row {
     const Storage* numbers;
     const Storage* scales;
+    Index begin;  // of a row from a column on: that column
 
     detail::packet load(Index d) const {
-      return detail::multiply(detail::load(numbers + d), detail::broadcast(scale(d)));
+      return detail::multiply(detail::load(numbers + begin + d), detail::broadcast(scale(d)));
     }
-    float operator[](Index d) const { return scale(d) * static_cast<float>(numbers[d]); }
+    float operator[](Index d) const { return scale(d) * static_cast<float>(numbers[begin + d]); }
+    packet_row from(Index column) const { return {numbers, scales, begin + column}; }
 
    private:
     float scale(Index d) const {
       float number;
-      const Index block = block_size > 0 ? d / std::max(1, block_size) : 0;
+      const Index block = block_size > 0 ? (begin + d) / std::max(1, block_size) : 0;
       std::memcpy(&number, scales + block * static_cast<Index>(sizeof(float)), sizeof(float));
       return number;
     }
@@ -92,7 +94,7 @@ struct int8_codec {
   static packet_row read(const Storage* stored,
                          Index dim) requires(block_size == Eigen::Dynamic ||
                                              block_size % detail::lanes == 0) {
-    return {stored, stored + dim};
+    return {stored, stored + dim, 0};
   }
 
  private:

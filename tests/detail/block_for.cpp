@@ -8,6 +8,9 @@
 #include "support/block_call.hpp"
 #include "support/catch.hpp"
 
+#include <array>
+#include <span>
+
 namespace hr = headroom;
 using namespace headroom_tests;
 using Eigen::Index;
@@ -18,9 +21,9 @@ const auto by_rows = [](const auto& call, const auto& source) {
   for (Index g = 0; g < call.groups(); ++g) {
     hr::detail::scratch memory;
     const hr::detail::stacked_rows rows{g, call.heads_per_group, 0, call.rows_per_group()};
-    const auto state = new_state(memory, rows.count, source.v_dim());
-    hr::detail::attend_rows(call, rows, source, 0, call.kv_len, state);
-    call.write(rows, state);
+    const std::array states = {new_state(memory, rows.count, source.v_dim())};
+    hr::detail::attend_rows(call, rows, source, 0, call.kv_len, std::span(states));
+    call.write(rows, states[0]);
   }
 };
 
@@ -46,4 +49,33 @@ TEST_CASE("a state that held something starts anew") {
 
 TEST_CASE("double goes by Eigen's products") {
   CHECK(!hr::detail::has_kernels<double>);
+}
+
+TEST_CASE("groups are taken together where their keys lie side by side and their rows are few") {
+  const auto together = [](const problem<float>& p, bool heads_first) {
+    Index groups = 0;
+    answer_by(
+        [&](const auto& call, const auto& source) {
+          if (!heads_first) {
+            groups = hr::detail::groups_together(call, source);
+            return;
+          }
+          // The same keys, each group's in one piece.
+          const Index tokens = source.tokens(), dim = source.qk_dim();
+          const hr::view<const float> k(p.k.view().data(), tokens, source.groups(), dim, dim,
+                                        tokens * dim);
+          groups = hr::detail::groups_together(call, hr::view_source<float, float>(k, k));
+        },
+        p, hr::none());
+    return groups;
+  };
+  const Index few = hr::detail::most_dot_rows, more = few + 1;
+  if (few < 2) return;
+  CHECK(together(problem({few, 50, 4, 4, 8, 8}), false) == 4);
+  CHECK(together(problem({few, 50, 4, 4, 8, 8}), true) == 1);
+  CHECK(together(problem({more, 50, 4, 4, 8, 8}), false) == 1);
+  CHECK(together(problem({few, 1, 4, 4, 8, 8}), false) == 1);
+  CHECK(together(problem({few, 50, 1, 1, 8, 8}), false) == 1);
+  const Index wide = hr::detail::most_bytes_of_rows / (few * 3 * Index(sizeof(float)));
+  CHECK(together(problem({few, 50, 8, 8, wide / 2, wide / 2}), false) == 3);
 }

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The headroom authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Rule: up to most_dot_rows rows over any source are attention, whatever order the keys are taken
-// in: those that all rows see from several places at a time, those at the edges of a mask one by
-// one.
+// Rule: up to most_dot_rows rows of any number of groups over any source are attention, whatever
+// order the keys are taken in: those that all rows see from several places at a time, those at the
+// edges of a mask one by one.
 #include <headroom/detail/dot_block.hpp>
 #include <headroom/kv_cache.hpp>
 #include <headroom/score_mod.hpp>
@@ -12,6 +12,8 @@
 #include "support/catch.hpp"
 #include "support/paged_source.hpp"
 
+#include <vector>
+
 namespace hr = headroom;
 using namespace headroom_tests;
 using Eigen::Index;
@@ -19,19 +21,22 @@ using hr::detail::most_dot_rows;
 
 namespace {
 
-// One block holds all rows; the keys come in two calls, cut at `cut`.
-auto in_two_parts(Index cut) {
-  return [cut](const auto& call, const auto& source) {
+// A block holds all rows of `together` groups; the keys come in two calls, cut at `cut`.
+auto in_two_parts(Index cut, Index together = 1) {
+  return [cut, together](const auto& call, const auto& source) {
     using Call = std::remove_cvref_t<decltype(call)>;
     using Source = std::remove_cvref_t<decltype(source)>;
-    for (Index g = 0; g < call.groups(); ++g) {
+    for (Index g = 0; g < call.groups(); g += together) {
       hr::detail::scratch memory;
       const hr::detail::stacked_rows rows{g, call.heads_per_group, 0, call.rows_per_group()};
-      const auto state = new_state(memory, rows.count, source.v_dim());
-      hr::detail::dot_block<Call, Source> block(call, rows, state, source, memory);
+      std::vector<hr::softmax_state<float>> states;
+      for (Index i = g; i < std::min(g + together, call.groups()); ++i)
+        states.push_back(new_state(memory, rows.count, source.v_dim()));
+      hr::detail::dot_block<Call, Source> block(call, rows, states, source, memory);
       block.add_keys(0, std::min(cut, call.kv_len));
       block.add_keys(std::min(cut, call.kv_len), call.kv_len);
-      call.write(rows, state);
+      for (std::size_t i = 0; i < states.size(); ++i)
+        call.write(rows.of_group(static_cast<Index>(i)), states[i]);
     }
   };
 }
@@ -48,6 +53,32 @@ TEST_CASE("any number of rows and keys is attention") {
       REQUIRE(error_ratio(answer_by(in_two_parts(1000), several, hr::causal()),
                           several.exact(hr::causal())) <= 1);
     }
+}
+
+TEST_CASE("groups taken together are what each is alone") {
+  for (const Index rows : {1, (most_dot_rows + 1) / 2, most_dot_rows})
+    for (const Index groups : {2, 3, 7, 20})
+      for (const Index kv_len : {1, 5, 64, 300}) {
+        INFO(groups << " groups of " << rows << " rows, " << kv_len << " keys");
+        const problem p({1, kv_len, groups * rows, groups, 33, 21});
+        const auto exact = p.exact(hr::causal());
+        const auto alone = answer_by(in_two_parts(100), p, hr::causal());
+        REQUIRE(error_ratio(alone, exact) <= 1);
+        for (const Index together : {groups, (groups + 1) / 2})
+          REQUIRE(same_bits(answer_by(in_two_parts(100, together), p, hr::causal()), alone));
+        const auto window = hr::causal() & (hr::sliding_window(90) | hr::prefix(2));
+        REQUIRE(error_ratio(answer_by(in_two_parts(70, groups), p, window), p.exact(window)) <= 1);
+      }
+}
+
+TEST_CASE("a value that no row may see reaches none, of groups together too") {
+  problem p({1, 100, 3, 3, 16, 16});
+  fill_row(p.v.view(), 99, 1, quiet_nan<float>());
+  const auto without_last = hr::mask([](const hr::query_row&, Index key) { return key != 99; });
+  REQUIRE(error_ratio(answer_by(in_two_parts(40, 3), p, without_last), p.exact(without_last)) <= 1);
+  const auto seen = answer_by(in_two_parts(40, 3), p, hr::none());
+  CHECK((!std::isnan(seen.out(0, 0, 3)) && std::isnan(seen.out(0, 1, 3)) &&
+         !std::isnan(seen.out(0, 2, 3))));
 }
 
 TEST_CASE("masks may cut the keys anywhere, and make holes") {
@@ -89,6 +120,19 @@ TEMPLATE_TEST_CASE("stored numbers are read as they are, from pages too", "", do
   for (const Index page : {1, 5, 16})
     REQUIRE(error_ratio(answer_from(paged_source<TestType>(p.keys(), p.values(), page)), exact) <=
             1);
+}
+
+TEST_CASE("pages may end anywhere in a line") {
+  const problem p({1, 150, 6, 3, 20, 12});
+  for (const Index page : {1, 3, 16, 40}) {
+    answer<float> result{{1, 6, 12}, {1, 6, 1}};
+    hr::attention_options<float> options;
+    options.lse = result.lse.per_head();
+    in_two_parts(140, 3)(hr::detail::checked_call({"test", 6, 3, 20, 12}, p.queries(),
+                                                  result.out.view(), 150, hr::none(), options),
+                         paged_source<float>(p.keys(), p.values(), page));
+    REQUIRE(error_ratio(result, p.exact()) <= 1);
+  }
 }
 
 TEST_CASE("hidden keys and values may be NaN; seen ones show") {

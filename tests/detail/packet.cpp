@@ -112,8 +112,6 @@ TEST_CASE("asking for memory changes nothing, wherever it is") {
   const float number = 3;
   hr::prefetch(&number);
   hr::prefetch<float>(nullptr);
-  hr::prefetch_far(&number);
-  hr::prefetch_far<float>(nullptr);
   hr::prefetch(reinterpret_cast<const float*>(std::uintptr_t(0x10)));
   CHECK(number == 3);
 }

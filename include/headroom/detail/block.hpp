@@ -13,6 +13,8 @@
 #include <headroom/view.hpp>
 
 #include <algorithm>
+#include <cstddef>
+#include <new>
 #include <span>
 
 namespace headroom::inline HEADROOM_ISA::detail {
@@ -78,6 +80,16 @@ inline Index state_size(Index rows, Index v_dim) {
 template <class Scalar>
 softmax_state<Scalar> state_in(Scalar* memory, Index rows, Index v_dim) {
   return {rows, v_dim, memory, memory + block_rows, memory + 2 * block_rows};
+}
+
+/// Such states of several groups, `distance` numbers apart; the states themselves are in `memory`.
+template <class Scalar>
+std::span<const softmax_state<Scalar>> states_in(Scalar* numbers, Index distance, Index groups,
+                                                 Index rows, Index v_dim, scratch& memory) {
+  auto* const states = memory.take<softmax_state<Scalar>>(groups);
+  for (Index g = 0; g < groups; ++g)
+    new (states + g) softmax_state<Scalar>(state_in(numbers + g * distance, rows, v_dim));
+  return {states, static_cast<std::size_t>(groups)};
 }
 
 /// The keys that each row of a block may see, clamped to those there are.

@@ -6,6 +6,7 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/dot_block.hpp>
 #include <headroom/detail/key_tile.hpp>
+#include <headroom/detail/line_shape.hpp>
 #include <headroom/detail/matmul.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
 #include <headroom/detail/packet_block.hpp>
@@ -13,7 +14,12 @@
 #include <headroom/detail/scratch.hpp>
 #include <headroom/kv_source.hpp>
 
+#include <algorithm>
+#include <bit>
 #include <concepts>
+#include <cstdint>
+#include <cstdlib>
+#include <span>
 #include <type_traits>
 
 namespace headroom::inline HEADROOM_ISA::detail {
@@ -27,25 +33,52 @@ template <class Source>
 concept stores_bfloat16 = std::same_as<typename Source::KeyCodec, scalar_codec<Eigen::bfloat16>> &&
     std::same_as<typename Source::ValueCodec, scalar_codec<Eigen::bfloat16>>;
 
-/// Takes keys [begin, end) of the source into `state`, by the block that suits the number of rows.
+// Bounds the queries and sums of a block, which stay in the first-level cache while keys and values
+// pass by, and leaves work for several threads.
+inline constexpr Index most_bytes_of_rows = 16 << 10;
+
+/// How many groups are taken into one block: several, where a token's keys of all groups lie side
+/// by side, so that memory is read from one end to the other. Results are the same bits either way.
+///
+/// Rows so few that a line has several keys of a stream gain nothing: pieces of memory stay short.
+template <class Call, kv_source Source>
+Index groups_together(const Call& call, const Source& source) {
+  const Index rows = call.rows_per_group(), groups = source.groups();
+  if (!has_kernels<typename Call::Scalar> || rows == 0 || rows > most_dot_rows ||
+      line_shape::of(1, rows).keys > streams || groups == 1 || call.kv_len < 2)
+    return 1;
+  const auto first = source.keys(0, 0, 2), second = source.keys(1, 0, 2);
+  const auto address = [](const auto* row) { return std::bit_cast<std::intptr_t>(row); };
+  const auto stride = first.stride * static_cast<Index>(sizeof(*first.rows));
+  if (std::abs(address(second.rows) - address(first.rows)) >= std::abs(stride)) return 1;
+  const Index bytes_of_group =
+      rows * (source.qk_dim() + source.v_dim()) * static_cast<Index>(sizeof(float));
+  return std::clamp(most_bytes_of_rows / bytes_of_group, Index(1), groups);
+}
+
+/// Takes keys [begin, end) of the source into `states`, by the block that suits the number of rows.
+///
+/// \param rows    of the first group; if there are several, the same rows of each
+/// \param states  of the groups
 template <class Call, kv_source Source>
 void attend_rows(const Call& call, const stacked_rows& rows, const Source& source, Index begin,
-                 Index end, const softmax_state<typename Call::Scalar>& state) {
+                 Index end, std::span<const softmax_state<typename Call::Scalar>> states) {
   scratch memory;
-  state.clear();
+  for (const auto& state : states) state.clear();
   if constexpr (has_kernels<typename Call::Scalar>)
     if (rows.count <= most_dot_rows) {
-      dot_block<Call, Source> block(call, rows, state, source, memory);
+      dot_block<Call, Source> block(call, rows, states, source, memory);
       return block.add_keys(begin, end);
     }
+  eigen_assert(states.size() == 1);
   const auto attend_in = [&](const auto& block) {
     add_keys(block, source, rows.group, begin, end, memory);
   };
   // Widths that are no whole pairs and packets are left to floats.
   if constexpr (has_bfloat16_dots && has_kernels<typename Call::Scalar> && stores_bfloat16<Source>)
     if (call.q.dim() % 2 == 0 && source.v_dim() % lanes == 0)
-      return attend_in(packet_block<Call, bfloat16_pair>(call, rows, state, memory));
-  attend_in(block_for<Call>(call, rows, state, memory));
+      return attend_in(packet_block<Call, bfloat16_pair>(call, rows, states[0], memory));
+  attend_in(block_for<Call>(call, rows, states[0], memory));
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -22,6 +22,9 @@ struct stacked_rows {
 
   Index query(Index r) const { return (first + r) / heads_per_group; }
   Index head(Index r) const { return group * heads_per_group + (first + r) % heads_per_group; }
+
+  /// The same rows of the n-th group from here.
+  stacked_rows of_group(Index n) const { return {group + n, heads_per_group, first, count}; }
 };
 
 // Rows that are on the way from memory while one is read or written.

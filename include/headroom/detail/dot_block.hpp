@@ -10,7 +10,8 @@
 #include <headroom/detail/kernels/lane_softmax.hpp>
 #include <headroom/detail/kernels/softmax.hpp>
 #include <headroom/detail/kernels/weighted_sum.hpp>
-#include <headroom/detail/pack.hpp>
+#include <headroom/detail/line_shape.hpp>
+#include <headroom/detail/line_walk.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/tile.hpp>
@@ -18,249 +19,268 @@
 #include <headroom/softmax_state.hpp>
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <concepts>
+#include <new>
+#include <span>
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// A block of very few query rows, at most most_dot_rows: decoding. Its time is that of reading
-/// keys and values, so each is read once, where it lies and as it is stored, and widened in
-/// registers.
-///
-/// A core reads several streams faster than one, because its prefetcher follows each only to the
-/// end of a page. Keys that all rows see are therefore taken from several places at a time: a step
-/// is a few keys of each stream, in any order, given by their addresses.
+/// A block of very few query rows of each of some groups, at most most_dot_rows: decoding. Its time
+/// is that of reading keys and values, so each is read once, where it lies and as it is stored, and
+/// widened in registers; line_shape.hpp tells in which order.
 template <class Call, kv_source Source>
 class dot_block {
  public:
-  dot_block(const Call& call, const stacked_rows& rows, const softmax_state<float>& state,
-            const Source& source, scratch& memory)
+  /// \param rows    of the first group; those of the others are the same rows of theirs
+  /// \param states  of the groups, one each
+  dot_block(const Call& call, const stacked_rows& rows,
+            std::span<const softmax_state<float>> states, const Source& source, scratch& memory)
       : call_(call),
         rows_(rows),
-        state_(state),
+        states_(states),
         source_(source),
-        ranges_(call, rows, memory),
-        width_(static_cast<Index>(std::bit_ceil(static_cast<std::size_t>(rows.count)))),
-        softmax_(width_),
-        queries_(memory.take<float>(width_ * call.q.dim())),
-        weights_(memory.take<float>(width_ * step_keys + lanes)),
-        decoded_keys_(memory.take<float>(decodes<KeyCodec> ? step_keys * source.qk_dim() : 0)),
-        decoded_values_(memory.take<float>(decodes<ValueCodec> ? step_keys * source.v_dim() : 0)) {
-    stack_queries(call.q, rows, call.scale, queries_);
-    std::fill(queries_ + rows.count * call.q.dim(), queries_ + width_ * call.q.dim(), 0.f);
-    seen_by_all_ = {0, call.kv_len, true};
-    for (Index r = 0; r < rows.count; ++r) {
-      const key_range seen = ranges_.in_tile(r, 0, call.kv_len);
-      seen_by_all_.begin = std::max(seen_by_all_.begin, seen.begin);
-      seen_by_all_.end = std::min(seen_by_all_.end, seen.full ? seen.end : 0);
+        shape_(line_shape::of(groups(), rows.count)),
+        ranges_(memory.take<row_ranges>(groups())),
+        keys_(shape_, memory),
+        values_(shape_, memory),
+        softmax_(shape_, memory),
+        queries_(memory.take<float>(groups() * shape_.rows * call.q.dim())),
+        weights_(memory.take<float>(step_keys / shape_.keys * shape_.size())),
+        decoded_keys_(room<KeyCodec>(source.qk_dim(), memory)),
+        decoded_values_(room<ValueCodec>(source.v_dim(), memory)),
+        decoded_rows_(memory.take<const float*>(shape_.pairs())),
+        begin_(call.kv_len),
+        seen_by_all_{0, call.kv_len, true} {
+    const Index padded = shape_.rows * call.q.dim(), exist = rows.count * call.q.dim();
+    for (Index g = 0; g < groups(); ++g) {
+      float* const queries = queries_ + g * padded;
+      stack_queries(call.q, rows.of_group(g), call.scale, queries);
+      std::fill(queries + exist, queries + padded, 0.f);
+      const row_ranges& ranges = *new (ranges_ + g) row_ranges(call, rows.of_group(g), memory);
+      begin_ = std::min(begin_, ranges.begin());
+      end_ = std::max(end_, ranges.end());
+      for (Index r = 0; r < rows.count; ++r) {
+        const key_range seen = ranges.in_tile(r, 0, call.kv_len);
+        seen_by_all_.begin = std::max(seen_by_all_.begin, seen.begin);
+        seen_by_all_.end = std::min(seen_by_all_.end, seen.full ? seen.end : 0);
+      }
     }
   }
 
   /// Takes in those of keys [begin, end) that some row sees.
   void add_keys(Index begin, Index end) {
-    begin = std::max(begin, ranges_.begin());
-    end = std::max(begin, std::min(end, ranges_.end()));
+    begin = std::max(begin, begin_);
+    end = std::max(begin, std::min(end, end_));
     const Index all_begin = std::clamp(seen_by_all_.begin, begin, end);
     const Index all_end = std::clamp(seen_by_all_.end, all_begin, end);
-    add_run(begin, all_begin, false);
-    const Index length = (all_end - all_begin) / (streams * stream_keys) * stream_keys;
-    add_steps(length / stream_keys, true, [&](Index i, step& keys) {
-      for (Index s = 0; s < streams; ++s)
-        fill(keys, s, streams, all_begin + s * length + i * stream_keys, stream_keys);
-    });
-    add_run(all_begin + streams * length, all_end, true);
-    add_run(all_end, end, false);
-    for (Index r = 0; r < rows_.count; ++r) {
-      state_.max[r] = softmax_.max(r);
-      state_.sum[r] = softmax_.sum(r);
-    }
+    // Whole lines from each stream.
+    const Index lines = (all_end - all_begin) / shape_.keys;
+    const Index distance = lines * (shape_.keys / streams);
+    const Index rest = all_begin + streams * distance;
+    add_lines(line_order::in_turn(begin), all_begin, false);
+    add_lines(line_order::in_streams(all_begin, distance), rest, true);
+    add_lines(line_order::in_turn(rest), all_end, true);
+    add_lines(line_order::in_turn(all_end), end, false);
+    for (Index g = 0; g < groups(); ++g)
+      for (Index r = 0; r < rows_.count; ++r) {
+        state(g).max[r] = softmax_.max(g, r);
+        state(g).sum[r] = softmax_.sum(g, r);
+      }
   }
 
  private:
-  static constexpr Index streams = 4;
-  static constexpr Index stream_keys = 8;
-  static constexpr Index step_keys = streams * stream_keys;
+  // Long enough that the softmax of a step is little work beside its products.
+  static constexpr Index step_keys = 64;
 
   using KeyCodec = typename Source::KeyCodec;
   using ValueCodec = typename Source::ValueCodec;
-  template <class Codec>
-  using number = typename number_read<reads_packets, Codec>::type;
-  template <class Codec>
-  static constexpr bool decodes = !std::same_as<Codec, scalar_codec<number<Codec>>>;
 
-  // Keys taken in together, as they are stored.
-  struct step {
-    Index count = 0;
-    std::array<Index, step_keys> position;
-    std::array<const typename KeyCodec::Storage*, step_keys> keys;
-    std::array<const typename ValueCodec::Storage*, step_keys> values;
-  };
+  // Whether a codec's rows are read as they are stored: numbers, or rows that widen themselves.
+  template <class Codec>
+  static constexpr bool reads_numbers =
+      std::same_as<Codec, scalar_codec<typename number_read<reads_packets, Codec>::type>>;
+  template <class Codec>
+  static constexpr bool decodes = !reads_numbers<Codec> && !packet_codec<Codec>;
 
-  // Puts keys [first, first + count) into every `stride`-th place from `place` on.
-  void fill(step& to, Index place, Index stride, Index first, Index count) const {
-    for (Index i = 0; i < count; ++i) to.position[at(place + i * stride)] = first + i;
-    fill_rows([&](Index j) { return source_.keys(rows_.group, j, first + count); }, first, count,
-              place, stride, to.keys);
-    fill_rows([&](Index j) { return source_.values(rows_.group, j, first + count); }, first, count,
-              place, stride, to.values);
-    to.count += count;
+  Index groups() const { return static_cast<Index>(states_.size()); }
+  const softmax_state<float>& state(Index g) const { return states_[static_cast<std::size_t>(g)]; }
+  Index v_dim() const { return state(0).v_dim; }
+
+  // Memory for the decoded rows of a line.
+  template <class Codec>
+  float* room(Index dim, scratch& memory) const {
+    return memory.take<float>(decodes<Codec> ? shape_.pairs() * dim : 0);
   }
 
-  template <class Runs, class Rows>
-  static void fill_rows(const Runs& runs, Index first, Index count, Index place, Index stride,
-                        Rows& rows) {
-    for (Index i = 0; i < count;) {
-      const auto run = runs(first + i);
-      for (Index j = 0; j < run.tokens; ++j, ++i, place += stride)
-        rows[at(place)] = run.rows + j * run.stride;
+  // Keys [order.first, end), in that order.
+  void add_lines(line_order order, Index end, bool all_seen) {
+    const Index count = end - order.first;
+    keys_.start(order, count);
+    values_.start(order, count);
+    for (Index taken = 0; taken < count; taken += step_keys) {
+      add_step({order, std::min(step_keys, count - taken), end}, all_seen);
+      order.first += step_keys / shape_.keys * order.advance(shape_);
     }
   }
 
-  static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+  // Some lines: the first `count` keys of each group in this order, of those before `end`.
+  struct step {
+    line_order order;
+    Index count;
+    Index end;
+  };
 
-  void add_run(Index begin, Index end, bool all_seen) {
-    add_steps((end - begin + step_keys - 1) / step_keys, all_seen, [&](Index i, step& keys) {
-      const Index first = begin + i * step_keys;
-      fill(keys, 0, 1, first, std::min(step_keys, end - first));
+  void add_step(const step& keys, bool all_seen) {
+    const Index lines = (keys.count + shape_.keys - 1) / shape_.keys;
+    const auto count = [&](Index l) { return std::min(shape_.keys, keys.count - l * shape_.keys); };
+    for (Index l = 0; l < lines; ++l) multiply_keys<most_dot_rows>(l, count(l), keys.end);
+    prefetch_values(keys);
+    if (call_.softcap > 0.f) cap_scores(weights_, lines * shape_.size(), call_.softcap);
+    bool hidden = false;
+    if (Call::Mask::modifies_scores || !all_seen) hidden = modify(keys, all_seen);
+    for (Index l = 0; l < lines; ++l) shape_.pad(line(l), count(l));
+    if (softmax_.weigh(weights_, lines)) rescale_values();
+    for (Index l = 0; l < lines; ++l) add_values<most_dot_rows>(keys, l, count(l), hidden);
+  }
+
+  // Asks for the first values, so that memory does not rest during the softmax.
+  void prefetch_values(const step& keys) const {
+    for (Index j = 0; j < std::min(streams, keys.count); ++j)
+      prefetch_row(source_.values(rows_.group, keys.order.position(j), keys.end).rows,
+                   bytes_ahead / static_cast<Index>(sizeof(typename ValueCodec::Storage)));
+  }
+
+  float* line(Index l) const { return weights_ + l * shape_.size(); }
+
+  template <int rows>
+  void multiply_keys(Index l, Index count, Index end) {
+    if constexpr (rows > 1)
+      if (shape_.rows < rows) return multiply_keys<rows / 2>(l, count, end);
+    const auto* const* const stored =
+        keys_.next([&](Index g, Index first) { return source_.keys(rows_.group + g, first, end); });
+    const Index dim = call_.q.dim();
+    read<KeyCodec>(stored, count, dim, decoded_keys_, [&](auto* keys, const auto& reader) {
+      dot_product<rows>(queries_, keys, reader, shape_.groups, shape_.keys, count, dim, line(l));
     });
   }
 
-  // Steps that fill_step(i, step) fills. While one is computed, the next is on its way to the
-  // second-level cache, keys during the key product and values during the value product, so that
-  // memory never rests.
-  template <class FillStep>
-  void add_steps(Index count, bool all_seen, const FillStep& fill_step) {
-    std::array<step, 2> steps;
-    if (count > 0) fill_step(0, steps[0]);
-    for (Index i = 0; i < count; ++i) {
-      const step& keys = steps[at(i % 2)];
-      step& next = steps[at((i + 1) % 2)];
-      next.count = 0;
-      if (i + 1 < count) fill_step(i + 1, next);
-      const bool last = next.count < keys.count;  // asks for what is there, for lack of a next step
-      add_step(keys, last ? keys : next, all_seen);
-    }
-  }
-
-  void add_step(const step& keys, const step& next, bool all_seen) {
-    multiply_keys<most_dot_rows>(keys, next);
-    if (call_.softcap > 0.f) cap_scores(weights_, keys.count * width_, call_.softcap);
-    bool hidden = false;
-    if (Call::Mask::modifies_scores || !all_seen) hidden = modify(keys, all_seen);
-    if (softmax_.weigh(weights_, keys.count))
-      for (Index r = 0; r < rows_.count; ++r) state_.value_row(r) *= softmax_.factor(r);
-    if constexpr (packet_codec<ValueCodec>)
-      if (!hidden)
-        return add_values<most_dot_rows>(
-            keys, next, widened<ValueCodec>(keys.values, keys.count, state_.v_dim));
-    row_list<ValueCodec> list;
-    const auto values =
-        read<ValueCodec>(keys.values, keys.count, state_.v_dim, decoded_values_, list);
-    if (hidden && !all_finite(values, keys.count, state_.v_dim))
-      add_visible_values(keys, values);
-    else
-      add_values<most_dot_rows>(keys, next, values);
+  void rescale_values() const {
+    for (Index g = 0; g < groups(); ++g)
+      for (Index r = 0; r < rows_.count; ++r)
+        if (const float factor = softmax_.factor(g, r); factor != 1.f)
+          state(g).value_row(r) *= factor;
   }
 
   template <int rows>
-  void multiply_keys(const step& keys, const step& next) const {
+  void add_values(const step& keys, Index l, Index count, bool hidden) {
     if constexpr (rows > 1)
-      if (width_ < rows) return multiply_keys<rows / 2>(keys, next);
-    const Index dim = call_.q.dim();
-    if constexpr (packet_codec<KeyCodec>) {
-      dot_product<rows>(queries_, widened<KeyCodec>(keys.keys, keys.count, dim), keys.count, dim,
-                        weights_, next.keys.data());
+      if (rows_.count < rows) return add_values<rows - 1>(keys, l, count, hidden);
+    const auto* const* const stored = values_.next(
+        [&](Index g, Index first) { return source_.values(rows_.group + g, first, keys.end); });
+    read<ValueCodec>(
+        stored, count, v_dim(), decoded_values_, [&](auto* values, const auto& reader) {
+          for (Index g = 0; g < groups(); ++g) {
+            const auto* const of_group = values + g * shape_.keys;
+            const float* const weights = line(l) + shape_.at(g, 0, 0);
+            // Weight 0 times a value that is not finite is NaN.
+            if (hidden && !all_finite(of_group, reader, count))
+              add_visible_values(keys, l, g, weights, of_group, reader, count);
+            else
+              add_weighted_sum<rows>(weights, of_group, reader, count, v_dim(), state(g).value);
+          }
+        });
+  }
+
+  // Calls use(rows, reader) with the first `count` stored rows of each group as a kernel reads
+  // them: where they lie, or decoded.
+  template <class Codec, class Storage, class Use>
+  void read(const Storage* const* stored, Index count, Index dim, float* decoded,
+            const Use& use) const {
+    if constexpr (packet_codec<Codec>) {
+      use(stored, [dim](const Storage* row) { return Codec::read(row, dim); });
+    } else if constexpr (!decodes<Codec>) {
+      use(stored, as_stored());
     } else {
-      row_list<KeyCodec> list;
-      dot_product<rows>(queries_, read<KeyCodec>(keys.keys, keys.count, dim, decoded_keys_, list),
-                        keys.count, dim, weights_, next.keys.data());
+      for (Index g = 0; g < groups(); ++g)
+        for (Index j = g * shape_.keys; j < g * shape_.keys + count; ++j) {
+          Codec::decode(stored[j], decoded + j * dim, dim);
+          decoded_rows_[j] = decoded + j * dim;
+        }
+      use(static_cast<const float* const*>(decoded_rows_), as_stored());
     }
   }
 
-  template <int rows, class Values>
-  void add_values(const step& keys, const step& next, const Values& values) const {
-    if constexpr (rows > 1)
-      if (rows_.count < rows) return add_values<rows - 1>(keys, next, values);
-    add_weighted_sum<rows>(weights_, width_, values, keys.count, state_.v_dim, state_.value,
-                           next.values.data());
+  bool sees(Index g, Index r, Index position) const {
+    const key_range seen = ranges_[g].in_tile(r, position, 1);
+    return !seen.empty() &&
+           (seen.full || call_.mask.visible(call_.row(rows_.of_group(g), r), position));
   }
 
-  // Stored rows that kernels widen in registers.
-  template <class Codec>
-  struct packet_rows {
-    using row_type = decltype(Codec::read(nullptr, 0));
-    row_type rows[step_keys];
-    const row_type& row(Index j) const { return rows[j]; }
-  };
-  template <class Codec, class Rows>
-  static packet_rows<Codec> widened(const Rows& stored, Index count, Index dim) {
-    packet_rows<Codec> rows;
-    for (Index j = 0; j < count; ++j) rows.rows[j] = Codec::read(stored[at(j)], dim);
-    return rows;
-  }
-
-  // Stored rows as a kernel reads them: where they lie, or decoded.
-  template <class Codec>
-  using row_list = std::array<const float*, decodes<Codec> ? step_keys : 1>;
-  template <class Codec, class Rows>
-  static scattered<number<Codec>> read(const Rows& stored, Index count, Index dim, float* decoded,
-                                       row_list<Codec>& list) {
-    if constexpr (decodes<Codec>) {
-      for (Index j = 0; j < count; ++j) {
-        list[at(j)] = decoded + j * dim;
-        Codec::decode(stored[at(j)], decoded + j * dim, dim);
-      }
-      return {list.data()};
-    } else {
-      return {stored.data()};
-    }
-  }
-
-  bool sees(Index r, Index position) const {
-    const key_range seen = ranges_.in_tile(r, position, 1);
-    return !seen.empty() && (seen.full || call_.mask.visible(call_.row(rows_, r), position));
+  Index position(const step& keys, Index l, Index j) const {
+    return keys.order.position(j) + l * keys.order.advance(shape_);
   }
 
   // Biases, and scores of keys that a row does not see; returns whether there is such a key.
   bool modify(const step& keys, bool all_seen) const {
     bool hidden = false;
-    for (Index r = 0; r < rows_.count; ++r) {
-      const query_row row = call_.row(rows_, r);
-      for (Index j = 0; j < keys.count; ++j) {
-        float& score = weights_[j * width_ + r];
-        if (!all_seen && !sees(r, keys.position[at(j)])) {
-          score = softmax_state<float>::minus_infinity;
-          hidden = true;
-        } else if constexpr (Call::Mask::modifies_scores) {
-          score = call_.mask.modify(score, row, keys.position[at(j)]);
+    for (Index g = 0; g < groups(); ++g)
+      for (Index r = 0; r < rows_.count; ++r) {
+        const query_row row = call_.row(rows_.of_group(g), r);
+        for (Index i = 0; i < keys.count; ++i) {
+          const Index l = i / shape_.keys, j = i % shape_.keys, at = position(keys, l, j);
+          float& score = line(l)[shape_.at(g, j, r)];
+          if (!all_seen && !sees(g, r, at)) {
+            score = softmax_state<float>::minus_infinity;
+            hidden = true;
+          } else if constexpr (Call::Mask::modifies_scores) {
+            score = call_.mask.modify(score, row, at);
+          }
         }
       }
-    }
     return hidden;
   }
 
-  template <class Values>
-  void add_visible_values(const step& keys, const Values& values) const {
+  template <class Rows, class Reader>
+  bool all_finite(const Rows& values, const Reader& reader, Index count) const {
+    packet sum = broadcast(0.f);
+    const packet zero = sum;
+    float rest = 0;
+    for (Index j = 0; j < count; ++j) {
+      const auto row = reader(values[j]);
+      Index d = 0;
+      for (; d + lanes <= v_dim(); d += lanes) sum = multiply_add(load_at(row, d), zero, sum);
+      for (; d < v_dim(); ++d) rest += static_cast<float>(row[d]) * 0.f;
+    }
+    return sum_of(sum) + rest == 0.f;
+  }
+
+  template <class Rows, class Reader>
+  void add_visible_values(const step& keys, Index l, Index g, const float* weights,
+                          const Rows& values, const Reader& reader, Index count) const {
     for (Index r = 0; r < rows_.count; ++r)
-      for (Index j = 0; j < keys.count; ++j)
-        if (sees(r, keys.position[at(j)]))
-          for (Index d = 0; d < state_.v_dim; ++d)
-            state_.value[r * state_.v_dim + d] +=
-                weights_[j * width_ + r] * static_cast<float>(values.row(j)[d]);
+      for (Index j = 0; j < count; ++j)
+        if (sees(g, r, position(keys, l, j)))
+          for (Index d = 0; d < v_dim(); ++d)
+            state(g).value[r * v_dim() + d] +=
+                weights[j * shape_.rows + r] * static_cast<float>(reader(values[j])[d]);
   }
 
   const Call& call_;
   stacked_rows rows_;
-  softmax_state<float> state_;
+  std::span<const softmax_state<float>> states_;  // [groups]
   const Source& source_;
-  row_ranges ranges_;
-  Index width_;  // rows, padded to a power of two
+  line_shape shape_;
+  row_ranges* ranges_;  // [groups]
+  line_walk<typename KeyCodec::Storage> keys_;
+  line_walk<typename ValueCodec::Storage> values_;
   lane_softmax softmax_;
-  float* queries_;  // [width, qk_dim], scaled
-  float* weights_;  // [step_keys, width], scores first
+  float* queries_;  // [groups, shape.rows, qk_dim], scaled
+  float* weights_;  // [lines, shape], scores first
   float* decoded_keys_;
   float* decoded_values_;
+  const float** decoded_rows_;
+  Index begin_;  // keys [begin, end) hold every key that some row sees
+  Index end_ = 0;
   key_range seen_by_all_;
 };
 

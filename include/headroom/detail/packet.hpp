@@ -87,24 +87,21 @@ inline void keep(packet& p) {
 #endif
 }
 
+/// Keeps a pointer in a register: addresses are then it and a constant, where a compiler would
+/// rather hold each address in a register of its own.
+template <class T>
+void keep(T*& p) {
+#if defined(__GNUC__)
+  asm("" : "+r"(p));
+#endif
+}
+
 /// Asks for the cache line at `from`; any address will do.
 template <class T>
 void prefetch(const T* from) {
   Eigen::internal::prefetch(reinterpret_cast<const float*>(from));
 #if defined(__GNUC__)
   asm volatile("");  // GCC drops a loop that does nothing but prefetch
-#endif
-}
-
-/// Asks for the cache line at `from` in the second-level cache: memory wanted too late to wait for
-/// it in the first, where it would evict what is in use.
-template <class T>
-void prefetch_far(const T* from) {
-#if defined(__GNUC__)
-  __builtin_prefetch(from, 0, 2);
-  asm volatile("");  // as above
-#else
-  prefetch(from);
 #endif
 }
 

@@ -1,7 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The headroom authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Rule: scores[keys, rows] = K Q^T for any number of keys and any width, rows a power of two.
+// Rule: scores[groups, keys, rows] = K Q^T, each group with its own queries, for any number of
+// groups and keys and any width, rows a power of two; where a group has fewer keys than its place
+// holds, the rest of the place is left as it is.
 #include <headroom/detail/kernels/dot.hpp>
 
 #include "support/catch.hpp"
@@ -14,34 +16,52 @@ using Eigen::Index;
 namespace {
 
 template <int rows, class Number>
-void check(Index count, Index dim, random_source& random) {
-  INFO(rows << " rows, " << count << " keys, width " << dim);
-  tensor<float> q(rows, 1, dim);
+void check(Index groups, Index keys, Index count, Index dim, random_source& random) {
+  INFO(rows << " rows, " << groups << " groups, " << count << " of " << keys << " keys, width "
+            << dim);
+  tensor<float> q(groups, rows, dim);
   random.fill(q.view());
-  const auto k = random_matrix<Number>(count + 1, dim, random);
-  std::vector<const Number*> keys;
-  for (Index j = 0; j < count; ++j) keys.push_back(k.view().row((j * 7) % (count + 1), 0));
-  tensor<float> scores(count, 1, rows);
-  hr::detail::dot_product<rows>(q.view().data(), hr::detail::scattered<Number>{keys.data()}, count,
-                                dim, scores.view().data(), keys.data());
-  REQUIRE(is_product(
-      scores, zeros<float>(count, rows), dim,
-      [&](Index j, Index d) { return static_cast<float>(keys[static_cast<std::size_t>(j)][d]); },
-      [&](Index d, Index r) { return q(r, 0, d); }));
+  const auto k = random_matrix<Number>(groups * keys + 1, dim, random);
+  std::vector<const Number*> pointers;
+  for (Index j = 0; j < groups * keys; ++j)
+    pointers.push_back(k.view().row((j * 7) % (groups * keys + 1), 0));
+  tensor<float> scores(groups, keys, rows);
+  random.fill(scores.view());
+  const tensor<float> before = scores;
+  hr::detail::dot_product<rows>(q.view().data(), pointers.data(), hr::detail::as_stored(), groups,
+                                keys, count, dim, scores.view().data());
+  for (Index g = 0; g < groups; ++g) {
+    tensor<float> of_group(count, 1, rows);
+    for (Index j = 0; j < keys; ++j)
+      for (Index r = 0; r < rows; ++r)
+        if (j < count)
+          of_group(j, 0, r) = scores(g, j, r);
+        else
+          REQUIRE(scores(g, j, r) == before(g, j, r));
+    REQUIRE(is_product(
+        of_group, zeros<float>(count, rows), dim,
+        [&](Index j, Index d) {
+          return static_cast<float>(pointers[static_cast<std::size_t>(g * keys + j)][d]);
+        },
+        [&](Index d, Index r) { return q(g, r, d); }));
+  }
 }
 
 template <class Number>
-void check_all(Index count, Index dim) {
+void check_all(Index groups, Index keys, Index count, Index dim) {
   random_source random(31);
-  check<1, Number>(count, dim, random);
-  check<2, Number>(count, dim, random);
-  check<4, Number>(count, dim, random);
-  check<8, Number>(count, dim, random);
+  check<1, Number>(groups, keys, count, dim, random);
+  check<2, Number>(groups, keys, count, dim, random);
+  check<4, Number>(groups, keys, count, dim, random);
+  check<8, Number>(groups, keys, count, dim, random);
 }
 
 }  // namespace
 
 TEMPLATE_TEST_CASE("every score is a product", "", float, Eigen::half, Eigen::bfloat16) {
-  for (const Index count : {0, 1, 7, 8, 9, 33})
-    for (const Index dim : {1, 7, 8, 64, 129}) check_all<TestType>(count, dim);
+  for (const Index groups : {1, 3, 4})
+    for (const Index dim : {1, 7, 8, 64, 129}) {
+      for (const Index count : {0, 1, 3, 4}) check_all<TestType>(groups, 4, count, dim);
+      for (const Index count : {5, 16}) check_all<TestType>(groups, 16, count, dim);
+    }
 }

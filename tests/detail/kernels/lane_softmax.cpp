@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The headroom authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Rule: the running softmax of support/softmax_laws.hpp, for no more rows than lanes.
+// Rule: the running softmax of support/softmax_laws.hpp, over lines of keys of one group or
+// several.
 #include <headroom/detail/kernels/lane_softmax.hpp>
 
 #include "support/catch.hpp"
@@ -11,35 +12,80 @@ namespace hr = headroom;
 using namespace headroom_tests;
 using Eigen::Index;
 using hr::detail::lanes;
+using hr::detail::line_shape;
 
 namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
+// Each row of the law is a group of one row, or all are rows of one group; a line has `keys` keys.
+template <bool groups, Index keys>
+class in_lines {
+ public:
+  explicit in_lines(Index width)
+      : shape_(groups ? line_shape{width, keys, 1} : line_shape{1, keys, width}),
+        softmax_(shape_, memory_) {}
+
+  // Scores [count, width], in lines and back.
+  bool weigh(float* scores, Index count) {
+    const Index lines = (count + keys - 1) / keys;
+    std::vector<float> in_order(static_cast<std::size_t>(lines * shape_.size()), 7.f);
+    const auto each = [&](const auto& use) {
+      for (Index i = 0; i < count; ++i)
+        for (Index r = 0; r < width(); ++r)
+          use(scores[i * width() + r],
+              in_order[static_cast<std::size_t>(i / keys * shape_.size() + at(i % keys, r))]);
+    };
+    each([](float score, float& in_line) { in_line = score; });
+    for (Index l = 0; l < lines; ++l)
+      shape_.pad(in_order.data() + l * shape_.size(), std::min(keys, count - l * keys));
+    const bool moved = softmax_.weigh(in_order.data(), lines);
+    each([](float& weight, float in_line) { weight = in_line; });
+    return moved;
+  }
+
+  float max(Index r) const { return groups ? softmax_.max(r, 0) : softmax_.max(0, r); }
+  float sum(Index r) const { return groups ? softmax_.sum(r, 0) : softmax_.sum(0, r); }
+  float factor(Index r) const { return groups ? softmax_.factor(r, 0) : softmax_.factor(0, r); }
+
+ private:
+  Index width() const { return groups ? shape_.groups : shape_.rows; }
+  Index at(Index key, Index r) const {
+    return groups ? shape_.at(r, key, 0) : shape_.at(0, key, r);
+  }
+
+  hr::detail::scratch memory_;
+  line_shape shape_;
+  hr::detail::lane_softmax softmax_;
+};
+
 }  // namespace
 
 TEST_CASE("weights, sums and maxima are those of a running softmax") {
-  for (Index width = 1; width <= lanes; width *= 2)
-    for (const Index keys : {1, 2, 3, 32, 33})
-      for (const double hidden : {0., 0.3, 0.95}) {
-        check_running_softmax<hr::detail::lane_softmax>(width, keys, 1, hidden);
-        check_running_softmax<hr::detail::lane_softmax>(width, keys, 20, hidden);
+  for (const Index keys : {1, 2, 3, 32, 33})
+    for (const double hidden : {0., 0.3, 0.95})
+      for (const double deviation : {1., 20.}) {
+        for (Index width = std::max(1, lanes / 4); width <= std::max(2, lanes); width *= 2)
+          check_running_softmax<in_lines<false, 4>>(width, keys, deviation, hidden);
+        check_running_softmax<in_lines<false, 16>>(1, keys, deviation, hidden);
+        for (const Index width : {1, 3, 8, 35})
+          check_running_softmax<in_lines<true, std::max(4, lanes)>>(width, keys, deviation, hidden);
       }
 }
 
 TEST_CASE("a row that sees nothing stays empty") {
-  hr::detail::lane_softmax softmax(1);
-  std::vector<float> scores(static_cast<std::size_t>(3 + lanes), -infinity);
+  in_lines<false, 16> softmax(1);
+  std::vector<float> scores(3, -infinity);
   CHECK(!softmax.weigh(scores.data(), 3));
   CHECK((softmax.max(0) == -infinity && softmax.sum(0) == 0 && scores[0] == 0));
 }
 
 TEST_CASE("a score that is not a number makes its row so, and no other") {
-  const Index width = lanes;
+  const Index width = std::max(2, lanes / 4);
   for (const float odd : {std::numeric_limits<float>::quiet_NaN(), infinity}) {
-    hr::detail::lane_softmax softmax(width);
+    in_lines<false, 4> softmax(width);
     for (int tile = 0; tile < 3; ++tile) {
-      std::vector<float> scores(static_cast<std::size_t>(5 * width + lanes), 0.5f + float(tile));
+      std::vector<float> scores(static_cast<std::size_t>(5 * width), 0.5f + float(tile));
       if (tile == 0) scores[static_cast<std::size_t>(3 * width - 1)] = odd;
       softmax.weigh(scores.data(), 5);
     }

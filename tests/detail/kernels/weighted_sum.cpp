@@ -16,7 +16,7 @@ namespace {
 template <int rows, class Number>
 void check(Index count, Index dim, random_source& random) {
   INFO(rows << " rows, " << count << " keys, width " << dim);
-  const Index stride = rows + 1;
+  const Index stride = hr::detail::weights_of_key(rows);
   tensor<float> weights(count + 1, 1, stride), value(rows, 1, dim);
   random.fill(weights.view());
   random.fill(value.view());
@@ -24,9 +24,8 @@ void check(Index count, Index dim, random_source& random) {
   const auto v = random_matrix<Number>(count + 1, dim, random);
   std::vector<const Number*> values;
   for (Index j = 0; j < count; ++j) values.push_back(v.view().row((j * 7) % (count + 1), 0));
-  hr::detail::add_weighted_sum<rows>(weights.view().data(), stride,
-                                     hr::detail::scattered<Number>{values.data()}, count, dim,
-                                     value.view().data(), values.data());
+  hr::detail::add_weighted_sum<rows>(weights.view().data(), values.data(), hr::detail::as_stored(),
+                                     count, dim, value.view().data());
   REQUIRE(is_product(
       value, start, count, [&](Index r, Index j) { return weights(j, 0, r); },
       [&](Index j, Index d) {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <headroom/detail/config.hpp>
-#include <headroom/detail/kernels/outer.hpp>
 #include <headroom/detail/lane_sums.hpp>
 #include <headroom/detail/packet.hpp>
 
@@ -13,21 +12,40 @@
 // The micro-kernel of products with few rows, too few to fill the lanes of a packet: channels stand
 // in the lanes, and each key is read once, from memory, for all rows.
 //
-//   scores[keys, rows] = keys[keys, dim] queries[rows, dim]^T
+//   scores[groups, keys, rows] = keys[groups, keys, dim] queries[groups, rows, dim]^T
 //
-// Register tile: as many keys as give 8 sums or one packet of sums, whichever is more; whole
-// packets of sums are then added up across lanes at once. One row takes a few keys after another
-// into such a tile: the processor works on several keys at once as it is, and rows read to their
-// end are what it foresees best.
+// Register tile: as many pairs of a group and a key as give one packet of sums, so that whole
+// packets of sums are added up across lanes at once. At most four keys are read at a time, one from
+// each stream of line_shape.hpp.
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
 /// More rows than this fill half a packet, and outer products are faster.
 inline constexpr int most_dot_rows = std::max(1, lanes / 2);
 
-/// Keys of the register tile; rows is a power of two.
+/// Keys of a group that are read at the same time; rows is a power of two. With 16 registers, half
+/// of them hold sums.
 constexpr int dot_keys(int rows) {
-  return std::max(8, lanes) / rows;
+  return std::clamp(std::max(8, lanes) / rows, 1, 4);
+}
+
+/// Kernels read stored rows through a functor: this one takes numbers as they lie.
+struct as_stored {
+  template <class Number>
+  const Number* operator()(const Number* row) const {
+    return row;
+  }
+};
+
+/// How far ahead of a row being read memory is asked for: as far as a core reads in the time that
+/// memory takes to answer.
+inline constexpr Index bytes_ahead = 1024;
+
+/// Asks for memory that is read soon after number d of a stored row, since rows of a stream lie one
+/// after another. A processor's own prefetcher is late: it starts anew on each page.
+template <class Stored>
+void prefetch_ahead(const Stored* row, Index d) {
+  prefetch(row + d + bytes_ahead / static_cast<Index>(sizeof(Stored)));
 }
 
 // The packet at d of a row: of stored numbers, or of a row that widens itself.
@@ -40,57 +58,81 @@ packet load_at(const Row& row, Index d) requires(!std::is_pointer_v<Row>) {
   return row.load(d);
 }
 
-template <int rows, int keys, class Row, class Stored>
-void dot_tile(const float* q, const Row* k, Index dim, float* scores, const Stored* const* ahead) {
-  constexpr int sums = rows * keys;
+/// scores[parts, keys, rows] of keys[parts, keys], part i with the queries at q[i].
+template <int parts, int keys, int rows, class Stored, class Read>
+void dot_tile(const float* const (&q)[parts], const Stored* const* k, const Read& read, Index dim,
+              float* scores) {
+  constexpr int sums = parts * keys * rows;
   packet sum[sums];
   unroll<sums>([&](auto i) HEADROOM_ALWAYS_INLINE { sum[i] = broadcast(0.f); });
-  constexpr int together = rows == 1 && keys % 4 == 0 ? 4 : keys;
   const Index whole = dim / lanes * lanes;
-  unroll<keys / together>([&](auto part) HEADROOM_ALWAYS_INLINE {
-    constexpr int first = part * together;
+  unroll<parts>([&](auto part) HEADROOM_ALWAYS_INLINE {
     for (Index d = 0; d < whole; d += lanes) {
-      packet key[together];
-      unroll<together>([&](auto j) HEADROOM_ALWAYS_INLINE {
-        prefetch_far(ahead[first + j] + d);
-        key[j] = load_at(k[first + j], d);
+      packet key[keys];
+      unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE {
+        prefetch_ahead(k[part * keys + j], d);
+        key[j] = load_at(read(k[part * keys + j]), d);
         if constexpr (rows > 1) keep(key[j]);
       });
       unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
-        packet query = load(q + r * dim + d);
+        packet query = load(q[part] + r * dim + d);
         keep(query);
-        unroll<together>([&](auto j) HEADROOM_ALWAYS_INLINE {
-          packet& to = sum[(first + j) * rows + r];
+        unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE {
+          packet& to = sum[(part * keys + j) * rows + r];
           to = multiply_add(query, key[j], to);
         });
       });
     }
   });
   if constexpr (sums % lanes == 0) {
-    unroll<sums / lanes>([&](auto part) HEADROOM_ALWAYS_INLINE {
+    unroll<sums / lanes>([&](auto i) HEADROOM_ALWAYS_INLINE {
       square packets;
-      unroll<lanes>([&](auto i)
-                        HEADROOM_ALWAYS_INLINE { packets.packet[i] = sum[part * lanes + i]; });
-      store(scores + part * lanes, lane_sums(packets));
+      unroll<lanes>([&](auto j) HEADROOM_ALWAYS_INLINE { packets.packet[j] = sum[i * lanes + j]; });
+      store(scores + i * lanes, lane_sums(packets));
     });
   } else {
     unroll<sums>([&](auto i) HEADROOM_ALWAYS_INLINE { scores[i] = sum_of(sum[i]); });
   }
   for (Index d = whole; d < dim; ++d)
     for (int i = 0; i < sums; ++i)
-      scores[i] += q[i % rows * dim + d] * static_cast<float>(k[i / rows][d]);
+      scores[i] +=
+          q[i / (keys * rows)][i % rows * dim + d] * static_cast<float>(read(k[i / rows])[d]);
 }
 
-/// scores[keys, rows] = k[keys, dim] q[rows, dim]^T. While key j is read, memory at ahead[j] is
-/// asked for.
-template <int rows, class Rows, class Stored>
-void dot_product(const float* q, const Rows& k, Index count, Index dim, float* scores,
-                 const Stored* const* ahead) {
-  constexpr int keys = dot_keys(rows);
+/// scores[groups, keys, rows] = k[groups, keys, dim] q[groups, rows, dim]^T, of the first `count`
+/// keys of each group.
+///
+/// \param keys  a multiple of dot_keys(rows)
+template <int rows, class Stored, class Read>
+void dot_product(const float* q, const Stored* const* k, const Read& read, Index groups, Index keys,
+                 Index count, Index dim, float* scores) {
+  constexpr int together = dot_keys(rows);
+  constexpr int parts = std::max(1, lanes / (rows * together));
+  if (count < keys) {
+    for (Index g = 0; g < groups; ++g)
+      for (Index j = g * keys; j < g * keys + count; ++j)
+        dot_tile<1, 1, rows>({q + g * rows * dim}, k + j, read, dim, scores + j * rows);
+    return;
+  }
+  Index of_group = 0;  // keys of the group at q that are taken
+  const auto next_queries = [&] {
+    const float* const queries = q;
+    of_group += together;
+    if (of_group == keys) {
+      of_group = 0;
+      q += rows * dim;
+    }
+    return queries;
+  };
+  const Index all = groups * keys;
   Index j = 0;
-  for (; j + keys <= count; j += keys)
-    dot_tile<rows, keys>(q, k.rows + j, dim, scores + j * rows, ahead + j);
-  for (; j < count; ++j) dot_tile<rows, 1>(q, k.rows + j, dim, scores + j * rows, ahead + j);
+  for (; j + parts * together <= all; j += parts * together) {
+    const float* queries[parts];
+    for (const float*& part : queries) part = next_queries();
+    dot_tile<parts, together, rows>(queries, k + j, read, dim, scores + j * rows);
+  }
+  for (; j < all; j += together)
+    dot_tile<1, together, rows>({next_queries()}, k + j, read, dim, scores + j * rows);
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -3,88 +3,102 @@
 #pragma once
 
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/line_shape.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/scratch.hpp>
 #include <headroom/softmax_state.hpp>
 
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <numbers>
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// The running softmax of `width` rows, a power of two and at most the lanes of a packet. Numbers
-/// of scores [keys, width] fall into lanes as they lie, so that each row has several lanes.
+/// The running softmax of few rows of some groups, over scores in lines: each number of a line has
+/// a lane, and each row has as many lanes as a line has keys.
 ///
 /// They share the row's maximum, but each has a sum of its own until the end. A maximum that stays,
 /// the common case after a few keys, needs no step across lanes.
 class lane_softmax {
  public:
-  explicit lane_softmax(Index width) : width_(width) {
-    max_.fill(std::numeric_limits<float>::lowest());
-    sum_.fill(0.f);
-    factor_.fill(1.f);
+  lane_softmax(const line_shape& shape, scratch& memory)
+      : shape_(shape),
+        max_(memory.take<float>(shape.size())),
+        sum_(memory.take<float>(shape.size())),
+        factor_(memory.take<float>(shape.size())) {
+    // At least the lowest float: (-inf) - (-inf) would be NaN.
+    std::fill(max_, max_ + shape.size(), std::numeric_limits<float>::lowest());
+    std::fill(sum_, sum_ + shape.size(), 0.f);
+    std::fill(factor_, factor_ + shape.size(), 1.f);
   }
 
-  /// Scores [keys, width] become weights e^(score - max); there is room for one packet more. Scores
-  /// of minus infinity get weight 0. Returns whether a maximum moved: then factor(r) is what the
-  /// values added up before are to be multiplied by.
-  bool weigh(float* scores, Index keys) {
-    const Index numbers = keys * width_, end = (numbers + lanes - 1) / lanes * lanes;
-    std::fill(scores + numbers, scores + end, -std::numeric_limits<float>::infinity());
-    const packet old_max = load(max_.data());
-    packet new_max = old_max;
-    for (Index i = 0; i < end; i += lanes) new_max = maximum(load(scores + i), new_max);
-    const bool moved = any_less(old_max, new_max);
-    if (moved) move_to(new_max);
+  /// Scores [lines, shape] become weights e^(score - max). Scores of minus infinity get weight 0.
+  /// Returns whether a maximum moved: then factor(g, r) is what the values added up before are to
+  /// be multiplied by.
+  bool weigh(float* scores, Index lines) {
+    const Index size = shape_.size();
+    bool moved = false;
+    for (Index i = 0; i < size; i += lanes) {
+      const packet old_max = load(max_ + i);
+      packet new_max = old_max;
+      for (Index l = 0; l < lines; ++l) new_max = maximum(load(scores + l * size + i), new_max);
+      moved |= any_less(old_max, new_max);
+      store(factor_ + i, new_max);
+    }
+    if (moved) move_to(factor_);
 
     const packet log2_e = broadcast(std::numbers::log2e_v<float>);
-    const packet max = load(max_.data());
-    packet sum = load(sum_.data());
-    for (Index i = 0; i < end; i += lanes) {
-      const packet distance = subtract(load(scores + i), max);
-      const packet weight = exp2_of_negative(multiply(distance, log2_e));
-      store(scores + i, weight);
-      sum = add(sum, weight);
+    for (Index i = 0; i < size; i += lanes) {
+      const packet max = load(max_ + i);
+      packet sum = load(sum_ + i);
+      for (Index l = 0; l < lines; ++l) {
+        float* const score = scores + l * size + i;
+        const packet weight = exp2_of_negative(multiply(subtract(load(score), max), log2_e));
+        store(score, weight);
+        sum = add(sum, weight);
+      }
+      store(sum_ + i, sum);
     }
-    store(sum_.data(), sum);
     return moved;
   }
 
-  float factor(Index r) const { return factor_[static_cast<std::size_t>(r)]; }
+  float factor(Index g, Index r) const { return factor_[shape_.at(g, 0, r)]; }
 
-  /// Maximum and sum of row r so far.
-  float max(Index r) const {
-    return sum(r) == 0.f ? softmax_state<float>::minus_infinity : max_[static_cast<std::size_t>(r)];
+  /// Maximum and sum of row r of group g so far.
+  float max(Index g, Index r) const {
+    return sum(g, r) == 0.f ? softmax_state<float>::minus_infinity : max_[shape_.at(g, 0, r)];
   }
-  float sum(Index r) const {
+  float sum(Index g, Index r) const {
     float sum = 0;
-    for (Index i = r; i < lanes; i += width_) sum += sum_[static_cast<std::size_t>(i)];
+    for (Index j = 0; j < shape_.keys; ++j) sum += sum_[shape_.at(g, j, r)];
     return sum;
   }
 
  private:
-  void move_to(const packet& lane_max) {
-    std::array<float, lanes> largest;
-    store(largest.data(), lane_max);
-    for (std::size_t i = static_cast<std::size_t>(width_); i < lanes; ++i) {
-      float& row = largest[i % static_cast<std::size_t>(width_)];
-      row = std::max(row, largest[i]);
-    }
-    for (std::size_t i = static_cast<std::size_t>(width_); i < lanes; ++i)
-      largest[i] = largest[i % static_cast<std::size_t>(width_)];
-    const packet max = load(largest.data());
+  // Takes the largest of each row's lanes for its maximum. Overwrites `largest`, which may be
+  // factor_, by the factors.
+  void move_to(float* largest) {
+    for (Index g = 0; g < shape_.groups; ++g)
+      for (Index r = 0; r < shape_.rows; ++r) {
+        float of_row = largest[shape_.at(g, 0, r)];
+        for (Index j = 1; j < shape_.keys; ++j)
+          of_row = std::max(of_row, largest[shape_.at(g, j, r)]);
+        for (Index j = 0; j < shape_.keys; ++j) largest[shape_.at(g, j, r)] = of_row;
+      }
     const packet log2_e = broadcast(std::numbers::log2e_v<float>);
-    const packet factor = exp2_of_negative(multiply(subtract(load(max_.data()), max), log2_e));
-    store(factor_.data(), factor);
-    store(sum_.data(), multiply(load(sum_.data()), factor));
-    store(max_.data(), max);
+    for (Index i = 0; i < shape_.size(); i += lanes) {
+      const packet max = load(largest + i);
+      const packet factor = exp2_of_negative(multiply(subtract(load(max_ + i), max), log2_e));
+      store(factor_ + i, factor);
+      store(sum_ + i, multiply(load(sum_ + i), factor));
+      store(max_ + i, max);
+    }
   }
 
-  Index width_;
-  std::array<float, lanes> max_;     // at least the lowest float: (-inf) - (-inf) would be NaN
-  std::array<float, lanes> sum_;     // of each lane
-  std::array<float, lanes> factor_;  // of the last move
+  line_shape shape_;
+  float* max_;     // [shape], the same in all lanes of a row
+  float* sum_;     // [shape], of each lane
+  float* factor_;  // [shape], of the last move
 };
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -5,6 +5,7 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/kernels/dot.hpp>
 #include <headroom/detail/kernels/outer.hpp>
+#include <headroom/detail/line_shape.hpp>
 #include <headroom/detail/pack.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/scratch.hpp>
@@ -20,8 +21,7 @@ namespace headroom::inline HEADROOM_ISA::detail {
 // Rows of `keys` that share a pass over q, and with it the sums of all rows of q.
 inline constexpr Index product_tokens = 256;
 
-// Few rows of q: keys are read once, from several places at a time as in dot_block.hpp, and those
-// of the next step are on their way meanwhile.
+// Few rows of q: keys are read once, from several places at a time as in line_shape.hpp.
 template <int width, class Number>
 void packet_add_few(const tile<float>& q, Index rows, const tile<Number>& keys, Index tokens,
                     Index dim, float* scores, Index scores_stride) {
@@ -32,22 +32,19 @@ void packet_add_few(const tile<float>& q, Index rows, const tile<Number>& keys, 
   float* const queries = memory.take<float>(width * dim);
   for (Index r = 0; r < rows; ++r) std::copy(q.row(r), q.row(r) + dim, queries + r * dim);
   std::fill(queries + rows * dim, queries + width * dim, 0.f);
-  constexpr Index streams = 4, step = 32;
-  std::array<const Number*, step> pointers, ahead;
-  std::array<Index, step> position;
-  float products[step * width];
+  constexpr Index step_keys = 32;
+  std::array<const Number*, step_keys> pointers;
+  std::array<Index, step_keys> position;
+  float products[step_keys * width];
   const Index length = (tokens + streams - 1) / streams;
-  for (Index j = 0; j < length; j += step / streams) {
+  for (Index j = 0; j < length; j += step_keys / streams) {
     Index count = 0;
-    for (Index i = j; i < std::min(j + step / streams, length); ++i)
+    for (Index i = j; i < std::min(j + step_keys / streams, length); ++i)
       for (Index token = i; token < tokens; token += length) {
         position[static_cast<std::size_t>(count)] = token;
-        pointers[static_cast<std::size_t>(count)] = keys.row(token);
-        ahead[static_cast<std::size_t>(count++)] =
-            keys.row(std::min(token + step / streams, tokens - 1));
+        pointers[static_cast<std::size_t>(count++)] = keys.row(token);
       }
-    dot_product<width>(queries, scattered<Number>{pointers.data()}, count, dim, products,
-                       ahead.data());
+    dot_product<width>(queries, pointers.data(), as_stored(), 1, step_keys, count, dim, products);
     for (Index i = 0; i < count; ++i)
       for (Index r = 0; r < rows; ++r)
         scores[r * scores_stride + position[static_cast<std::size_t>(i)]] +=

@@ -8,9 +8,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <type_traits>
 
 // The micro-kernel of the value product with few rows: values come from memory, each is read and
-// widened once for all rows, and sums stay in registers over all keys.
+// widened once for all rows.
 //
 //   value[rows, dim] += weights[keys, rows]^T values[keys, dim]
 //
@@ -19,71 +20,97 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
+/// Weights of a key: those of all rows, padded to a power of two.
+constexpr int weights_of_key(int rows) {
+  return static_cast<int>(std::bit_ceil(static_cast<unsigned>(rows)));
+}
+
 /// Packets of columns in the register tile for so many rows.
 constexpr int sum_packets(int rows) {
   return static_cast<int>(
       std::bit_floor(static_cast<unsigned>(std::clamp((registers - 4) / rows, 1, 8))));
 }
 
-/// One register tile: columns [column, column + packets * lanes).
-template <int rows, int packets, class Rows, class Stored>
-void weighted_sum_tile(const float* weights, Index stride, const Rows& values, Index count,
-                       Index column, float* value, Index value_stride, const Stored* const* ahead) {
+// A row from a column on.
+template <class Number>
+const Number* columns_from(const Number* row, Index column) {
+  row += column;
+  keep(row);
+  return row;
+}
+template <class Row>
+auto columns_from(const Row& row, Index column) requires(!std::is_pointer_v<Row>) {
+  return row.from(column);
+}
+
+/// One register tile: `keys` values, columns [column, column + packets * lanes).
+template <int rows, int packets, int keys, class Stored, class Read>
+HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const float* weights,
+                                                     const Stored* const* values, const Read& read,
+                                                     Index column, float* value,
+                                                     Index value_stride) {
   packet sum[rows][packets];
   unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
-    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
-      sum[r][p] = load(value + r * value_stride + column + p * lanes);
-    });
+    const float* const from = columns_from(value + r * value_stride, column);
+    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE { sum[r][p] = load(from + p * lanes); });
   });
-  for (Index j = 0; j < count; ++j) {
-    const Stored* const next = ahead[j] + column;
-    const auto row = values.row(j);
+  unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE {
+    const auto row = columns_from(read(values[j]), column);
+    const Stored* const stored = columns_from(values[j], column);
     packet numbers[packets];
     unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
-      if constexpr (p * lanes * sizeof(Stored) % 64 == 0) prefetch_far(next + p * lanes);
-      numbers[p] = load_at(row, column + p * lanes);
+      if constexpr (p * lanes * sizeof(Stored) % 64 == 0) prefetch_ahead(stored, p * lanes);
+      numbers[p] = load_at(row, p * lanes);
       if constexpr (rows > 1) keep(numbers[p]);
     });
     unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
-      packet weight = broadcast(weights[j * stride + r]);
+      packet weight = broadcast(weights[j * weights_of_key(rows) + r]);
       keep(weight);
       unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
         sum[r][p] = multiply_add(weight, numbers[p], sum[r][p]);
       });
     });
-  }
+  });
   unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
-    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
-      store(value + r * value_stride + column + p * lanes, sum[r][p]);
-    });
+    float* to = value + r * value_stride + column;
+    keep(to);
+    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE { store(to + p * lanes, sum[r][p]); });
   });
 }
 
 /// All columns from `column` on, by tiles of at most `packets` packets. Returns the first that
 /// fills no packet.
-template <int rows, int packets, class Rows, class Stored>
-Index weighted_sum_columns(const float* weights, Index stride, const Rows& values, Index count,
-                           Index column, Index dim, float* value, const Stored* const* ahead) {
+template <int rows, int packets, int keys, class Stored, class Read>
+HEADROOM_ALWAYS_INLINE inline Index weighted_sum_columns(const float* weights,
+                                                         const Stored* const* values,
+                                                         const Read& read, Index column, Index dim,
+                                                         float* value) {
   for (; column + packets * lanes <= dim; column += packets * lanes)
-    weighted_sum_tile<rows, packets>(weights, stride, values, count, column, value, dim, ahead);
+    weighted_sum_tile<rows, packets, keys>(weights, values, read, column, value, dim);
   if constexpr (packets > 1)
-    return weighted_sum_columns<rows, packets / 2>(weights, stride, values, count, column, dim,
-                                                   value, ahead);
+    return weighted_sum_columns<rows, packets / 2, keys>(weights, values, read, column, dim, value);
   else
     return column;
 }
 
-/// value[rows, dim] += weights[count, stride]^T values[count, dim], of the first `rows` weights of
-/// each key. While value j is read, memory at ahead[j] is asked for.
-template <int rows, class Rows, class Stored>
-void add_weighted_sum(const float* weights, Index stride, const Rows& values, Index count,
-                      Index dim, float* value, const Stored* const* ahead) {
-  const Index last = weighted_sum_columns<rows, sum_packets(rows)>(weights, stride, values, count,
-                                                                   0, dim, value, ahead);
-  for (Index j = 0; last < dim && j < count; ++j)
-    for (Index r = 0; r < rows; ++r)
-      for (Index d = last; d < dim; ++d)
-        value[r * dim + d] += weights[j * stride + r] * static_cast<float>(values.row(j)[d]);
+/// value[rows, dim] += weights[count, weights_of_key(rows)]^T values[count, dim], of the first
+/// `rows` weights of each key.
+template <int rows, class Stored, class Read>
+void add_weighted_sum(const float* weights, const Stored* const* values, const Read& read,
+                      Index count, Index dim, float* value) {
+  constexpr int packets = sum_packets(rows);
+  Index j = 0;
+  for (; j + 4 <= count; j += 4)
+    weighted_sum_columns<rows, packets, 4>(weights + j * weights_of_key(rows), values + j, read, 0,
+                                           dim, value);
+  for (; j < count; ++j)
+    weighted_sum_columns<rows, packets, 1>(weights + j * weights_of_key(rows), values + j, read, 0,
+                                           dim, value);
+  for (Index d = dim / lanes * lanes; d < dim; ++d)
+    for (j = 0; j < count; ++j)
+      for (Index r = 0; r < rows; ++r)
+        value[r * dim + d] +=
+            weights[j * weights_of_key(rows) + r] * static_cast<float>(read(values[j])[d]);
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -1,0 +1,53 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/packet.hpp>
+#include <headroom/softmax_state.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+
+// The order in which few rows meet many keys: in lines of a few keys from several places, and of
+// several groups where these lie beside each other, as in a view [tokens, groups, dim]. Each place
+// is then read from one end to the other, which a processor foresees; one group after another would
+// read short pieces far apart.
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+/// Places in memory that keys of a line come from. A core reads several streams faster than one,
+/// because its prefetcher follows each only to the end of a page.
+inline constexpr Index streams = 4;
+
+/// A line of scores, [groups, keys, rows], in whole packets. Its keys depend on the rows alone, so
+/// that a group's result has the same bits whether or not others are taken with it.
+struct line_shape {
+  Index groups;
+  Index keys;  // of each group: so many that its numbers fill packets, a multiple of `streams`
+  Index rows;  // of each group, padded to a power of two that divides lanes
+
+  static line_shape of(Index groups, Index rows) {
+    const Index width = static_cast<Index>(std::bit_ceil(static_cast<std::size_t>(rows)));
+    return {groups, std::max<Index>(streams, lanes / width), width};
+  }
+
+  /// Keys of all groups.
+  Index pairs() const { return groups * keys; }
+
+  /// Numbers of a line.
+  Index size() const { return pairs() * rows; }
+
+  /// Hides what fills no key: all after the first `count` of each group.
+  void pad(float* scores, Index count) const {
+    for (Index g = 0; count < keys && g < groups; ++g)
+      std::fill(scores + at(g, count, 0), scores + at(g + 1, 0, 0),
+                softmax_state<float>::minus_infinity);
+  }
+
+  /// Where the number of a row and a key stands.
+  Index at(Index group, Index key, Index row) const { return (group * keys + key) * rows + row; }
+};
+
+}  // namespace headroom::inline HEADROOM_ISA::detail

@@ -1,0 +1,87 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/line_shape.hpp>
+#include <headroom/detail/scratch.hpp>
+
+#include <algorithm>
+#include <limits>
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+/// Which key of a sequence each key of each line is.
+struct line_order {
+  Index first;
+  Index distance;  // of two streams
+  Index next;      // of two keys of a stream
+
+  /// All keys from `first` on, one after another.
+  static line_order in_turn(Index first) { return {first, 1, streams}; }
+
+  /// From as many places at a time as there are streams, `distance` keys apart.
+  static line_order in_streams(Index first, Index distance) { return {first, distance, 1}; }
+
+  /// Key j of line 0; those of the next line are `advance` further.
+  Index position(Index j) const { return first + j % streams * distance + j / streams * next; }
+  Index advance(const line_shape& shape) const { return shape.keys / streams * next; }
+};
+
+/// Walks stored rows line by line: keys, or values.
+template <class Storage>
+class line_walk {
+ public:
+  line_walk(const line_shape& shape, scratch& memory)
+      : shape_(shape),
+        rows_(memory.take<const Storage*>(shape.pairs())),
+        strides_(memory.take<Index>(shape.pairs())) {}
+
+  /// Goes to line 0 of an order of `count` keys.
+  void start(const line_order& order, Index count) {
+    order_ = order;
+    rest_ = count;
+    lines_ = 0;
+  }
+
+  /// Steps to the next line, or to the first, and returns its rows, [groups, keys]; if it is the
+  /// last, there may be fewer keys than others have.
+  ///
+  /// \param run  (group, first) -> the longest run of rows from key `first` on
+  template <class Runs>
+  const Storage* const* next(const Runs& run) {
+    const Index advance = order_.advance(shape_);
+    if (lines_ > 0) {
+      for (Index i = 0; i < shape_.pairs(); ++i) rows_[i] += strides_[i];
+    } else {
+      find(run, std::min(rest_, shape_.keys), advance);
+    }
+    --lines_;
+    rest_ -= shape_.keys;
+    order_.first += advance;
+    return rows_;
+  }
+
+ private:
+  // Finds the rows of the line at hand, and for how many lines their runs go on.
+  template <class Runs>
+  void find(const Runs& run, Index count, Index advance) {
+    lines_ = std::numeric_limits<Index>::max();
+    for (Index g = 0; g < shape_.groups; ++g)
+      for (Index j = 0; j < count; ++j) {
+        const auto found = run(g, order_.position(j));
+        rows_[g * shape_.keys + j] = found.rows;
+        strides_[g * shape_.keys + j] = found.stride * advance;
+        lines_ = std::min(lines_, (found.tokens - 1) / advance + 1);
+      }
+  }
+
+  line_shape shape_;
+  line_order order_{};
+  Index rest_ = 0;        // keys of each group from this line on
+  Index lines_ = 0;       // for which the rows at hand only move on
+  const Storage** rows_;  // [groups, keys]
+  Index* strides_;        // from each row to that of the next line
+};
+
+}  // namespace headroom::inline HEADROOM_ISA::detail

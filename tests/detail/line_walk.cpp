@@ -1,0 +1,90 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: a walk meets every key of an order once, where it lies, wherever runs of rows end; it asks
+// for a run again only when one has ended.
+#include <headroom/detail/line_walk.hpp>
+#include <headroom/kv_source.hpp>
+
+#include "support/catch.hpp"
+
+#include <vector>
+
+using namespace headroom::detail;
+using headroom::Index;
+
+namespace {
+
+// Keys whose runs end at multiples of `page`: row 100 * position + group, each 3 numbers long.
+struct pages {
+  Index page, end;
+  std::vector<Index> memory = {};
+  mutable int asked = 0;
+
+  pages(Index page_size, Index tokens, Index groups) : page(page_size), end(tokens) {
+    for (Index t = 0; t < tokens; ++t)
+      for (Index g = 0; g < groups; ++g) memory.push_back(100 * t + g);
+  }
+};
+
+// The numbers met, in order.
+std::vector<Index> met(const pages& source, const line_shape& shape, const line_order& order,
+                       Index count) {
+  scratch memory;
+  line_walk<Index> walk(shape, memory);
+  walk.start(order, count);
+  std::vector<Index> numbers;
+  for (Index taken = 0; taken < count; taken += shape.keys) {
+    const auto* const* const rows = walk.next([&](Index g, Index first) {
+      ++source.asked;
+      const Index tokens = std::min((first / source.page + 1) * source.page, source.end) - first;
+      return headroom::token_run<Index>{source.memory.data() + first * shape.groups + g,
+                                        shape.groups, tokens};
+    });
+    for (Index g = 0; g < shape.groups; ++g)
+      for (Index j = 0; j < std::min(shape.keys, count - taken); ++j)
+        numbers.push_back(*rows[g * shape.keys + j]);
+  }
+  return numbers;
+}
+
+// What an order says.
+std::vector<Index> expected(const line_shape& shape, const line_order& order, Index count) {
+  std::vector<Index> numbers;
+  for (Index l = 0; l * shape.keys < count; ++l)
+    for (Index g = 0; g < shape.groups; ++g)
+      for (Index j = 0; j < std::min(shape.keys, count - l * shape.keys); ++j)
+        numbers.push_back(100 * (order.position(j) + l * order.advance(shape)) + g);
+  return numbers;
+}
+
+}  // namespace
+
+TEST_CASE("in turn, and from several streams, over pages of any size") {
+  for (const Index groups : {1, 3})
+    for (const Index keys : {4, 8, 16})
+      for (const Index page : {1, 5, 16, 1000}) {
+        INFO(groups << " groups, " << keys << " keys in a line, pages of " << page);
+        const line_shape shape{groups, keys, 1};
+        const pages source(page, 200, groups);
+        for (const Index count : {1, 3, 4, 33, 190})
+          REQUIRE(met(source, shape, line_order::in_turn(7), count) ==
+                  expected(shape, line_order::in_turn(7), count));
+        const line_order order = line_order::in_streams(5, 48);
+        REQUIRE(met(source, shape, order, 4 * 48) == expected(shape, order, 4 * 48));
+      }
+}
+
+TEST_CASE("an order in streams meets each key once") {
+  const line_shape shape{1, 8, 1};
+  std::vector<Index> keys = expected(shape, line_order::in_streams(10, 6), 24);
+  std::sort(keys.begin(), keys.end());
+  for (std::size_t i = 0; i < keys.size(); ++i) REQUIRE(keys[i] == 100 * (10 + Index(i)));
+}
+
+TEST_CASE("one long run is asked for once") {
+  const line_shape shape{2, 4, 1};
+  const pages source(1000, 200, 2);
+  met(source, shape, line_order::in_turn(0), 200);
+  CHECK(source.asked == 2 * 4);
+}
