@@ -7,12 +7,16 @@
 
 #include <headroom/cost.hpp>
 #include <headroom/kv_cache.hpp>
+#include <utility>
 
 namespace headroom_bench {
 
-/// Queries, and a full cache of keys and values, for grouped-query attention.
+/// Queries, and a full cache of keys and values, for grouped-query attention. KV is the scalar or
+/// the codec that they are stored in.
 template <int Q_heads, int KV_groups, int dim, class KV>
 struct grouped_inputs {
+  using cache_type = headroom::kv_cache<KV>;
+
   explicit grouped_inputs(lengths n, float query_size = selective)
       : q(queries(random, n.q_len, Q_heads * dim, query_size)), cache(n.kv_len, KV_groups, dim) {
     fill(cache, random, KV_groups * dim, KV_groups * dim);
@@ -22,9 +26,15 @@ struct grouped_inputs {
   void check(const matrix& out) const {
     for (Index h : spots(Q_heads)) {
       const Index g = h / (Q_heads / KV_groups);
+      matrix k(cache.tokens(), dim), v(cache.tokens(), dim);
+      for (Index j = 0; j < cache.tokens(); ++j) {
+        cache_type::KeyCodec::decode(cache.keys(g, j, j + 1).rows, k.row(j).data(), dim);
+        cache_type::ValueCodec::decode(cache.values(g, j, j + 1).rows, v.row(j).data(), dim);
+      }
       for (Index t : spots(q.rows()))
         check_row(headroom::as_view(q, Q_heads), headroom::as_view(out, Q_heads), t, h,
-                  cache.key_view().slice_heads(g, g + 1), cache.value_view().slice_heads(g, g + 1));
+                  headroom::as_view(std::as_const(k), 1), headroom::as_view(std::as_const(v), 1),
+                  allowed_error<KV>);
     }
   }
 
@@ -33,14 +43,13 @@ struct grouped_inputs {
         .hidden = Q_heads * dim, .Q_heads = Q_heads, .KV_groups = KV_groups, .qk_dim = dim};
     constexpr Index bytes_per_float = sizeof(float);
     const Index pairs = headroom::causal_pairs(q.rows(), cache.tokens());
-    const Index bytes =
-        shape.cache_bytes(cache.tokens(), sizeof(KV)) + 2 * q.size() * bytes_per_float;
+    const Index bytes = cache.tokens() * cache.bytes_per_token() + 2 * q.size() * bytes_per_float;
     return {static_cast<double>(shape.attention_flops(pairs)), static_cast<double>(bytes)};
   }
 
   numbers random = {};
   matrix q;  // [q_len, Q_heads * dim], as the output
-  headroom::kv_cache<KV> cache;
+  cache_type cache;
 };
 
 }  // namespace headroom_bench
