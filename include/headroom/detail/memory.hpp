@@ -14,8 +14,8 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// A cache line, and the widest packet: a load that crosses lines costs two.
 inline constexpr std::size_t alignment = 64;
 
-/// Where arrays start: on a page, which a processor's prefetcher does not look beyond. A cache
-/// whose rows lie across pages is read a fifth slower.
+/// Where arrays start: a processor's prefetcher does not look beyond a page, and rows that lie
+/// across two are read more slowly.
 inline constexpr std::size_t page = 4096;
 
 struct aligned_delete {
