@@ -25,6 +25,7 @@ class lane_softmax {
       : shape_(shape),
         max_(memory.take<float>(shape.size())),
         sum_(memory.take<float>(shape.size())),
+        new_max_(memory.take<float>(shape.size())),
         factor_(memory.take<float>(shape.size())) {
     // At least the lowest float: (-inf) - (-inf) would be NaN.
     std::fill(max_, max_ + shape.size(), std::numeric_limits<float>::lowest());
@@ -43,9 +44,9 @@ class lane_softmax {
       packet new_max = old_max;
       for (Index l = 0; l < lines; ++l) new_max = maximum(load(scores + l * size + i), new_max);
       moved |= any_less(old_max, new_max);
-      store(factor_ + i, new_max);
+      store(new_max_ + i, new_max);
     }
-    if (moved) move_to(factor_);
+    if (moved) move();
 
     const packet log2_e = broadcast(std::numbers::log2e_v<float>);
     for (Index i = 0; i < size; i += lanes) {
@@ -75,19 +76,18 @@ class lane_softmax {
   }
 
  private:
-  // Takes the largest of each row's lanes for its maximum. Overwrites `largest`, which may be
-  // factor_, by the factors.
-  void move_to(float* largest) {
+  // Takes the largest of a row's new maxima, one for each lane, for its maximum.
+  void move() {
     for (Index g = 0; g < shape_.groups; ++g)
       for (Index r = 0; r < shape_.rows; ++r) {
-        float of_row = largest[shape_.at(g, 0, r)];
+        float largest = new_max_[shape_.at(g, 0, r)];
         for (Index j = 1; j < shape_.keys; ++j)
-          of_row = std::max(of_row, largest[shape_.at(g, j, r)]);
-        for (Index j = 0; j < shape_.keys; ++j) largest[shape_.at(g, j, r)] = of_row;
+          largest = std::max(largest, new_max_[shape_.at(g, j, r)]);
+        for (Index j = 0; j < shape_.keys; ++j) new_max_[shape_.at(g, j, r)] = largest;
       }
     const packet log2_e = broadcast(std::numbers::log2e_v<float>);
     for (Index i = 0; i < shape_.size(); i += lanes) {
-      const packet max = load(largest + i);
+      const packet max = load(new_max_ + i);
       const packet factor = exp2_of_negative(multiply(subtract(load(max_ + i), max), log2_e));
       store(factor_ + i, factor);
       store(sum_ + i, multiply(load(sum_ + i), factor));
@@ -96,9 +96,10 @@ class lane_softmax {
   }
 
   line_shape shape_;
-  float* max_;     // [shape], the same in all lanes of a row
-  float* sum_;     // [shape], of each lane
-  float* factor_;  // [shape], of the last move
+  float* max_;      // [shape], the same in all lanes of a row
+  float* sum_;      // [shape], of each lane
+  float* new_max_;  // [shape], of the scores at hand
+  float* factor_;   // [shape], of the last move
 };
 
 }  // namespace headroom::inline HEADROOM_ISA::detail
