@@ -18,6 +18,24 @@ TEST_CASE("rows lie at a distance, forwards or backwards, or anywhere") {
   const float* const rows[] = {numbers + 3, numbers, numbers + 3};
   CHECK(hr::scattered{rows}.row(0) == numbers + 3);
   CHECK(hr::scattered{rows}.row(1) == numbers);
+  CHECK(hr::rows_through{rows, hr::as_stored()}.row(2) == numbers + 3);
+  const auto second = [](const float* row) { return row + 1; };
+  CHECK(hr::rows_through{rows, second}.row(1) == numbers + 1);
+}
+
+TEST_CASE("a packet is loaded from numbers, or by a row that widens itself") {
+  float numbers[hr::lanes + 1], got[hr::lanes];
+  for (int i = 0; i <= hr::lanes; ++i) numbers[i] = static_cast<float>(i);
+  struct doubled {
+    const float* numbers;
+    hr::packet load(Eigen::Index d) const {
+      return hr::add(hr::load(numbers + d), hr::load(numbers + d));
+    }
+  };
+  hr::store(got, hr::load_at(static_cast<const float*>(numbers), 1));
+  for (int i = 0; i < hr::lanes; ++i) CHECK(got[i] == static_cast<float>(i + 1));
+  hr::store(got, hr::load_at(doubled{numbers}, 1));
+  for (int i = 0; i < hr::lanes; ++i) CHECK(got[i] == static_cast<float>(2 * (i + 1)));
 }
 
 TEST_CASE("what a reader does not read is decoded to its scalar") {

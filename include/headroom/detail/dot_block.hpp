@@ -12,6 +12,7 @@
 #include <headroom/detail/kernels/weighted_sum.hpp>
 #include <headroom/detail/line_shape.hpp>
 #include <headroom/detail/line_walk.hpp>
+#include <headroom/detail/pack.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/tile.hpp>
@@ -73,8 +74,9 @@ class dot_block {
     end = std::max(begin, std::min(end, end_));
     const Index all_begin = std::clamp(seen_by_all_.begin, begin, end);
     const Index all_end = std::clamp(seen_by_all_.end, all_begin, end);
-    // Whole lines from each stream.
-    const Index lines = (all_end - all_begin) / shape_.keys;
+    // Whole lines from each stream; keys that are no step are not worth several.
+    const Index all = all_end - all_begin;
+    const Index lines = all < step_keys ? 0 : all / shape_.keys;
     const Index distance = lines * (shape_.keys / streams);
     const Index rest = all_begin + streams * distance;
     add_lines(line_order::in_turn(begin), all_begin, false);
@@ -182,8 +184,7 @@ class dot_block {
           for (Index g = 0; g < groups(); ++g) {
             const auto* const of_group = values + g * shape_.keys;
             const float* const weights = line(l) + shape_.at(g, 0, 0);
-            // Weight 0 times a value that is not finite is NaN.
-            if (hidden && !all_finite(of_group, reader, count))
+            if (hidden && !all_finite(rows_through{of_group, reader}, count, v_dim()))
               add_visible_values(keys, l, g, weights, of_group, reader, count);
             else
               add_weighted_sum<rows>(weights, of_group, reader, count, v_dim(), state(g).value);
@@ -238,20 +239,6 @@ class dot_block {
         }
       }
     return hidden;
-  }
-
-  template <class Rows, class Reader>
-  bool all_finite(const Rows& values, const Reader& reader, Index count) const {
-    packet sum = broadcast(0.f);
-    const packet zero = sum;
-    float rest = 0;
-    for (Index j = 0; j < count; ++j) {
-      const auto row = reader(values[j]);
-      Index d = 0;
-      for (; d + lanes <= v_dim(); d += lanes) sum = multiply_add(load_at(row, d), zero, sum);
-      for (; d < v_dim(); ++d) rest += static_cast<float>(row[d]) * 0.f;
-    }
-    return sum_of(sum) + rest == 0.f;
   }
 
   template <class Rows, class Reader>

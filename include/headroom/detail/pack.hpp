@@ -111,9 +111,9 @@ bool all_finite(const Rows& rows, Index count, Index dim) {
   packet sum = broadcast(0.f);
   float tail = 0;
   for (Index j = 0; j < count; ++j) {
-    const auto* const row = rows.row(j);
+    const auto row = rows.row(j);
     Index d = 0;
-    for (; d + lanes <= dim; d += lanes) sum = multiply_add(load(row + d), broadcast(0.f), sum);
+    for (; d + lanes <= dim; d += lanes) sum = multiply_add(load_at(row, d), broadcast(0.f), sum);
     for (; d < dim; ++d) tail += static_cast<float>(row[d]) * 0.f;
   }
   return sum_of(sum) + tail == 0.f;

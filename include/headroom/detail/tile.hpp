@@ -4,6 +4,7 @@
 
 #include <headroom/codec.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/packet.hpp>
 
 #include <concepts>
 #include <type_traits>
@@ -32,6 +33,36 @@ struct scattered {
 };
 template <class Number>
 scattered(const Number* const*) -> scattered<Number>;
+
+/// Stored rows anywhere, each read through a functor: as the numbers it returns, or as a row that
+/// widens itself.
+template <class Stored, class Read>
+struct rows_through {
+  const Stored* const* rows;
+  const Read& read;
+
+  auto row(Index i) const { return read(rows[i]); }
+};
+template <class Stored, class Read>
+rows_through(const Stored* const*, const Read&) -> rows_through<Stored, Read>;
+
+/// The functor that takes numbers as they lie.
+struct as_stored {
+  template <class Number>
+  const Number* operator()(const Number* row) const {
+    return row;
+  }
+};
+
+/// The packet at d of a row.
+template <class Number>
+packet load_at(const Number* row, Index d) {
+  return load(row + d);
+}
+template <class Row>
+packet load_at(const Row& row, Index d) requires(!std::is_pointer_v<Row>) {
+  return row.load(d);
+}
 
 /// Which stored numbers a kernel reads as they are; all others are decoded to Scalar.
 template <class Scalar_>

@@ -5,9 +5,9 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/lane_sums.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/tile.hpp>
 
 #include <algorithm>
-#include <type_traits>
 
 // The micro-kernel of products with few rows, too few to fill the lanes of a packet: channels stand
 // in the lanes, and each key is read once, from memory, for all rows.
@@ -29,14 +29,6 @@ constexpr int dot_keys(int rows) {
   return std::clamp(std::max(8, lanes) / rows, 1, 4);
 }
 
-/// Kernels read stored rows through a functor: this one takes numbers as they lie.
-struct as_stored {
-  template <class Number>
-  const Number* operator()(const Number* row) const {
-    return row;
-  }
-};
-
 /// How far ahead of a row being read memory is asked for: as far as a core reads in the time that
 /// memory takes to answer.
 inline constexpr Index bytes_ahead = 1024;
@@ -46,16 +38,6 @@ inline constexpr Index bytes_ahead = 1024;
 template <class Stored>
 void prefetch_ahead(const Stored* row, Index d) {
   prefetch(row + d + bytes_ahead / static_cast<Index>(sizeof(Stored)));
-}
-
-// The packet at d of a row: of stored numbers, or of a row that widens itself.
-template <class Number>
-packet load_at(const Number* row, Index d) {
-  return load(row + d);
-}
-template <class Row>
-packet load_at(const Row& row, Index d) requires(!std::is_pointer_v<Row>) {
-  return row.load(d);
 }
 
 /// scores[parts, keys, rows] of keys[parts, keys], part i with the queries at q[i].

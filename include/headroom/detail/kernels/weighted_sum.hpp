@@ -5,6 +5,7 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/kernels/dot.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/tile.hpp>
 
 #include <algorithm>
 #include <bit>
