@@ -46,7 +46,7 @@ class panel_and_tile {
 
   void scores() {
     detail::deep_outer_product<Operand>({{keys_.data(), qk_depth_}}, tokens, packets,
-                                        queries_.data(), qk_depth_, weights_.data());
+                                        queries_.data(), qk_depth_, weights_.data(), none_);
   }
   void softmax() {
     detail::weigh_scores<Operand>(weights_.data(), tokens, width, max_.data(), sum_.data(),
@@ -60,7 +60,7 @@ class panel_and_tile {
       detail::outer_product<true>(
           weights, width, columns,
           detail::tile<Operand>{values_.data() + d * (tokens / depth), panel}, 0, tokens / depth,
-          value_.data() + d, v_dim_);
+          value_.data() + d, v_dim_, none_);
     });
   }
 
@@ -73,6 +73,7 @@ class panel_and_tile {
 
  private:
   static constexpr Index depth = detail::depth_of<Operand>;
+  detail::rows_to_come none_;
   static constexpr int packets = detail::outer_packets;
   static constexpr Index width = packets * detail::lanes;
   static constexpr Index tokens = detail::tile_keys;

@@ -5,6 +5,7 @@
 #include <headroom/codec.hpp>
 #include <headroom/detail/block.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/rows_to_come.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/tile.hpp>
 #include <headroom/kv_source.hpp>
@@ -42,6 +43,20 @@ class tile_reader {
     return read<typename Source::ValueCodec>(
         [&](Index from) { return source_.values(group_, from, end); }, begin, end, source_.v_dim(),
         values_);
+  }
+
+  /// Of the keys of tokens [begin, end), those that lie in one run with the first.
+  rows_to_come keys_to_come(Index begin, Index end) const {
+    if (begin >= end) return {};
+    const auto run = source_.keys(group_, begin, end);
+    return {run.rows, run.stride, run.tokens, Source::KeyCodec::storage_size(source_.qk_dim())};
+  }
+
+  /// Of their values.
+  rows_to_come values_to_come(Index begin, Index end) const {
+    if (begin >= end) return {};
+    const auto run = source_.values(group_, begin, end);
+    return {run.rows, run.stride, run.tokens, Source::ValueCodec::storage_size(source_.v_dim())};
   }
 
  private:
@@ -83,7 +98,17 @@ void add_keys(const Block& block, const Source& source, Index group, Index begin
   while (begin < end) {
     const Index next = std::min((begin / tile_keys + 1) * tile_keys, end);
     const auto keys = reader.keys(begin, next);
-    block.add_tile(begin, next - begin, keys, reader.values(begin, next));
+    const auto values = reader.values(begin, next);
+    // The tile after this one is asked for meanwhile, even behind `end`: the next split begins with
+    // it. Blocks on Eigen's products cannot do that.
+    const Index after = std::min(next + tile_keys, block.end());
+    const auto add = [&](const auto&... to_come) {
+      block.add_tile(begin, next - begin, keys, values, to_come...);
+    };
+    if constexpr (std::derived_from<Block, reads_packets>)
+      add(reader.keys_to_come(next, after), reader.values_to_come(next, after));
+    else
+      add();
     begin = next;
   }
 }

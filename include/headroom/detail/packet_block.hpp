@@ -10,6 +10,7 @@
 #include <headroom/detail/pack.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
+#include <headroom/detail/rows_to_come.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/tile.hpp>
 #include <headroom/mask.hpp>
@@ -56,15 +57,18 @@ class packet_block : public reads_packets {
   Index end() const { return ranges_.end(); }
 
   /// Takes in keys [first, first + tokens), tokens <= tile_keys.
+  ///
+  /// \param next_keys, next_values  of the tile after this one
   template <class Key, class Value>
-  void add_tile(Index first, Index tokens, const tile<Key>& keys, const tile<Value>& values) const {
+  void add_tile(Index first, Index tokens, const tile<Key>& keys, const tile<Value>& values,
+                rows_to_come next_keys = {}, rows_to_come next_values = {}) const {
     scratch memory;
     value_tile<Value, Operand> columns(values, tokens, state_.v_dim);
     // Packing pays where several panels share it; stored numbers are widened on the way.
     if (rows_.count > 2 * panel_rows_ || !std::same_as<Value, float>) columns.pack(memory);
     const tile<Operand> operands = as_operands<Operand>(keys, tokens, call_.q.dim(), memory);
     for (Index r = 0; r < rows_.count; r += panel_rows_)
-      add_panel(r, first, tokens, operands, columns);
+      add_panel(r, first, tokens, operands, columns, next_keys, next_values);
   }
 
  private:
@@ -124,13 +128,15 @@ class packet_block : public reads_packets {
 
   template <class Value>
   void add_panel(Index r, Index first, Index tokens, const tile<Operand>& keys,
-                 const value_tile<Value, Operand>& values) const {
+                 const value_tile<Value, Operand>& values, rows_to_come& next_keys,
+                 rows_to_come& next_values) const {
     const panel_view panel = view_of(r, first, tokens);
     if (panel.begin >= panel.end) return;
     const Index deep = depth(call_.q.dim());
+    const int packets = static_cast<int>(panel.width / lanes);
+    next_keys.spread(outer_steps(panel.end - panel.begin, packets, deep));
     deep_outer_product<Operand>({{keys.row(panel.begin), keys.stride}}, panel.end - panel.begin,
-                                static_cast<int>(panel.width / lanes), queries_ + r * deep, deep,
-                                weights_);
+                                packets, queries_ + r * deep, deep, weights_, next_keys);
     if (call_.softcap > 0.f)
       cap_scores(weights_, (panel.end - panel.begin) * panel.width, call_.softcap);
     if (panel.partial) hide(panel, first, tokens);
@@ -150,7 +156,8 @@ class packet_block : public reads_packets {
       return;
     }
     values.add_product({{reinterpret_cast<const Operand*>(weights_), panel.width}}, panel.rows,
-                       panel.begin, panel.end - panel.begin, state_.value + r * state_.v_dim);
+                       panel.begin, panel.end - panel.begin, state_.value + r * state_.v_dim,
+                       next_values);
   }
 
   float weight(const panel_view& panel, Index i, Index j) const {

@@ -22,8 +22,9 @@ bool is_right(const A& a, const B& b, Index column, Index rows, int packets, Ind
               random_source& random) {
   const auto start = random_matrix<float>(rows, packets * lanes, random);
   auto c = start;
+  hr::detail::rows_to_come none;
   hr::detail::outer_product<add_to>(a, rows, packets, b, column, depth, c.view().data(),
-                                    c.view().token_stride());
+                                    c.view().token_stride(), none);
   return is_product(
       c, add_to ? start : zeros<float>(rows, packets * lanes), depth,
       [&](Index i, Index k) { return a(i, k); },
@@ -63,7 +64,8 @@ TEST_CASE("any depth is the same product") {
     const auto a = random_matrix<float>(7, depth + 1, random);
     const std::vector<float> b = random.numbers((depth + 1) * lanes);
     tensor<float> c(7, 1, lanes);
-    hr::detail::deep_outer_product({as_tile(a)}, 7, 1, b.data(), depth, c.view().data());
+    hr::detail::rows_to_come none;
+    hr::detail::deep_outer_product({as_tile(a)}, 7, 1, b.data(), depth, c.view().data(), none);
     CHECK(is_product(
         c, zeros<float>(7, lanes), depth, [&](Index i, Index k) { return a(i, 0, k); },
         [&](Index k, Index j) { return b[static_cast<std::size_t>(k * lanes + j)]; }));
@@ -93,8 +95,9 @@ TEMPLATE_TEST_CASE("pairs of bfloat16 give the product of their numbers", "",
         const hr::detail::tile<TestType> columns{panel.data(), packets * lanes};
         const auto check = [&](const auto& operand) {
           tensor<float> c(rows, 1, packets * lanes);
+          hr::detail::rows_to_come none;
           hr::detail::outer_product<false>(operand, rows, packets, columns, 0, depth / 2,
-                                           c.view().data(), c.view().token_stride());
+                                           c.view().data(), c.view().token_stride(), none);
           REQUIRE(is_product(
               c, zeros<float>(rows, packets * lanes), depth,
               [&](Index i, Index k) { return float(a(i, 0, k)); },

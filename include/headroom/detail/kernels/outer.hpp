@@ -5,6 +5,7 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
+#include <headroom/detail/rows_to_come.hpp>
 #include <headroom/detail/tile.hpp>
 
 #include <algorithm>
@@ -67,9 +68,12 @@ constexpr int next_columns(Index left, int widest) {
   return left < 2 * widest ? static_cast<int>((left + 1) / 2) : widest;
 }
 
+/// Rows to come are asked for once in so many numbers of depth.
+inline constexpr Index step_depth = 16;
+
 /// One register tile: columns [column, column + packets * lanes) of b.
 template <int rows, int packets, bool add_to, class A, class B>
-void outer_tile(A a, B b, Index column, Index depth, float* c, Index c_stride) {
+void outer_tile(A a, B b, Index column, Index depth, float* c, Index c_stride, rows_to_come& next) {
   packet sum[rows][packets];
   unroll<rows>([&](auto i) HEADROOM_ALWAYS_INLINE {
     unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
@@ -77,6 +81,7 @@ void outer_tile(A a, B b, Index column, Index depth, float* c, Index c_stride) {
     });
   });
   for (Index k = 0; k < depth; ++k) {
+    if (k % step_depth == 0) next.ask();
     const auto* const row = b.row(k) + column;
     decltype(load(row)) columns[packets];
     unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
@@ -85,7 +90,7 @@ void outer_tile(A a, B b, Index column, Index depth, float* c, Index c_stride) {
     });
     unroll<rows>([&](auto i) HEADROOM_ALWAYS_INLINE {
       auto number = broadcast(a(i, 0));
-      keep(number);
+      if constexpr (packets > 1) keep(number);
       unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
         sum[i][p] = multiply_add(number, columns[p], sum[i][p]);
       });
@@ -98,11 +103,17 @@ void outer_tile(A a, B b, Index column, Index depth, float* c, Index c_stride) {
   });
 }
 
+/// Steps of the product in which rows to come are asked for.
+constexpr Index outer_steps(Index rows, int packets, Index depth) {
+  const Index most = outer_rows(packets);
+  return (rows + most - 1) / most * ((depth + step_depth - 1) / step_depth);
+}
+
 /// The product for any number of rows. They are cut into groups of nearly equal size: one or two
 /// rows left over would wait for their own additions.
 template <int packets, bool add_to, class A, class B>
-void outer_columns(A a, Index rows, const B& b, Index column, Index depth, float* c,
-                   Index c_stride) {
+void outer_columns(A a, Index rows, const B& b, Index column, Index depth, float* c, Index c_stride,
+                   rows_to_come& next) {
   constexpr int most = outer_rows(packets);
   static constexpr auto tiles = []<int... n>(std::integer_sequence<int, n...>) {
     return std::array{&outer_tile<n + 1, packets, add_to, A, B>...};
@@ -116,7 +127,7 @@ void outer_columns(A a, Index rows, const B& b, Index column, Index depth, float
         if constexpr (A::contiguous_depth) prefetch_row(a.row(i), depth);
       }
     }
-    tiles[static_cast<std::size_t>(count - 1)](a, b, column, depth, c, c_stride);
+    tiles[static_cast<std::size_t>(count - 1)](a, b, column, depth, c, c_stride, next);
     a.data += A::contiguous_depth ? count * a.stride : count;
     c += count * c_stride;
     rows -= count;
@@ -126,12 +137,12 @@ void outer_columns(A a, Index rows, const B& b, Index column, Index depth, float
 /// The same for a number of packets of columns known at run time only, at most most_packets.
 template <bool add_to, class A, class B>
 void outer_product(A a, Index rows, int packets, const B& b, Index column, Index depth, float* c,
-                   Index c_stride) {
+                   Index c_stride, rows_to_come& next) {
   static constexpr auto columns = []<int... n>(std::integer_sequence<int, n...>) {
     return std::array{&outer_columns<n + 1, add_to, A, B>...};
   }
   (std::make_integer_sequence<int, most_packets>{});
-  columns[static_cast<std::size_t>(packets - 1)](a, rows, b, column, depth, c, c_stride);
+  columns[static_cast<std::size_t>(packets - 1)](a, rows, b, column, depth, c, c_stride, next);
 }
 
 /// Calls f(first, packets) for one tile of columns after another, of `dim` columns; returns the
@@ -162,8 +173,9 @@ void add_last_columns(const A& a, Index rows, const B& b, Index column, Index di
 template <class A, class B>
 void add_outer_product(const A& a, Index rows, const B& b, Index depth, Index dim, float* c,
                        Index c_stride) {
+  rows_to_come none;
   const Index last = for_each_columns(dim, widest_columns(rows), [&](Index column, int packets) {
-    outer_product<true>(a, rows, packets, b, column, depth, c + column, c_stride);
+    outer_product<true>(a, rows, packets, b, column, depth, c + column, c_stride, none);
   });
   add_last_columns(a, rows, b, last, dim, depth, c, c_stride);
 }
@@ -176,7 +188,7 @@ inline constexpr Index most_depth =
 /// c[rows, width] = a[rows, depth] b[depth, width], width = packets * lanes, contiguous; any depth.
 template <class Operand>
 void deep_outer_product(const row_operand<Operand>& a, Index rows, int packets, const Operand* b,
-                        Index depth, float* c) {
+                        Index depth, float* c, rows_to_come& next) {
   const Index width = packets * lanes;
   const Index parts = std::max<Index>(1, (depth + most_depth - 1) / most_depth);
   Index begin = 0;
@@ -185,9 +197,9 @@ void deep_outer_product(const row_operand<Operand>& a, Index rows, int packets, 
     const row_operand<Operand> slice{{a.data + begin, a.stride}};
     const tile<Operand> panel{b + begin * width, width};
     if (part == 0)
-      outer_product<false>(slice, rows, packets, panel, 0, end, c, width);
+      outer_product<false>(slice, rows, packets, panel, 0, end, c, width, next);
     else
-      outer_product<true>(slice, rows, packets, panel, 0, end - begin, c, width);
+      outer_product<true>(slice, rows, packets, panel, 0, end - begin, c, width, next);
     begin = end;
   }
 }

@@ -66,6 +66,7 @@ void packet_add_key_products(const tile<float>& q, Index rows, const tile<Number
   for (Index first = 0; first < tokens; first += product_tokens) {
     scratch memory;
     const Index count = std::min(product_tokens, tokens - first);
+    rows_to_come none;
     float* const sums = memory.take<float>(panels * count * wide);  // [panels, count, wide]
     std::fill(sums, sums + panels * count * wide, 0.f);
     for (Index d = 0; d < dim; d += most_depth) {
@@ -83,7 +84,8 @@ void packet_add_key_products(const tile<float>& q, Index rows, const tile<Number
         std::fill(stacked + exist * depth, stacked + width * depth, 0.f);
         pack_panel(tile<float>{stacked, depth}, width, depth, packed);
         outer_product<true>(by_rows{part}, count, static_cast<int>(width / lanes),
-                            tile<float>{packed, width}, 0, depth, sums + p * count * wide, wide);
+                            tile<float>{packed, width}, 0, depth, sums + p * count * wide, wide,
+                            none);
       }
     }
     for (Index p = 0; p < panels; ++p)
