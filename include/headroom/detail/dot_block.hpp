@@ -41,15 +41,17 @@ class dot_block {
         states_(states),
         source_(source),
         shape_(line_shape::of(groups(), rows.count)),
+        value_shape_{groups(), groups() > 1 ? shape_.keys : std::max(shape_.keys, most_sum_keys),
+                     shape_.rows},
         ranges_(memory.take<row_ranges>(groups())),
         keys_(shape_, memory),
-        values_(shape_, memory),
+        values_(value_shape_, memory),
         softmax_(shape_, memory),
         queries_(memory.take<float>(groups() * shape_.rows * call.q.dim())),
         weights_(memory.take<float>(step_keys / shape_.keys * shape_.size())),
-        decoded_keys_(room<KeyCodec>(source.qk_dim(), memory)),
-        decoded_values_(room<ValueCodec>(source.v_dim(), memory)),
-        decoded_rows_(memory.take<const float*>(shape_.pairs())),
+        decoded_keys_(room<KeyCodec>(shape_, source.qk_dim(), memory)),
+        decoded_values_(room<ValueCodec>(value_shape_, source.v_dim(), memory)),
+        decoded_rows_(memory.take<const float*>(value_shape_.pairs())),
         begin_(call.kv_len),
         seen_by_all_{0, call.kv_len, true} {
     const Index padded = shape_.rows * call.q.dim(), exist = rows.count * call.q.dim();
@@ -110,8 +112,8 @@ class dot_block {
 
   // Memory for the decoded rows of a line.
   template <class Codec>
-  float* room(Index dim, scratch& memory) const {
-    return memory.take<float>(decodes<Codec> ? shape_.pairs() * dim : 0);
+  static float* room(const line_shape& shape, Index dim, scratch& memory) {
+    return memory.take<float>(decodes<Codec> ? shape.pairs() * dim : 0);
   }
 
   // Keys [order.first, end), in that order.
@@ -142,7 +144,8 @@ class dot_block {
     if (Call::Mask::modifies_scores || !all_seen) hidden = modify(keys, all_seen);
     for (Index l = 0; l < lines; ++l) shape_.pad(line(l), count(l));
     if (softmax_.weigh(weights_, lines)) rescale_values();
-    for (Index l = 0; l < lines; ++l) add_values<most_dot_rows>(keys, l, count(l), hidden);
+    for (Index i = 0; i < keys.count; i += value_shape_.keys)
+      add_values<most_dot_rows>(keys, i, std::min(value_shape_.keys, keys.count - i), hidden);
   }
 
   // Asks for the first values, so that memory does not rest during the softmax.
@@ -161,7 +164,7 @@ class dot_block {
     const auto* const* const stored =
         keys_.next([&](Index g, Index first) { return source_.keys(rows_.group + g, first, end); });
     const Index dim = call_.q.dim();
-    read<KeyCodec>(stored, count, dim, decoded_keys_, [&](auto* keys, const auto& reader) {
+    read<KeyCodec>(shape_, stored, count, dim, decoded_keys_, [&](auto* keys, const auto& reader) {
       dot_product<rows>(queries_, keys, reader, shape_.groups, shape_.keys, count, dim, line(l));
     });
   }
@@ -174,18 +177,19 @@ class dot_block {
   }
 
   template <int rows>
-  void add_values(const step& keys, Index l, Index count, bool hidden) {
+  void add_values(const step& keys, Index first, Index count, bool hidden) {
     if constexpr (rows > 1)
-      if (rows_.count < rows) return add_values<rows - 1>(keys, l, count, hidden);
+      if (rows_.count < rows) return add_values<rows - 1>(keys, first, count, hidden);
     const auto* const* const stored = values_.next(
-        [&](Index g, Index first) { return source_.values(rows_.group + g, first, keys.end); });
+        [&](Index g, Index token) { return source_.values(rows_.group + g, token, keys.end); });
     read<ValueCodec>(
-        stored, count, v_dim(), decoded_values_, [&](auto* values, const auto& reader) {
+        value_shape_, stored, count, v_dim(), decoded_values_,
+        [&](auto* values, const auto& reader) {
           for (Index g = 0; g < groups(); ++g) {
-            const auto* const of_group = values + g * shape_.keys;
-            const float* const weights = line(l) + shape_.at(g, 0, 0);
+            const auto* const of_group = values + g * value_shape_.keys;
+            const float* const weights = line(first / shape_.keys) + shape_.at(g, 0, 0);
             if (hidden && !all_finite(rows_through{of_group, reader}, count, v_dim()))
-              add_visible_values(keys, l, g, weights, of_group, reader, count);
+              add_visible_values(keys, first, g, weights, of_group, reader, count);
             else
               add_weighted_sum<rows>(weights, of_group, reader, count, v_dim(), state(g).value);
           }
@@ -195,15 +199,15 @@ class dot_block {
   // Calls use(rows, reader) with the first `count` stored rows of each group as a kernel reads
   // them: where they lie, or decoded.
   template <class Codec, class Storage, class Use>
-  void read(const Storage* const* stored, Index count, Index dim, float* decoded,
-            const Use& use) const {
+  void read(const line_shape& shape, const Storage* const* stored, Index count, Index dim,
+            float* decoded, const Use& use) const {
     if constexpr (packet_codec<Codec>) {
       use(stored, [dim](const Storage* row) { return Codec::read(row, dim); });
     } else if constexpr (!decodes<Codec>) {
       use(stored, as_stored());
     } else {
       for (Index g = 0; g < groups(); ++g)
-        for (Index j = g * shape_.keys; j < g * shape_.keys + count; ++j) {
+        for (Index j = g * shape.keys; j < g * shape.keys + count; ++j) {
           Codec::decode(stored[j], decoded + j * dim, dim);
           decoded_rows_[j] = decoded + j * dim;
         }
@@ -217,10 +221,6 @@ class dot_block {
            (seen.full || call_.mask.visible(call_.row(rows_.of_group(g), r), position));
   }
 
-  Index position(const step& keys, Index l, Index j) const {
-    return keys.order.position(j) + l * keys.order.advance(shape_);
-  }
-
   // Biases, and scores of keys that a row does not see; returns whether there is such a key.
   bool modify(const step& keys, bool all_seen) const {
     bool hidden = false;
@@ -228,8 +228,8 @@ class dot_block {
       for (Index r = 0; r < rows_.count; ++r) {
         const query_row row = call_.row(rows_.of_group(g), r);
         for (Index i = 0; i < keys.count; ++i) {
-          const Index l = i / shape_.keys, j = i % shape_.keys, at = position(keys, l, j);
-          float& score = line(l)[shape_.at(g, j, r)];
+          const Index at = keys.order.position(i);
+          float& score = line(i / shape_.keys)[shape_.at(g, i % shape_.keys, r)];
           if (!all_seen && !sees(g, r, at)) {
             score = softmax_state<float>::minus_infinity;
             hidden = true;
@@ -242,11 +242,11 @@ class dot_block {
   }
 
   template <class Rows, class Reader>
-  void add_visible_values(const step& keys, Index l, Index g, const float* weights,
+  void add_visible_values(const step& keys, Index first, Index g, const float* weights,
                           const Rows& values, const Reader& reader, Index count) const {
     for (Index r = 0; r < rows_.count; ++r)
       for (Index j = 0; j < count; ++j)
-        if (sees(g, r, position(keys, l, j)))
+        if (sees(g, r, keys.order.position(first + j)))
           for (Index d = 0; d < v_dim(); ++d)
             state(g).value[r * v_dim() + d] +=
                 weights[j * shape_.rows + r] * static_cast<float>(reader(values[j])[d]);
@@ -257,7 +257,8 @@ class dot_block {
   std::span<const softmax_state<float>> states_;  // [groups]
   const Source& source_;
   line_shape shape_;
-  row_ranges* ranges_;  // [groups]
+  line_shape value_shape_;  // of one group, several lines: they follow each other
+  row_ranges* ranges_;      // [groups]
   line_walk<typename KeyCodec::Storage> keys_;
   line_walk<typename ValueCodec::Storage> values_;
   lane_softmax softmax_;

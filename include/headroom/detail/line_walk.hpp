@@ -23,7 +23,7 @@ struct line_order {
   /// From as many places at a time as there are streams, `distance` keys apart.
   static line_order in_streams(Index first, Index distance) { return {first, distance, 1}; }
 
-  /// Key j of line 0; those of the next line are `advance` further.
+  /// Key j, of as many as there are; those of the next line are `advance` further.
   Index position(Index j) const { return first + j % streams * distance + j / streams * next; }
   Index advance(const line_shape& shape) const { return shape.keys / streams * next; }
 };

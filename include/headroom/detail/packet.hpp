@@ -105,6 +105,18 @@ void prefetch(const T* from) {
 #endif
 }
 
+/// Asks for the cache line at `from` in the second-level cache: memory wanted too late to wait for
+/// it in the first, which has few places for what is on its way.
+template <class T>
+void prefetch_far(const T* from) {
+#if defined(__GNUC__)
+  __builtin_prefetch(from, 0, 2);
+  asm volatile("");  // as above
+#else
+  prefetch(from);
+#endif
+}
+
 /// Asks for the cache lines of `count` numbers.
 template <class T>
 void prefetch_row(const T* row, Index count) {

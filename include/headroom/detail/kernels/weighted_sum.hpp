@@ -32,6 +32,10 @@ constexpr int sum_packets(int rows) {
       std::bit_floor(static_cast<unsigned>(std::clamp((registers - 4) / rows, 1, 8))));
 }
 
+/// Keys for which sums stay in their registers. The columns of a tile are a part of each row: with
+/// more keys, memory is read in pieces too far apart.
+inline constexpr Index most_sum_keys = 8;
+
 // A row from a column on.
 template <class Number>
 const Number* columns_from(const Number* row, Index column) {
@@ -44,34 +48,38 @@ auto columns_from(const Row& row, Index column) requires(!std::is_pointer_v<Row>
   return row.from(column);
 }
 
-/// One register tile: `keys` values, columns [column, column + packets * lanes).
+/// One register tile: columns [column, column + packets * lanes) of `count` values, a multiple of
+/// `keys`.
 template <int rows, int packets, int keys, class Stored, class Read>
 HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const float* weights,
-                                                     const Stored* const* values, const Read& read,
-                                                     Index column, float* value,
+                                                     const Stored* const* values, Index count,
+                                                     const Read& read, Index column, float* value,
                                                      Index value_stride) {
   packet sum[rows][packets];
   unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
     const float* const from = columns_from(value + r * value_stride, column);
     unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE { sum[r][p] = load(from + p * lanes); });
   });
-  unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE {
-    const auto row = columns_from(read(values[j]), column);
-    const Stored* const stored = columns_from(values[j], column);
-    packet numbers[packets];
-    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
-      if constexpr (p * lanes * sizeof(Stored) % 64 == 0) prefetch_ahead(stored, p * lanes);
-      numbers[p] = load_at(row, p * lanes);
-      if constexpr (rows > 1) keep(numbers[p]);
-    });
-    unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
-      packet weight = broadcast(weights[j * weights_of_key(rows) + r]);
-      keep(weight);
+  for (const Stored* const* const end = values + count; values != end; values += keys) {
+    unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE {
+      const auto row = columns_from(read(values[j]), column);
+      const Stored* const stored = columns_from(values[j], column);
+      packet numbers[packets];
       unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
-        sum[r][p] = multiply_add(weight, numbers[p], sum[r][p]);
+        if constexpr (p * lanes * sizeof(Stored) % 64 == 0) prefetch_ahead(stored, p * lanes);
+        numbers[p] = load_at(row, p * lanes);
+        if constexpr (rows > 1) keep(numbers[p]);
+      });
+      unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
+        packet weight = broadcast(weights[j * weights_of_key(rows) + r]);
+        keep(weight);
+        unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
+          sum[r][p] = multiply_add(weight, numbers[p], sum[r][p]);
+        });
       });
     });
-  });
+    weights += keys * weights_of_key(rows);
+  }
   unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
     float* to = value + r * value_stride + column;
     keep(to);
@@ -83,13 +91,14 @@ HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const float* weights,
 /// fills no packet.
 template <int rows, int packets, int keys, class Stored, class Read>
 HEADROOM_ALWAYS_INLINE inline Index weighted_sum_columns(const float* weights,
-                                                         const Stored* const* values,
+                                                         const Stored* const* values, Index count,
                                                          const Read& read, Index column, Index dim,
                                                          float* value) {
   for (; column + packets * lanes <= dim; column += packets * lanes)
-    weighted_sum_tile<rows, packets, keys>(weights, values, read, column, value, dim);
+    weighted_sum_tile<rows, packets, keys>(weights, values, count, read, column, value, dim);
   if constexpr (packets > 1)
-    return weighted_sum_columns<rows, packets / 2, keys>(weights, values, read, column, dim, value);
+    return weighted_sum_columns<rows, packets / 2, keys>(weights, values, count, read, column, dim,
+                                                         value);
   else
     return column;
 }
@@ -101,12 +110,12 @@ void add_weighted_sum(const float* weights, const Stored* const* values, const R
                       Index count, Index dim, float* value) {
   constexpr int packets = sum_packets(rows);
   Index j = 0;
-  for (; j + 4 <= count; j += 4)
-    weighted_sum_columns<rows, packets, 4>(weights + j * weights_of_key(rows), values + j, read, 0,
-                                           dim, value);
+  for (Index some; (some = std::min(most_sum_keys, (count - j) / 4 * 4)) > 0; j += some)
+    weighted_sum_columns<rows, packets, 4>(weights + j * weights_of_key(rows), values + j, some,
+                                           read, 0, dim, value);
   for (; j < count; ++j)
-    weighted_sum_columns<rows, packets, 1>(weights + j * weights_of_key(rows), values + j, read, 0,
-                                           dim, value);
+    weighted_sum_columns<rows, packets, 1>(weights + j * weights_of_key(rows), values + j, 1, read,
+                                           0, dim, value);
   for (Index d = dim / lanes * lanes; d < dim; ++d)
     for (j = 0; j < count; ++j)
       for (Index r = 0; r < rows; ++r)
