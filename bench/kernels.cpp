@@ -128,7 +128,7 @@ int main(int argc, char** argv) {
   using namespace headroom_bench;
   add<float>("float", 128, 128);
   add<float>("float/latent", 576, 512);
-  if (headroom::detail::has_bfloat16_dots) {
+  if (headroom::detail::has_fast_bfloat16_dots) {
     add<headroom::detail::bfloat16_pair>("bfloat16", 128, 128);
     add<headroom::detail::bfloat16_pair>("bfloat16/latent", 576, 512);
   }

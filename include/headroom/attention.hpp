@@ -76,8 +76,9 @@ attention_call<Scalar, Query, Mask> checked_call(const call_sizes& sizes, view<c
 /// free and may be 0. An object holds sizes only: share it between threads, copy it, build it anew.
 ///
 /// Computed in float, or in double if `out` is. One exception, for speed: where keys and values are
-/// both bfloat16 and the code is compiled for a CPU that multiplies those (AVX512-BF16), queries
-/// and weights may be rounded to bfloat16 as well, to eight bits each; sums are in float.
+/// both bfloat16 and the code is compiled for a CPU that multiplies those faster (AVX512-BF16 and
+/// no AMX: Zen 4 and later), queries and weights may be rounded to bfloat16 as well, to eight bits
+/// each; sums are in float.
 ///
 /// \tparam Q_heads    query heads
 /// \tparam KV_groups  key/value heads; divides Q_heads

@@ -75,7 +75,8 @@ void attend_rows(const Call& call, const stacked_rows& rows, const Source& sourc
     add_keys(block, source, rows.group, begin, end, memory);
   };
   // Widths that are no whole pairs and packets are left to floats.
-  if constexpr (has_bfloat16_dots && has_kernels<typename Call::Scalar> && stores_bfloat16<Source>)
+  if constexpr (has_fast_bfloat16_dots && has_kernels<typename Call::Scalar> &&
+                stores_bfloat16<Source>)
     if (call.q.dim() % 2 == 0 && source.v_dim() % lanes == 0)
       return attend_in(packet_block<Call, bfloat16_pair>(call, rows, states[0], memory));
   attend_in(block_for<Call>(call, rows, states[0], memory));

@@ -13,6 +13,8 @@
 #define HEADROOM_ISA eigen_products  // see detail/matmul.hpp
 #elif defined(EIGEN_DONT_VECTORIZE)
 #define HEADROOM_ISA isa_scalar
+#elif defined(__AVX512BF16__) && defined(__AMX_BF16__)  // see detail/packet_bfloat16.hpp
+#define HEADROOM_ISA isa_avx512_amx
 #elif defined(__AVX512BF16__)
 #define HEADROOM_ISA isa_avx512_bf16
 #elif defined(__AVX512F__)
