@@ -18,9 +18,9 @@ namespace headroom::inline HEADROOM_ISA {
 ///
 ///   x ~ scale * n,  scale = max |x| / 127 over the block,  n an integer from -127 to 127
 ///
-/// A number errs by at most max |x| / 254, to which float rounding adds 2e-7 of max |x|. A block
-/// that holds a NaN or an infinity is all NaN. A row is its numbers, then its scales as floats:
-/// dim + 4 * blocks bytes.
+/// A number errs by at most max |x| / 254, to which float rounding adds 2e-7 of max |x|; a block
+/// below 1.5e-36 rounds to 0. A block that holds a NaN or an infinity is all NaN. A row is its
+/// numbers, then its scales as floats: dim + 4 * blocks bytes.
 ///
 /// \tparam block_size  numbers of a block; Eigen::Dynamic for all of the row
 template <int block_size>
