@@ -26,6 +26,7 @@
 #include <headroom/convert.hpp>        // MHA checkpoints into GQA and MQA
 #include <headroom/cost.hpp>           // parameters, flops and bytes, at compile time
 #include <headroom/dense_mask.hpp>     // the same as data: flags and biases
+#include <headroom/fp8_codec.hpp>      // 8 bits a number, small floats
 #include <headroom/int4_codec.hpp>     // 4 bits a number, scales and minima
 #include <headroom/int8_codec.hpp>     // 8 bits a number, and scales
 #include <headroom/kv_cache.hpp>       // keys and values of the tokens so far
