@@ -56,9 +56,11 @@ struct int4_codec {
   template <class Out>
   static void decode(const Storage* stored, Out* row, Index dim) {
     Index d = 0;
-    if constexpr (fills_packets)
-      for (const packet_row from = read(stored, dim); d + detail::lanes <= dim; d += detail::lanes)
+    if constexpr (fills_packets) {
+      const packet_row from = read(stored, dim);
+      for (const Index whole = dim / detail::lanes * detail::lanes; d < whole; d += detail::lanes)
         detail::store(row + d, from.load(d));
+    }
     for (; d < dim; ++d) row[d] = static_cast<Out>(number(stored, d));
   }
 

@@ -65,7 +65,8 @@ struct int8_codec {
       std::memcpy(&scale, scale_at(stored, dim, block), sizeof(float));
       const detail::packet scales = detail::broadcast(scale);
       Index d = begin;
-      for (; d + detail::lanes <= end; d += detail::lanes)
+      const Index whole = begin + (end - begin) / detail::lanes * detail::lanes;
+      for (; d < whole; d += detail::lanes)
         detail::store(row + d, detail::multiply(detail::load(stored + d), scales));
       for (; d < end; ++d) row[d] = static_cast<Out>(scale * static_cast<float>(stored[d]));
     });
