@@ -8,7 +8,7 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -70,8 +70,10 @@ struct int4_codec {
     Index begin;  // of a row from a column on: that column
 
     detail::packet load(Index d) const {
-      const Storage* const block = stored + (begin + d) / block_size * block_bytes;
-      const Index i = (begin + d) % block_size;
+      // Unsigned, a division by a power of two is a shift and no more.
+      const std::size_t column = static_cast<std::size_t>(begin + d);
+      const Storage* const block = stored + column / block_size * block_bytes;
+      const std::size_t i = column % block_size;
       const Storage* const bytes = block + step_bytes + i % half_block;
       const detail::packet steps = detail::broadcast(std::bit_cast<float>(step_bits(block)));
       return detail::multiply_add(

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -87,8 +88,10 @@ struct int8_codec {
    private:
     float scale(Index d) const {
       float number;
-      const Index block = block_size > 0 ? (begin + d) / std::max(1, block_size) : 0;
-      std::memcpy(&number, scales + block * static_cast<Index>(sizeof(float)), sizeof(float));
+      // Unsigned, a division by a power of two is a shift and no more.
+      const std::size_t column = static_cast<std::size_t>(begin + d);
+      const std::size_t block = block_size > 0 ? column / std::max(1, block_size) : 0;
+      std::memcpy(&number, scales + block * sizeof(float), sizeof(float));
       return number;
     }
   };
