@@ -29,6 +29,7 @@
 #include <headroom/fp8_codec.hpp>      // 8 bits a number, small floats
 #include <headroom/int4_codec.hpp>     // 4 bits a number, scales and minima
 #include <headroom/int8_codec.hpp>     // 8 bits a number, and scales
+#include <headroom/joined_codec.hpp>   // two codecs in one row
 #include <headroom/kv_cache.hpp>       // keys and values of the tokens so far
 #include <headroom/kv_source.hpp>      // where keys and values come from
 #include <headroom/latent_cache.hpp>   // what MLA keeps of a token
