@@ -5,6 +5,8 @@
 // keys [c, k_pe] and values c, the prefix of the same row; what is appended comes back rounded to
 // the stored scalar; truncating is exact; a refused append leaves it as it was.
 
+#include <headroom/cost.hpp>
+#include <headroom/int8_codec.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/latent_cache.hpp>
 
@@ -22,6 +24,7 @@ using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMa
 
 static_assert(headroom::kv_source<headroom::latent_cache<float, 8, 4>>);
 static_assert(headroom::kv_source<headroom::latent_cache<Eigen::bfloat16>>);
+static_assert(headroom::kv_source<headroom::latent_cache<headroom::int8_blocks, 512, 64>>);
 
 matrix random_matrix(random_source& random, Index rows, Index cols) {
   matrix result(rows, cols);
@@ -73,6 +76,37 @@ TEST_CASE("numbers are rounded once, to the stored scalar") {
       REQUIRE(cache.latent_view()(j, 0, d) == static_cast<Eigen::bfloat16>(c(j, d)));
 }
 
+TEST_CASE("latents may have a codec, beside rotary keys in 16 bits or another scalar") {
+  random_source random(8);
+  const matrix c = random_matrix(random, 5, 64), k_pe = random_matrix(random, 5, 6);
+  headroom::latent_cache<headroom::int8_blocks, 64, 6> coded(9);
+  headroom::latent_cache<float, 64, Eigen::Dynamic, Eigen::half> mixed(9, 64, 6);
+  REQUIRE(coded.bytes_per_token() == 64 + 2 * 4 + 6 * 2);
+  REQUIRE(mixed.bytes_per_token() == 64 * 4 + 6 * 2);
+  for (const auto& [begin, count] : {std::pair<int, int>{0, 2}, {2, 3}}) {
+    coded.append(c.middleRows(begin, count), k_pe.middleRows(begin, count));
+    mixed.append(c.middleRows(begin, count), k_pe.middleRows(begin, count));
+  }
+  const auto keys = coded.keys(0, 1, 5), values = coded.values(0, 1, 5);
+  REQUIRE(keys.tokens == 4);
+  for (Index j = 1; j < 5; ++j) {
+    std::vector<float> key(70), value(64), alone(64);
+    decltype(coded)::KeyCodec::decode(keys.rows + (j - 1) * keys.stride, key.data(), 70);
+    decltype(coded)::ValueCodec::decode(values.rows + (j - 1) * values.stride, value.data(), 64);
+    std::vector<std::int8_t> stored(64 + 2 * 4);
+    headroom::int8_blocks::encode(c.row(j).data(), stored.data(), 64);
+    headroom::int8_blocks::decode(stored.data(), alone.data(), 64);
+    REQUIRE(value == alone);
+    REQUIRE(std::equal(value.begin(), value.end(), key.begin()));
+    for (Index d = 0; d < 6; ++d) {
+      REQUIRE(key[std::size_t(64 + d)] == float(Eigen::bfloat16(k_pe(j, d))));
+      REQUIRE(coded.rope_key_view()(j, 0, d) == Eigen::bfloat16(k_pe(j, d)));
+      REQUIRE(mixed.rope_key_view()(j, 0, d) == Eigen::half(k_pe(j, d)));
+    }
+    for (Index d = 0; d < 64; ++d) REQUIRE(mixed.latent_view()(j, 0, d) == c(j, d));
+  }
+}
+
 TEST_CASE("truncating and appending again gives what appending at once gives") {
   random_source random(6);
   const matrix c = random_matrix(random, 6, 3), k_pe = random_matrix(random, 6, 2);
@@ -86,6 +120,19 @@ TEST_CASE("truncating and appending again gives what appending at once gives") {
   REQUIRE(cache.tokens() == 0);
   cache.append(c, k_pe);
   REQUIRE(cache.tokens() == 6);
+}
+
+TEST_CASE("the cost model knows what a token takes") {
+  constexpr headroom::mla_shape shape{.hidden = 7168,
+                                      .Q_heads = 128,
+                                      .latent_rank = 512,
+                                      .nope_dim = 128,
+                                      .rope_dim = 64,
+                                      .v_dim = 128};
+  const headroom::latent_cache<headroom::int8_blocks, 512, 64> cache(1);
+  static_assert(shape.cache_bytes<headroom::int8_blocks, headroom::scalar_codec<Eigen::bfloat16>>(
+                    10) == 10 * 704);
+  REQUIRE(cache.bytes_per_token() == 704);
 }
 
 TEST_CASE("latents without a rotary part are a cache too") {

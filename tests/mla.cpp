@@ -6,6 +6,8 @@
 // Errors are measured in double, where both sides round: the bound is the number of roundings on a
 // path times the unit roundoff, times the largest magnitude that passes through it.
 
+#include <headroom/fp8_codec.hpp>
+#include <headroom/int8_codec.hpp>
 #include <headroom/latent_cache.hpp>
 #include <headroom/mla.hpp>
 #include <headroom/reference.hpp>
@@ -14,6 +16,7 @@
 #include "support/catch.hpp"
 #include "support/random.hpp"
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -218,6 +221,29 @@ TEST_CASE("half and bfloat16 latents and weights are what was rounded") {
   p.core().absorbed(p.q, cache, hr::linear<Eigen::half>(up), absorbed, hr::causal{});
   REQUIRE(difference(expanded.cast<double>(), exact) <= p.bound);
   REQUIRE(difference(absorbed.cast<double>(), exact) <= p.bound);
+}
+
+TEMPLATE_TEST_CASE("latents of a codec are what it gives back, rotary keys what 16 bits hold", "",
+                   hr::int8_blocks, hr::int8_rows, hr::fp8_codec) {
+  // Few rows that split keys, and many.
+  for (const auto& [heads, q_len, kv_len] : {std::array<Index, 3>{2, 1, 900}, {20, 5, 230}}) {
+    latent_problem<float> p(18, heads, 64, 8, 6, 8, q_len, kv_len);
+    hr::latent_cache<TestType, 64> cache(kv_len, 64, 6);
+    cache.append(p.latents, p.rope_keys);
+    for (Index j = 0; j < kv_len; ++j) {
+      Eigen::RowVectorXf row(70);
+      decltype(cache)::KeyCodec::decode(cache.keys(0, j, j + 1).rows, row.data(), 70);
+      p.latents.row(j) = row.head(64);
+      p.rope_keys.row(j) = row.tail(6);
+    }
+    const matrix<double> exact = p.exact(hr::causal{});
+    const hr::linear<float> up(p.up);
+    matrix<float> expanded(q_len, heads * 8), absorbed(q_len, heads * 8);
+    p.core().expanded(p.q, cache, up, expanded, hr::causal{});
+    p.core().absorbed(p.q, cache, up, absorbed, hr::causal{});
+    REQUIRE(difference(expanded.template cast<double>(), exact) <= p.bound);
+    REQUIRE(difference(absorbed.template cast<double>(), exact) <= p.bound);
+  }
 }
 
 TEST_CASE("a NaN behind the mask stays there, one that is seen comes out") {

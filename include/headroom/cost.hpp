@@ -132,6 +132,16 @@ struct mla_shape {
     return tokens * cache_numbers_per_token() * bytes_per_number;
   }
 
+  /// The same where latents are stored by a codec and rotary keys by another, both parts of even
+  /// sizes.
+  template <class LatentCodec, class RopeCodec>
+  constexpr Index cache_bytes(Index tokens) const {
+    return tokens * (LatentCodec::storage_size(latent_rank) *
+                         static_cast<Index>(sizeof(typename LatentCodec::Storage)) +
+                     RopeCodec::storage_size(rope_dim) *
+                         static_cast<Index>(sizeof(typename RopeCodec::Storage)));
+  }
+
   /// Flops of passing `tokens` tokens through every matrix once. Of these, W_UK and W_UV are spent
   /// either on the new keys and values (expanded) or on the queries and outputs (absorbed): the
   /// same number.

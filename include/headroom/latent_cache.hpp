@@ -6,37 +6,71 @@
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/memory.hpp>
+#include <headroom/joined_codec.hpp>
 #include <headroom/kv_cache.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/view.hpp>
 
+#include <algorithm>
+#include <concepts>
 #include <memory>
+#include <type_traits>
 
 namespace headroom::inline HEADROOM_ISA {
+
+namespace detail {
+
+// What rotary keys are stored as unless given: as latents, or in 16 bits where those have a codec.
+template <class Stored>
+using rope_key_storage =
+    std::conditional_t<storage_scalar<Stored> || !codec<Stored>, Stored, Eigen::bfloat16>;
+
+// How a row [c, k_pe] is stored: as one where both parts are of one scalar, so that it is read as
+// it lies; else as two, of which the first ends where the compiler knows.
+template <class Stored, class StoredRope, int latent_rank>
+struct latent_row_codec
+    : std::type_identity<joined_codec<typename codec_of<Stored>::type, std::max(latent_rank, 1),
+                                      typename codec_of<StoredRope>::type>> {};
+template <storage_scalar Stored, int latent_rank>
+struct latent_row_codec<Stored, Stored, latent_rank> : codec_of<Stored> {};
+
+}  // namespace detail
 
 /// What multi-head latent attention keeps of a token: its latent c (normalised) and its rotary key
 /// k_pe (rotated), latent_rank + rope numbers that serve all heads. As a source it is one group
 /// whose key is the row [c, k_pe] and whose value is the same row's prefix c.
 ///
+/// Latents may be stored by a codec, such as int8_blocks. Rotary keys are then stored beside them
+/// in 16 bits, since they serve all heads and are few.
+///
 /// Not to be written while it is read; reading from several threads is fine.
 ///
-/// \tparam Scalar_      what is stored: float, double, Eigen::half or Eigen::bfloat16
-/// \tparam latent_rank  width of a latent, or Eigen::Dynamic
+/// \tparam Stored_      what latents are stored as: float, double, Eigen::half, Eigen::bfloat16, or
+///                      a codec
+/// \tparam latent_rank  width of a latent, or Eigen::Dynamic where both parts are of one scalar
 /// \tparam rope         width of a rotary key, or Eigen::Dynamic
+/// \tparam StoredRope_  what rotary keys are stored as; unless given, as latents, or as bfloat16
+///                      where those have a codec
 /// \source DeepSeek-V2, arXiv 2405.04434, section 2.1.2 and 2.1.3
-template <class Scalar_, int latent_rank = Eigen::Dynamic, int rope = Eigen::Dynamic>
+template <class Stored_, int latent_rank = Eigen::Dynamic, int rope = Eigen::Dynamic,
+          class StoredRope_ = detail::rope_key_storage<Stored_>>
 class latent_cache {
-  static_assert(detail::storage_scalar<Scalar_>,
+  static constexpr bool one_scalar =
+      detail::storage_scalar<Stored_> && std::same_as<Stored_, StoredRope_>;
+  static_assert(detail::is_storable<Stored_> && detail::is_storable<StoredRope_>,
                 "latent_cache<Scalar, ...>: Scalar must be float, double, Eigen::half or "
-                "Eigen::bfloat16");
+                "Eigen::bfloat16, or a codec in its place");
   static_assert(detail::is_size(latent_rank) && detail::is_size(rope, 0),
                 "latent_cache<Scalar, latent_rank, rope>: latent_rank must be at least 1 and rope "
                 "at least 0, or Eigen::Dynamic");
+  static_assert(one_scalar || !detail::is_storable<Stored_> || latent_rank != Eigen::Dynamic,
+                "latent_cache<Stored, latent_rank, rope, StoredRope>: latent_rank must be a number "
+                "where latents and rotary keys are not stored as one scalar");
 
  public:
-  using Scalar = Scalar_;
-  using KeyCodec = scalar_codec<Scalar>;
-  using ValueCodec = scalar_codec<Scalar>;
+  using KeyCodec = typename detail::latent_row_codec<Stored_, StoredRope_, latent_rank>::type;
+  using ValueCodec = typename detail::codec_of<Stored_>::type;
+  using Storage = typename ValueCodec::Storage;
 
   /// Room for `capacity` tokens; nothing is allocated later.
   explicit latent_cache(Index capacity) requires(detail::all_fixed<latent_rank, rope>)
@@ -48,7 +82,7 @@ class latent_cache {
         rope_(rope_width, "latent_cache", "rope", 0),
         capacity_(capacity) {
     detail::require(capacity >= 0, "latent_cache: capacity = ", capacity, ", expected at least 0");
-    rows_ = detail::uninitialised<Scalar>(capacity * qk_dim());
+    rows_ = detail::uninitialised<Storage>(capacity * row_size());
   }
 
   Index tokens() const { return size_; }
@@ -62,9 +96,9 @@ class latent_cache {
   Index v_dim() const { return rank(); }
 
   /// Bytes that a token takes.
-  Index bytes_per_token() const { return qk_dim() * static_cast<Index>(sizeof(Scalar)); }
+  Index bytes_per_token() const { return row_size() * static_cast<Index>(sizeof(Storage)); }
 
-  /// Adds tokens at the end, converting to the stored scalar.
+  /// Adds tokens at the end, converting to what is stored, once.
   ///
   /// \param latents    [tokens, 1, latent_rank], after the norm; a view or a row-major matrix
   /// \param rope_keys  [tokens, 1, rope], after the rotation
@@ -86,9 +120,9 @@ class latent_cache {
                     " tokens, expected ", c.tokens(), " as latents");
     detail::require_room("latent_cache", c.tokens(), size_, capacity_);
     for (Index t = 0; t < c.tokens(); ++t) {
-      Scalar* const stored = row(size_ + t);
-      KeyCodec::encode(c.row(t, 0), stored, rank());
-      KeyCodec::encode(k_pe.row(t, 0), stored + rank(), rope_width());
+      Storage* const stored = row(size_ + t);
+      ValueCodec::encode(c.row(t, 0), stored, rank());
+      RopeCodec::encode(k_pe.row(t, 0), rope_key(stored), rope_width());
     }
     size_ += c.tokens();
   }
@@ -104,28 +138,48 @@ class latent_cache {
   /// Forgets every token.
   void clear() { size_ = 0; }
 
-  /// The latents so far, [tokens, 1, latent_rank]; valid while the cache lives.
-  view<const Scalar> latent_view() const { return {rows_.get(), size_, 1, rank(), qk_dim(), 0}; }
+  /// The latents so far, [tokens, 1, latent_rank], where they are stored as scalars; valid while
+  /// the cache lives.
+  view<const Storage> latent_view() const requires(detail::storage_scalar<Stored_>) {
+    return {rows_.get(), size_, 1, rank(), row_size(), 0};
+  }
   /// The rotary keys so far, [tokens, 1, rope].
-  view<const Scalar> rope_key_view() const {
-    return {rows_.get() + rank(), size_, 1, rope_width(), qk_dim(), 0};
+  view<const StoredRope_> rope_key_view() const requires(detail::storage_scalar<StoredRope_>) {
+    return {rope_key(rows_.get()),
+            size_,
+            1,
+            rope_width(),
+            bytes_per_token() / static_cast<Index>(sizeof(StoredRope_)),
+            0};
   }
 
-  token_run<Scalar> keys(Index, Index begin, Index end) const {
-    return {row(begin), qk_dim(), end - begin};
+  token_run<Storage> keys(Index, Index begin, Index end) const {
+    return {row(begin), row_size(), end - begin};
   }
-  token_run<Scalar> values(Index, Index begin, Index end) const {
-    return {row(begin), qk_dim(), end - begin};
+  token_run<Storage> values(Index, Index begin, Index end) const {
+    return {row(begin), row_size(), end - begin};
   }
 
  private:
-  Scalar* row(Index t) const { return rows_.get() + t * qk_dim(); }
+  using RopeCodec = typename detail::codec_of<StoredRope_>::type;
+
+  // Numbers as stored that a token takes.
+  Index row_size() const { return KeyCodec::storage_size(qk_dim()); }
+  Storage* row(Index t) const { return rows_.get() + t * row_size(); }
+
+  // Where a row's rotary key lies.
+  auto* rope_key(Storage* stored) const {
+    if constexpr (one_scalar)
+      return stored + rank();
+    else
+      return KeyCodec::second(stored);
+  }
 
   [[no_unique_address]] detail::extent<latent_rank> rank_;
   [[no_unique_address]] detail::extent<rope> rope_;
   Index capacity_;
   Index size_ = 0;
-  detail::aligned_array<Scalar> rows_;  // [capacity, latent_rank + rope]
+  detail::aligned_array<Storage> rows_;  // [capacity, row_size]
 };
 
 }  // namespace headroom::inline HEADROOM_ISA
