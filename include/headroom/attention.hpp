@@ -186,6 +186,15 @@ class attention {
     }
   }
 
+  /// The same where the cache changes queries and outputs on their way, such as rotated_cache.
+  template <viewable Query, wrapping_cache Cache, viewable Out, attention_mask Mask = none,
+            executor Executor = serial>
+  void operator()(const Query& q, const Cache& cache, Out&& out, const Mask& mask = {},
+                  const attention_options<scalar_of<Out>>& options = {},
+                  const Executor& executor = {}) const {
+    cache.attend(*this, q, out, mask, options, executor);
+  }
+
  private:
   [[no_unique_address]] detail::extent<Q_heads> Q_heads_;
   [[no_unique_address]] detail::extent<KV_groups> KV_groups_;

@@ -44,6 +44,7 @@
 #include <headroom/rms_norm.hpp>       // the norm of queries, keys and latents
 #include <headroom/rope.hpp>           // the rotary embedding
 #include <headroom/rope_scaling.hpp>   // frequencies of the rotary embedding
+#include <headroom/rotated_cache.hpp>  // outliers spread over all channels, for few bits
 #include <headroom/score_mod.hpp>      // ALiBi, and masks and score modifications of one's own
 #include <headroom/softmax_state.hpp>  // the one idea: partial softmaxes that merge
 #include <headroom/view.hpp>           // how data comes in: [tokens, heads, dim], any strides

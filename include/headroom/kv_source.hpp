@@ -38,6 +38,13 @@ concept kv_source = codec<typename S::KeyCodec> && codec<typename S::ValueCodec>
   { s.values(g, begin, end) } -> std::same_as<token_run<typename S::ValueCodec::Storage>>;
 };
 
+/// A cache around another, stored(), that takes part in the call of attention by its member attend:
+/// see rotated_cache.
+template <class C>
+concept wrapping_cache = requires(const C& cache) {
+  requires kv_source<std::remove_cvref_t<decltype(cache.stored())>>;
+};
+
 /// Two views as a source: k [kv_len, KV_groups, qk_dim] and v [kv_len, KV_groups, v_dim], in
 /// place, with any strides.
 template <class KeyScalar, class ValueScalar>

@@ -1,0 +1,116 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/hadamard.hpp>
+#include <headroom/detail/scratch.hpp>
+#include <headroom/kv_source.hpp>
+#include <headroom/mask.hpp>
+#include <headroom/options.hpp>
+#include <headroom/parallel.hpp>
+#include <headroom/view.hpp>
+
+#include <algorithm>
+#include <concepts>
+#include <type_traits>
+
+namespace headroom::inline HEADROOM_ISA {
+
+/// A cache of rotated keys and values: what a few channels hold that are much larger than the
+/// others is spread over all, and few bits are then enough for each. It is used as the cache in it:
+///
+///   rotated_cache<kv_cache<int4_blocks, 8, 128>> cache(4096);
+///   cache.append(k, v);
+///   attend(q, cache, out, causal{});
+///
+/// With H the Hadamard matrix over the root of its size, which is symmetric and orthogonal:
+///
+///   keys k H, values v H;  q.k = (q H).(k H);  sum_j p_j v_j = (sum_j p_j v_j H) H
+///
+/// so each row of q is rotated before the call, and each row of out after it; kernels read the
+/// cache as ever. A width that is no power of two is rotated in blocks of the largest that divides
+/// it; an odd one is not at all. Rotating keys belongs after RoPE, as it does where they are
+/// cached.
+///
+/// A NaN or infinity in one channel of a key or value reaches the others.
+///
+/// \tparam Cache  a kv_cache, or a cache with its append
+/// \cost   dim log2(dim) flops more for each row of k, v, q and out
+/// \error  as attention over what the cache in it stores, and log2(dim) roundings more
+/// \source QuaRot, arXiv 2404.00456, section 4
+template <kv_source Cache>
+class rotated_cache {
+ public:
+  /// The sizes of the cache in it.
+  template <std::convertible_to<Index>... Sizes>
+  requires std::constructible_from<Cache, Sizes...>
+  explicit rotated_cache(Sizes... sizes) : stored_(sizes...) {}
+
+  Index tokens() const { return stored_.tokens(); }
+  Index capacity() const { return stored_.capacity(); }
+  Index groups() const { return stored_.groups(); }
+  Index qk_dim() const { return stored_.qk_dim(); }
+  Index v_dim() const { return stored_.v_dim(); }
+  Index bytes_per_token() const { return stored_.bytes_per_token(); }
+
+  /// The cache in it, of rotated keys and values.
+  const Cache& stored() const { return stored_; }
+
+  /// Adds tokens at the end, rotated, then converted to what is stored.
+  ///
+  /// \param k, v  as for the cache in it
+  /// \throws as it does; the cache is then unchanged
+  template <viewable Keys, viewable Values>
+  void append(const Keys& k, const Values& v) {
+    detail::scratch memory;
+    stored_.append(rotated<computed<Keys>>("k", k, groups(), serial(), memory),
+                   rotated<computed<Values>>("v", v, groups(), serial(), memory));
+  }
+
+  void truncate(Index tokens) { stored_.truncate(tokens); }
+  void clear() { stored_.clear(); }
+
+  /// What attention does with this cache in place of a source: calls itself over the cache in it,
+  /// between the two rotations.
+  template <class Attention, viewable Query, viewable Out, attention_mask Mask, executor Executor>
+  void attend(const Attention& attention, const Query& q, Out&& out, const Mask& mask,
+              const attention_options<scalar_of<Out>>& options, const Executor& executor) const {
+    using Scalar = scalar_of<Out>;
+    detail::scratch memory;
+    attention(rotated<Scalar>("q", q, attention.q_heads(), executor, memory), stored_, out, mask,
+              options, executor);
+    const view<Scalar> rows =
+        detail::output_argument<Scalar>("attention", "out", out, attention.q_heads());
+    executor(rows.heads(), [&](Index h) {
+      for (Index t = 0; t < rows.tokens(); ++t)
+        detail::rotate_by_hadamard(rows.row(t, h), rows.dim());
+    });
+  }
+
+ private:
+  // Numbers are rotated in double where they are double, else in float.
+  template <class T>
+  using computed = std::conditional_t<std::same_as<scalar_of<T>, double>, double, float>;
+
+  template <class Scalar, class Rows, class Executor>
+  static view<const Scalar> rotated(const char* name, const Rows& rows, Index heads,
+                                    const Executor& executor, detail::scratch& memory) {
+    const view<const scalar_of<Rows>> from =
+        detail::view_argument("rotated_cache", name, rows, heads);
+    const auto to = tokens_major(memory.take<Scalar>(from.tokens() * from.heads() * from.dim()),
+                                 from.tokens(), from.heads(), from.dim());
+    executor(from.heads(), [&](Index h) {
+      for (Index t = 0; t < from.tokens(); ++t) {
+        std::transform(from.row(t, h), from.row(t, h) + from.dim(), to.row(t, h),
+                       [](const auto& x) { return static_cast<Scalar>(x); });
+        detail::rotate_by_hadamard(to.row(t, h), to.dim());
+      }
+    });
+    return to;
+  }
+
+  Cache stored_;
+};
+
+}  // namespace headroom::inline HEADROOM_ISA
