@@ -10,7 +10,7 @@
 //   short/MODEL/KV/QxK     calls of microseconds, memory warm: what a call costs besides its work
 //   .../naive/...          the baseline: Eigen expressions, the matrix of scores in memory
 //
-// KV is what keys and values are stored in, a scalar or int8; QxK is q_len x kv_len.
+// KV is what keys and values are stored in, a scalar or a codec; QxK is q_len x kv_len.
 
 #include "support/counters.hpp"
 #include "support/grouped_inputs.hpp"
@@ -19,6 +19,8 @@
 #include "support/short_call.hpp"
 
 #include <headroom/attention.hpp>
+#include <headroom/fp8_codec.hpp>
+#include <headroom/int4_codec.hpp>
 #include <headroom/int8_codec.hpp>
 #include <string>
 
@@ -77,10 +79,12 @@ struct model {
     add<Eigen::bfloat16>(kind, "bfloat16", n, measure_call);
   }
 
-  // In 8 bits, with a scale for each 32 numbers or for each row.
-  void add_int8(const std::string& kind, lengths n) const {
+  // In 8 and 4 bits: with a scale for each 32 numbers, or for each row.
+  void add_codecs(const std::string& kind, lengths n) const {
     add<headroom::int8_blocks>(kind, "int8_blocks", n);
     add<headroom::int8_rows>(kind, "int8_rows", n);
+    add<headroom::fp8_codec>(kind, "fp8", n);
+    add<headroom::int4_blocks>(kind, "int4_blocks", n);
   }
 
   void add_all(const std::string& kind, lengths n) const {
@@ -113,8 +117,8 @@ void add_cases() {
   add_to_all("prefill", {512, 512});
   add_to_all("decode", {1, 4096});
   shared.add_all("decode", {1, 4096});
-  llama3_8b.add_int8("decode", {1, 4096});
-  llama2_7b.add_int8("decode", {1, 4096});
+  llama3_8b.add_codecs("decode", {1, 4096});
+  llama2_7b.add_codecs("decode", {1, 4096});
   add_chunks();
   for (const Index kv_len : {16, 128}) llama3_8b.add_library("short", {1, kv_len}, warm);
 
@@ -123,11 +127,11 @@ void add_cases() {
   llama2_7b.add_library("long/prefill", {8192, 8192});
   add_to_all("long/decode", {1, 32768});
   shared.add_all("long/decode", {1, 32768});
-  llama3_8b.add_int8("long/decode", {1, 32768});
+  llama3_8b.add_codecs("long/decode", {1, 32768});
 
   tiny.add_all("smoke/prefill", {150, 150});
   tiny.add_all("smoke/decode", {2, 1100});
-  tiny.add_int8("smoke/decode", {2, 1100});
+  tiny.add_codecs("smoke/decode", {2, 1100});
   tiny.add_library("smoke/short", {1, 16}, warm);
 }
 
