@@ -95,7 +95,7 @@ template <class Codec>
 void check_poison(std::size_t block) {
   for (const float odd : {quiet_nan<float>(), std::numeric_limits<float>::infinity(),
                           -std::numeric_limits<float>::infinity()})
-    for (const std::size_t at : {0, 31, 32, 40, 69}) {
+    for (const std::size_t at : {0u, 31u, 32u, 40u, 69u}) {
       std::vector<float> row(70, 1.f);
       row[at] = odd;
       const auto back = round_trip<Codec, float>(row);
