@@ -57,10 +57,9 @@ class panel_and_tile {
         {reinterpret_cast<const Operand*>(weights_.data()), width}};
     detail::for_each_columns(v_dim_, detail::outer_packets, [&](Index d, int columns) {
       const Index panel = columns * detail::lanes;
-      detail::outer_product<true>(
-          weights, width, columns,
-          detail::tile<Operand>{values_.data() + d * (tokens / depth), panel}, 0, tokens / depth,
-          value_.data() + d, v_dim_, none_);
+      detail::outer_product(weights, width, columns,
+                            detail::tile<Operand>{values_.data() + d * (tokens / depth), panel}, 0,
+                            tokens / depth, {value_.data() + d, v_dim_, true}, none_);
     });
   }
 

@@ -153,8 +153,8 @@ class value_tile {
     next.spread(std::max<Index>(1, dim_ / lanes / outer_packets) *
                 outer_steps(rows, outer_packets, deep));
     const Index last = for_each_columns(dim_, outer_packets, [&](Index d, int packets) {
-      outer_product<true>(weights, rows, packets, panel(d, packets * lanes, begin), 0, deep,
-                          value + d, dim_, next);
+      outer_product(weights, rows, packets, panel(d, packets * lanes, begin), 0, deep,
+                    {value + d, dim_, true}, next);
     });
     if constexpr (!is_pair<Operand>)
       add_last_columns(weights, rows, tile<Number>{rows_.row(begin), rows_.stride}, last, dim_,

@@ -23,8 +23,8 @@ bool is_right(const A& a, const B& b, Index column, Index rows, int packets, Ind
   const auto start = random_matrix<float>(rows, packets * lanes, random);
   auto c = start;
   hr::detail::rows_to_come none;
-  hr::detail::outer_product<add_to>(a, rows, packets, b, column, depth, c.view().data(),
-                                    c.view().token_stride(), none);
+  hr::detail::outer_product<hr::detail::most_packets>(
+      a, rows, packets, b, column, depth, {c.view().data(), c.view().token_stride(), add_to}, none);
   return is_product(
       c, add_to ? start : zeros<float>(rows, packets * lanes), depth,
       [&](Index i, Index k) { return a(i, k); },
@@ -96,8 +96,8 @@ TEMPLATE_TEST_CASE("pairs of bfloat16 give the product of their numbers", "",
         const auto check = [&](const auto& operand) {
           tensor<float> c(rows, 1, packets * lanes);
           hr::detail::rows_to_come none;
-          hr::detail::outer_product<false>(operand, rows, packets, columns, 0, depth / 2,
-                                           c.view().data(), c.view().token_stride(), none);
+          hr::detail::outer_product(operand, rows, packets, columns, 0, depth / 2,
+                                    {c.view().data(), c.view().token_stride(), false}, none);
           REQUIRE(is_product(
               c, zeros<float>(rows, packets * lanes), depth,
               [&](Index i, Index k) { return float(a(i, 0, k)); },

@@ -71,15 +71,27 @@ constexpr int next_columns(Index left, int widest) {
 /// Rows to come are asked for once in so many numbers of depth.
 inline constexpr Index step_depth = 16;
 
+/// Where a product goes: c[i, j] at data[i * stride + j].
+struct product_target {
+  float* data;
+  Index stride;
+  bool add;  // to the numbers that are there
+
+  float* row(Index i) const { return data + i * stride; }
+};
+
 /// One register tile: columns [column, column + packets * lanes) of b.
-template <int rows, int packets, bool add_to, class A, class B>
-void outer_tile(A a, B b, Index column, Index depth, float* c, Index c_stride, rows_to_come& next) {
+template <int rows, int packets, class A, class B>
+void outer_tile(A a, B b, Index column, Index depth, const product_target& c, rows_to_come& next) {
   packet sum[rows][packets];
   unroll<rows>([&](auto i) HEADROOM_ALWAYS_INLINE {
-    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
-      sum[i][p] = add_to ? load(c + i * c_stride + p * lanes) : broadcast(0.f);
-    });
+    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE { sum[i][p] = broadcast(0.f); });
   });
+  if (c.add)
+    unroll<rows>([&](auto i) HEADROOM_ALWAYS_INLINE {
+      unroll<packets>([&](auto p)
+                          HEADROOM_ALWAYS_INLINE { sum[i][p] = load(c.row(i) + p * lanes); });
+    });
   for (Index k = 0; k < depth; ++k) {
     if (k % step_depth == 0) next.ask();
     const auto* const row = b.row(k) + column;
@@ -98,8 +110,7 @@ void outer_tile(A a, B b, Index column, Index depth, float* c, Index c_stride, r
     a.data += A::contiguous_depth ? 1 : a.stride;
   }
   unroll<rows>([&](auto i) HEADROOM_ALWAYS_INLINE {
-    unroll<packets>([&](auto p)
-                        HEADROOM_ALWAYS_INLINE { store(c + i * c_stride + p * lanes, sum[i][p]); });
+    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE { store(c.row(i) + p * lanes, sum[i][p]); });
   });
 }
 
@@ -111,38 +122,38 @@ constexpr Index outer_steps(Index rows, int packets, Index depth) {
 
 /// The product for any number of rows. They are cut into groups of nearly equal size: one or two
 /// rows left over would wait for their own additions.
-template <int packets, bool add_to, class A, class B>
-void outer_columns(A a, Index rows, const B& b, Index column, Index depth, float* c, Index c_stride,
+template <int packets, class A, class B>
+void outer_columns(A a, Index rows, const B& b, Index column, Index depth, product_target c,
                    rows_to_come& next) {
   constexpr int most = outer_rows(packets);
   static constexpr auto tiles = []<int... n>(std::integer_sequence<int, n...>) {
-    return std::array{&outer_tile<n + 1, packets, add_to, A, B>...};
+    return std::array{&outer_tile<n + 1, packets, A, B>...};
   }
   (std::make_integer_sequence<int, most>{});
   for (Index groups = (rows + most - 1) / most; groups > 0; --groups) {
     const Index count = (rows + groups - 1) / groups;
     if (groups > 1) {  // what the next group reads is on its way while this one is multiplied
       for (Index i = count; i < 2 * count; ++i) {
-        if constexpr (add_to) prefetch_row(c + i * c_stride, packets * lanes);
+        if (c.add) prefetch_row(c.row(i), packets * lanes);
         if constexpr (A::contiguous_depth) prefetch_row(a.row(i), depth);
       }
     }
-    tiles[static_cast<std::size_t>(count - 1)](a, b, column, depth, c, c_stride, next);
+    tiles[static_cast<std::size_t>(count - 1)](a, b, column, depth, c, next);
     a.data += A::contiguous_depth ? count * a.stride : count;
-    c += count * c_stride;
+    c.data += count * c.stride;
     rows -= count;
   }
 }
 
-/// The same for a number of packets of columns known at run time only, at most most_packets.
-template <bool add_to, class A, class B>
-void outer_product(A a, Index rows, int packets, const B& b, Index column, Index depth, float* c,
-                   Index c_stride, rows_to_come& next) {
+/// The same for a number of packets of columns known at run time only, at most `widest`.
+template <int widest = outer_packets, class A, class B>
+void outer_product(A a, Index rows, int packets, const B& b, Index column, Index depth,
+                   const product_target& c, rows_to_come& next) {
   static constexpr auto columns = []<int... n>(std::integer_sequence<int, n...>) {
-    return std::array{&outer_columns<n + 1, add_to, A, B>...};
+    return std::array{&outer_columns<n + 1, A, B>...};
   }
-  (std::make_integer_sequence<int, most_packets>{});
-  columns[static_cast<std::size_t>(packets - 1)](a, rows, b, column, depth, c, c_stride, next);
+  (std::make_integer_sequence<int, widest>{});
+  columns[static_cast<std::size_t>(packets - 1)](a, rows, b, column, depth, c, next);
 }
 
 /// Calls f(first, packets) for one tile of columns after another, of `dim` columns; returns the
@@ -175,7 +186,8 @@ void add_outer_product(const A& a, Index rows, const B& b, Index depth, Index di
                        Index c_stride) {
   rows_to_come none;
   const Index last = for_each_columns(dim, widest_columns(rows), [&](Index column, int packets) {
-    outer_product<true>(a, rows, packets, b, column, depth, c + column, c_stride, none);
+    outer_product<most_packets>(a, rows, packets, b, column, depth, {c + column, c_stride, true},
+                                none);
   });
   add_last_columns(a, rows, b, last, dim, depth, c, c_stride);
 }
@@ -196,10 +208,7 @@ void deep_outer_product(const row_operand<Operand>& a, Index rows, int packets, 
     const Index end = depth * (part + 1) / parts;
     const row_operand<Operand> slice{{a.data + begin, a.stride}};
     const tile<Operand> panel{b + begin * width, width};
-    if (part == 0)
-      outer_product<false>(slice, rows, packets, panel, 0, end, c, width, next);
-    else
-      outer_product<true>(slice, rows, packets, panel, 0, end - begin, c, width, next);
+    outer_product(slice, rows, packets, panel, 0, end - begin, {c, width, part > 0}, next);
     begin = end;
   }
 }

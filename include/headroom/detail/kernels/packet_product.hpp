@@ -83,9 +83,9 @@ void packet_add_key_products(const tile<float>& q, Index rows, const tile<Number
           std::copy_n(q.row(p * wide + r) + d, depth, stacked + r * depth);
         std::fill(stacked + exist * depth, stacked + width * depth, 0.f);
         pack_panel(tile<float>{stacked, depth}, width, depth, packed);
-        outer_product<true>(by_rows{part}, count, static_cast<int>(width / lanes),
-                            tile<float>{packed, width}, 0, depth, sums + p * count * wide, wide,
-                            none);
+        outer_product(by_rows{part}, count, static_cast<int>(width / lanes),
+                      tile<float>{packed, width}, 0, depth, {sums + p * count * wide, wide, true},
+                      none);
       }
     }
     for (Index p = 0; p < panels; ++p)
