@@ -5,6 +5,7 @@
 #include <headroom/detail/config.hpp>
 
 #include <concepts>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -92,10 +93,38 @@ requires std::integral<T> || std::floating_point<T> std::string text(T number) {
   return std::to_string(number);
 }
 
+/// A part of a sentence, of one type whatever it is: else each sentence would be a function of its
+/// own to compile.
+class sentence_part {
+ public:
+  sentence_part(const char* words) : words_(words) {}
+  sentence_part(const std::string& words) : words_(words.c_str()) {}
+  template <std::integral T>
+  sentence_part(T number) : integer_(static_cast<long long>(number)) {}
+  template <std::floating_point T>
+  sentence_part(T number) : real_(number), is_real_(true) {}
+
+  std::string str() const {
+    return words_ != nullptr ? words_ : is_real_ ? text(real_) : text(integer_);
+  }
+
+ private:
+  const char* words_ = nullptr;
+  long long integer_ = 0;
+  double real_ = 0;
+  bool is_real_ = false;
+};
+
+[[noreturn]] inline void refuse(std::initializer_list<sentence_part> parts) {
+  std::string sentence;
+  for (const sentence_part& part : parts) sentence += part.str();
+  throw std::invalid_argument(sentence);
+}
+
 /// Throws std::invalid_argument with the parts of a sentence joined, unless `holds`.
 template <class... Parts>
 void require(bool holds, const Parts&... parts) {
-  if (!holds) throw std::invalid_argument((text(parts) + ...));
+  if (!holds) refuse({parts...});
 }
 
 // A size that is a template parameter, or a number where that is Eigen::Dynamic.
