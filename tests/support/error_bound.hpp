@@ -82,7 +82,8 @@ inline constexpr double bfloat16_roundoff = 1. / 256;
 template <class Compute, class Key, class Value>
 constexpr double operand_roundoff() {
   using number = Eigen::bfloat16;
-  if constexpr (!headroom::detail::has_fast_bfloat16_dots || !headroom::detail::has_kernels<Compute>)
+  if constexpr (!headroom::detail::has_fast_bfloat16_dots ||
+                !headroom::detail::has_kernels<Compute>)
     return 0;
   return std::same_as<Key, number> && std::same_as<Value, number> ? bfloat16_roundoff : 0;
 }

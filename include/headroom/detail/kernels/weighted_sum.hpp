@@ -87,8 +87,8 @@ HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const float* weights,
   });
 }
 
-/// All columns from `column` on, by tiles of at most `packets` packets. Returns the first that
-/// fills no packet.
+/// All columns from `column` on, by tiles of at most `packets` packets: of as many, of four, and of
+/// one, since each tile costs time to compile. Returns the first column that fills no packet.
 template <int rows, int packets, int keys, class Stored, class Read>
 HEADROOM_ALWAYS_INLINE inline Index weighted_sum_columns(const float* weights,
                                                          const Stored* const* values, Index count,
@@ -97,8 +97,8 @@ HEADROOM_ALWAYS_INLINE inline Index weighted_sum_columns(const float* weights,
   for (; column + packets * lanes <= dim; column += packets * lanes)
     weighted_sum_tile<rows, packets, keys>(weights, values, count, read, column, value, dim);
   if constexpr (packets > 1)
-    return weighted_sum_columns<rows, packets / 2, keys>(weights, values, count, read, column, dim,
-                                                         value);
+    return weighted_sum_columns < rows, packets / 2 >= 4 ? packets / 2 : 1,
+           keys > (weights, values, count, read, column, dim, value);
   else
     return column;
 }
@@ -114,8 +114,8 @@ void add_weighted_sum(const float* weights, const Stored* const* values, const R
     weighted_sum_columns<rows, packets, 4>(weights + j * weights_of_key(rows), values + j, some,
                                            read, 0, dim, value);
   for (; j < count; ++j)
-    weighted_sum_columns<rows, packets, 1>(weights + j * weights_of_key(rows), values + j, 1, read,
-                                           0, dim, value);
+    weighted_sum_columns<rows, 1, 1>(weights + j * weights_of_key(rows), values + j, 1, read, 0,
+                                     dim, value);
   for (Index d = dim / lanes * lanes; d < dim; ++d)
     for (j = 0; j < count; ++j)
       for (Index r = 0; r < rows; ++r)
