@@ -40,6 +40,30 @@ struct codec_of<Stored> : std::type_identity<scalar_codec<Stored>> {};
 template <class Stored>
 inline constexpr bool is_storable = storage_scalar<Stored> || codec<Stored>;
 
+// The keys and values that are to be appended to a cache of these sizes, called `who`.
+template <viewable Keys, viewable Values>
+struct new_keys_and_values {
+  view<const scalar_of<Keys>> keys;
+  view<const scalar_of<Values>> values;
+
+  new_keys_and_values(const char* who, const Keys& k, const Values& v, Index groups, Index qk_dim,
+                      Index v_dim)
+      : keys(view_argument(who, "k", k, groups)), values(view_argument(who, "v", v, groups)) {
+    check(who, "k", keys.heads(), keys.dim(), groups, qk_dim);
+    check(who, "v", values.heads(), values.dim(), groups, v_dim);
+    require(values.tokens() == keys.tokens(), who, ": v has ", values.tokens(),
+            " tokens, expected ", keys.tokens(), " as k");
+  }
+
+ private:
+  static void check(const char* who, const char* name, Index heads, Index dim, Index groups,
+                    Index expected_dim) {
+    require(heads == groups, who, ": ", name, " has ", heads,
+            " heads, expected KV_groups = ", groups);
+    require(dim == expected_dim, who, ": ", name, " has width ", dim, ", expected ", expected_dim);
+  }
+};
+
 }  // namespace detail
 
 /// The keys and values of the tokens so far, of one sequence and one layer, in one block of memory
@@ -108,13 +132,8 @@ class kv_cache {
   ///         the cache is then unchanged
   template <viewable Keys, viewable Values>
   void append(const Keys& k, const Values& v) {
-    const view<const scalar_of<Keys>> keys = detail::view_argument("kv_cache", "k", k, groups());
-    const view<const scalar_of<Values>> values =
-        detail::view_argument("kv_cache", "v", v, groups());
-    check("k", keys.heads(), keys.dim(), qk_dim());
-    check("v", values.heads(), values.dim(), v_dim());
-    detail::require(values.tokens() == keys.tokens(), "kv_cache: v has ", values.tokens(),
-                    " tokens, expected ", keys.tokens(), " as k");
+    const auto [keys, values] =
+        detail::new_keys_and_values("kv_cache", k, v, groups(), qk_dim(), v_dim());
     detail::require_room("kv_cache", keys.tokens(), size_, capacity_);
     for (Index t = 0; t < keys.tokens(); ++t)
       for (Index g = 0; g < groups(); ++g) {
@@ -160,13 +179,6 @@ class kv_cache {
   Key* key_row(Index g, Index t) const { return keys_.get() + (g * capacity_ + t) * key_size(); }
   Value* value_row(Index g, Index t) const {
     return values_.get() + (g * capacity_ + t) * value_size();
-  }
-
-  void check(const char* name, Index heads, Index dim, Index expected_dim) const {
-    detail::require(heads == groups(), "kv_cache: ", name, " has ", heads,
-                    " heads, expected KV_groups = ", groups());
-    detail::require(dim == expected_dim, "kv_cache: ", name, " has width ", dim, ", expected ",
-                    expected_dim);
   }
 
   [[no_unique_address]] detail::extent<KV_groups> groups_;

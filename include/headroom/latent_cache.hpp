@@ -34,6 +34,26 @@ struct latent_row_codec
 template <storage_scalar Stored, int latent_rank>
 struct latent_row_codec<Stored, Stored, latent_rank> : codec_of<Stored> {};
 
+// The latents and rotary keys that are to be appended to a cache of these sizes, called `who`.
+template <viewable Latents, viewable RopeKeys>
+struct new_latents {
+  view<const scalar_of<Latents>> c;
+  view<const scalar_of<RopeKeys>> k_pe;
+
+  new_latents(const char* who, const Latents& latents, const RopeKeys& rope_keys,
+              Index latent_width, Index rope_width)
+      : c(view_argument(who, "latents", latents, 1)),
+        k_pe(view_argument(who, "rope_keys", rope_keys, 1)) {
+    require(c.heads() == 1 && c.dim() == latent_width, who, ": latents are [", c.tokens(), ", ",
+            c.heads(), ", ", c.dim(), "], expected [tokens, 1, latent_rank = ", latent_width, "]");
+    require(k_pe.heads() == 1 && k_pe.dim() == rope_width, who, ": rope_keys are [", k_pe.tokens(),
+            ", ", k_pe.heads(), ", ", k_pe.dim(), "], expected [tokens, 1, rope = ", rope_width,
+            "]");
+    require(k_pe.tokens() == c.tokens(), who, ": rope_keys have ", k_pe.tokens(),
+            " tokens, expected ", c.tokens(), " as latents");
+  }
+};
+
 }  // namespace detail
 
 /// What multi-head latent attention keeps of a token: its latent c (normalised) and its rotary key
@@ -106,18 +126,8 @@ class latent_cache {
   ///         the cache is then unchanged
   template <viewable Latent, viewable RopeKey>
   void append(const Latent& latents, const RopeKey& rope_keys) {
-    const view<const scalar_of<Latent>> c =
-        detail::view_argument("latent_cache", "latents", latents, 1);
-    const view<const scalar_of<RopeKey>> k_pe =
-        detail::view_argument("latent_cache", "rope_keys", rope_keys, 1);
-    detail::require(c.heads() == 1 && c.dim() == rank(), "latent_cache: latents are [", c.tokens(),
-                    ", ", c.heads(), ", ", c.dim(),
-                    "], expected [tokens, 1, latent_rank = ", rank(), "]");
-    detail::require(k_pe.heads() == 1 && k_pe.dim() == rope_width(),
-                    "latent_cache: rope_keys are [", k_pe.tokens(), ", ", k_pe.heads(), ", ",
-                    k_pe.dim(), "], expected [tokens, 1, rope = ", rope_width(), "]");
-    detail::require(k_pe.tokens() == c.tokens(), "latent_cache: rope_keys have ", k_pe.tokens(),
-                    " tokens, expected ", c.tokens(), " as latents");
+    const auto [c, k_pe] =
+        detail::new_latents("latent_cache", latents, rope_keys, rank(), rope_width());
     detail::require_room("latent_cache", c.tokens(), size_, capacity_);
     for (Index t = 0; t < c.tokens(); ++t) {
       Storage* const stored = row(size_ + t);
