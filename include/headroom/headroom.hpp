@@ -16,6 +16,8 @@
 //   [begin, end)     every range
 //   position         where a token stands among the keys
 //   window           keys visible to a query, its own position included
+//   page             a few tokens' place in a pool's memory, which sequences may share
+//   block table      the pages of a sequence, in order
 //   latent           what MLA caches of a token instead of its keys and values
 //   scale            factor on q.k before the softmax
 //   lse              log of the sum of exponentials of a row's scores, natural logarithm
@@ -39,6 +41,12 @@
 #include <headroom/mla.hpp>            // multi-head latent attention, expanded and absorbed
 #include <headroom/mla_layer.hpp>      // a layer of MLA, from x to out
 #include <headroom/options.hpp>        // scale, softcap, sinks, lse
+#include <headroom/page_pool.hpp>      // memory of many sequences, in pages
+#include <headroom/page_stock.hpp>     // which pages are free, held and shared
+#include <headroom/paged_cache.hpp>    // keys and values on pages, shared by forks
+#include <headroom/paged_latents.hpp>  // the same for MLA
+#include <headroom/paged_tokens.hpp>   // how a sequence on pages grows, forks and shrinks
+#include <headroom/paged_view.hpp>     // pages of somebody else's, and a block table
 #include <headroom/parallel.hpp>       // who runs the work
 #include <headroom/reference.hpp>      // what is computed, as plain loops
 #include <headroom/rms_norm.hpp>       // the norm of queries, keys and latents

@@ -6,6 +6,8 @@
 #include <headroom/kv_cache.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/latent_cache.hpp>
+#include <headroom/paged_cache.hpp>
+#include <headroom/paged_latents.hpp>
 #include <headroom/parallel.hpp>
 
 #include <concepts>
@@ -21,6 +23,10 @@ static_assert(hr::kv_source<hr::view_source<float, Eigen::half>>);
 static_assert(hr::kv_source<hr::kv_cache<Eigen::bfloat16, 8, 128>>);
 static_assert(hr::kv_source<hr::kv_cache<float>>);
 static_assert(hr::kv_source<hr::latent_cache<Eigen::half, 512, 64>>);
+static_assert(hr::kv_source<hr::paged_cache<Eigen::bfloat16, 8, 128>>);
+static_assert(hr::kv_source<hr::paged_latents<Eigen::half, 512, 64>>);
+static_assert(hr::kv_source<hr::paged_view<float, Eigen::half>>);
+static_assert(!hr::kv_source<hr::page_pool<float, 8, 128>>);  // of many sequences
 static_assert(!hr::kv_source<hr::view<const float>>);
 static_assert(!hr::kv_source<int>);
 
@@ -34,6 +40,12 @@ static_assert(!hr::kv_source<mixed_up>);
 static_assert(std::is_nothrow_move_constructible_v<hr::kv_cache<float>>);
 static_assert(!std::is_copy_constructible_v<hr::kv_cache<float>>);
 static_assert(!std::is_copy_constructible_v<hr::latent_cache<float>>);
+static_assert(std::is_nothrow_move_constructible_v<hr::paged_cache<float>>);
+static_assert(std::is_nothrow_move_assignable_v<hr::paged_cache<float>>);
+static_assert(!std::is_copy_constructible_v<hr::paged_cache<float>>);
+static_assert(!std::is_copy_assignable_v<hr::paged_cache<float>>);
+static_assert(!std::is_copy_constructible_v<hr::paged_latents<float>>);
+static_assert(!std::is_convertible_v<hr::page_pool<float>&, hr::paged_cache<float>>);
 static_assert(std::same_as<hr::kv_cache<float, 8, 64>, hr::kv_cache<float, 8, 64, 64>>);
 static_assert(std::is_constructible_v<hr::kv_cache<float, 8, 64>, Index>);
 static_assert(!std::is_constructible_v<hr::kv_cache<float, 8>, Index>);

@@ -1,0 +1,98 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+#include <headroom/kv_cache.hpp>
+#include <headroom/kv_source.hpp>
+#include <headroom/page_pool.hpp>
+#include <headroom/paged_tokens.hpp>
+#include <headroom/paged_view.hpp>
+#include <headroom/view.hpp>
+
+#include <optional>
+
+namespace headroom::inline HEADROOM_ISA {
+
+/// The keys and values of the tokens so far, of one sequence and one layer, in pages of a
+/// page_pool. It is used as a kv_cache is, gives the same results bit by bit, and forks:
+///
+///   page_pool<Eigen::bfloat16, 8, 128> pool(1000, 16);
+///   paged_cache prompt(pool);
+///   prompt.append(k, v);
+///   paged_cache answer = prompt.fork();  // shares the prompt's pages
+///
+/// What tokens(), truncate, clear and sharing do is said at paged_tokens, and who may call what
+/// from which thread at page_stock. Making and forking a sequence allocates its block table;
+/// nothing is allocated later.
+///
+/// The parameters are those of the pool, from which they are deduced.
+template <class Stored_, int KV_groups = Eigen::Dynamic, int qk_dim_ = Eigen::Dynamic,
+          int v_dim_ = qk_dim_, class StoredValue_ = Stored_>
+class paged_cache : public paged_tokens {
+ public:
+  using Pool = page_pool<Stored_, KV_groups, qk_dim_, v_dim_, StoredValue_>;
+  using KeyCodec = typename Pool::KeyCodec;
+  using ValueCodec = typename Pool::ValueCodec;
+  using Key = typename Pool::Key;
+  using Value = typename Pool::Value;
+
+  /// An empty sequence.
+  ///
+  /// \param pool      outlives the sequence
+  /// \param capacity  most tokens it may have; all that the pool has room for, if not given
+  /// \throws std::invalid_argument if the capacity is negative
+  explicit paged_cache(Pool& pool, std::optional<Index> capacity = std::nullopt)
+      : paged_tokens("paged_cache", pool, capacity) {}
+
+  paged_cache(paged_cache&&) = default;
+  paged_cache& operator=(paged_cache&&) = default;
+
+  /// A sequence of the same tokens on the same pages. From here on each is changed without the
+  /// other, and a page is copied when one of them appends to it; fork and truncate for a part.
+  paged_cache fork() const { return *this; }
+
+  Index groups() const { return pool().groups(); }
+  Index qk_dim() const { return pool().qk_dim(); }
+  Index v_dim() const { return pool().v_dim(); }
+
+  /// Bytes that a token takes, on pages of its own.
+  Index bytes_per_token() const { return pool().bytes_per_token(); }
+
+  /// Adds tokens at the end, converting to what is stored, once.
+  ///
+  /// \param k  [tokens, KV_groups, qk_dim], a view or an Eigen row-major matrix
+  /// \param v  [tokens, KV_groups, v_dim]
+  /// \throws std::invalid_argument if a shape disagrees, std::length_error if capacity or pool have
+  ///         no room; every sequence and the pool are then unchanged
+  template <viewable Keys, viewable Values>
+  void append(const Keys& k, const Values& v) {
+    const detail::new_keys_and_values added("paged_cache", k, v, groups(), qk_dim(), v_dim());
+    auto& keys = pool().keys_;
+    auto& values = pool().values_;
+    const auto copy = [&](page_id from, page_id to, Index slots) {
+      keys.copy(from, to, slots);
+      values.copy(from, to, slots);
+    };
+    append_tokens(added.keys.tokens(), copy, [&](Index t, const place& at) {
+      for (Index g = 0; g < groups(); ++g) {
+        KeyCodec::encode(added.keys.row(t, g), keys.row(at.page, g, at.slot), qk_dim());
+        ValueCodec::encode(added.values.row(t, g), values.row(at.page, g, at.slot), v_dim());
+      }
+    });
+  }
+
+  token_run<Key> keys(Index g, Index begin, Index end) const {
+    return run(pool().key_pages(), g, begin, end);
+  }
+  token_run<Value> values(Index g, Index begin, Index end) const {
+    return run(pool().value_pages(), g, begin, end);
+  }
+
+ private:
+  paged_cache(const paged_cache&) = default;
+
+  Pool& pool() const { return static_cast<Pool&>(paged_tokens::pool()); }
+};
+
+}  // namespace headroom::inline HEADROOM_ISA

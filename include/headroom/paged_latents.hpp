@@ -1,0 +1,141 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/codec.hpp>
+#include <headroom/detail/checks.hpp>
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/page_array.hpp>
+#include <headroom/kv_source.hpp>
+#include <headroom/latent_cache.hpp>
+#include <headroom/page_stock.hpp>
+#include <headroom/paged_tokens.hpp>
+#include <headroom/paged_view.hpp>
+#include <headroom/view.hpp>
+
+#include <optional>
+
+namespace headroom::inline HEADROOM_ISA {
+
+template <class, int, int>
+class paged_latents;
+
+/// Memory for the latents of many sequences of one layer of MLA, in pages of a few tokens: what
+/// page_pool is for keys and values. Stored [pages, page_tokens, latent_rank + rope], a row [c,
+/// k_pe] a token.
+///
+/// \tparam Scalar_, latent_rank, rope  as of latent_cache
+template <class Scalar_, int latent_rank = Eigen::Dynamic, int rope = Eigen::Dynamic>
+class latent_page_pool : public page_stock {
+  static_assert(detail::storage_scalar<Scalar_>,
+                "latent_page_pool<Scalar, ...>: Scalar must be float, double, Eigen::half or "
+                "Eigen::bfloat16");
+  static_assert(detail::is_size(latent_rank) && detail::is_size(rope, 0),
+                "latent_page_pool<Scalar, latent_rank, rope>: latent_rank must be at least 1 and "
+                "rope at least 0, or Eigen::Dynamic");
+
+ public:
+  using Scalar = Scalar_;
+
+  /// `pages` pages of `page_tokens` tokens each.
+  latent_page_pool(Index pages, Index page_tokens) requires(detail::all_fixed<latent_rank, rope>)
+      : latent_page_pool(pages, page_tokens, latent_rank, rope) {}
+
+  /// \throws std::invalid_argument naming the size that is wrong
+  latent_page_pool(Index pages, Index page_tokens, Index rank, Index rope_width)
+      : page_stock("latent_page_pool", pages, page_tokens),
+        rank_(rank, "latent_page_pool", "latent_rank"),
+        rope_(rope_width, "latent_page_pool", "rope", 0),
+        rows_(pages, 1, page_tokens, rank + rope_width) {}
+
+  Index rank() const { return rank_.value(); }
+  Index rope_width() const { return rope_.value(); }
+
+  /// Bytes that a token takes.
+  Index bytes_per_token() const {
+    return (rank() + rope_width()) * static_cast<Index>(sizeof(Scalar));
+  }
+
+  /// Bytes of all pages, what fills them up to whole cache lines included.
+  Index bytes() const { return rows_.bytes(); }
+
+  /// Where pages lie; valid while the pool lives.
+  const page_memory<Scalar>& latent_pages() const { return rows_.memory(); }
+
+ private:
+  friend class paged_latents<Scalar_, latent_rank, rope>;
+
+  [[no_unique_address]] detail::extent<latent_rank> rank_;
+  [[no_unique_address]] detail::extent<rope> rope_;
+  detail::page_array<Scalar> rows_;
+};
+
+/// The latents and rotary keys of the tokens so far, of one sequence and one layer of MLA, in pages
+/// of a latent_page_pool. As a source it is what latent_cache is: one group whose key is the row
+/// [c, k_pe] and whose value is the same row's prefix c, stored once. As a sequence it is what
+/// paged_cache is, forks included.
+///
+/// The parameters are those of the pool, from which they are deduced.
+template <class Scalar_, int latent_rank = Eigen::Dynamic, int rope = Eigen::Dynamic>
+class paged_latents : public paged_tokens {
+ public:
+  using Pool = latent_page_pool<Scalar_, latent_rank, rope>;
+  using Scalar = Scalar_;
+  using KeyCodec = scalar_codec<Scalar>;
+  using ValueCodec = scalar_codec<Scalar>;
+
+  /// An empty sequence.
+  ///
+  /// \param pool      outlives the sequence
+  /// \param capacity  most tokens it may have; all that the pool has room for, if not given
+  /// \throws std::invalid_argument if the capacity is negative
+  explicit paged_latents(Pool& pool, std::optional<Index> capacity = std::nullopt)
+      : paged_tokens("paged_latents", pool, capacity) {}
+
+  paged_latents(paged_latents&&) = default;
+  paged_latents& operator=(paged_latents&&) = default;
+
+  /// A sequence of the same tokens on the same pages, as of paged_cache.
+  paged_latents fork() const { return *this; }
+
+  Index rank() const { return pool().rank(); }
+  Index rope_width() const { return pool().rope_width(); }
+
+  // The sizes of the source: absorbed attention is multi-query attention over [c, k_pe].
+  Index groups() const { return 1; }
+  Index qk_dim() const { return rank() + rope_width(); }
+  Index v_dim() const { return rank(); }
+
+  /// Bytes that a token takes, on pages of its own.
+  Index bytes_per_token() const { return pool().bytes_per_token(); }
+
+  /// Adds tokens at the end, converting to the stored scalar.
+  ///
+  /// \param latents    [tokens, 1, latent_rank], after the norm; a view or a row-major matrix
+  /// \param rope_keys  [tokens, 1, rope], after the rotation
+  /// \throws std::invalid_argument if a shape disagrees, std::length_error if capacity or pool have
+  ///         no room; every sequence and the pool are then unchanged
+  template <viewable Latents, viewable RopeKeys>
+  void append(const Latents& latents, const RopeKeys& rope_keys) {
+    const detail::new_latents added("paged_latents", latents, rope_keys, rank(), rope_width());
+    auto& rows = pool().rows_;
+    const auto copy = [&](page_id from, page_id to, Index slots) { rows.copy(from, to, slots); };
+    append_tokens(added.c.tokens(), copy, [&](Index t, const place& at) {
+      Scalar* const stored = rows.row(at.page, 0, at.slot);
+      KeyCodec::encode(added.c.row(t, 0), stored, rank());
+      KeyCodec::encode(added.k_pe.row(t, 0), stored + rank(), rope_width());
+    });
+  }
+
+  token_run<Scalar> keys(Index, Index begin, Index end) const {
+    return run(pool().latent_pages(), 0, begin, end);
+  }
+  token_run<Scalar> values(Index, Index begin, Index end) const { return keys(0, begin, end); }
+
+ private:
+  paged_latents(const paged_latents&) = default;
+
+  Pool& pool() const { return static_cast<Pool&>(paged_tokens::pool()); }
+};
+
+}  // namespace headroom::inline HEADROOM_ISA

@@ -1,0 +1,65 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: rows of pages do not overlap, pages start on cache lines, and a copied page is the same in
+// its first slots and untouched in the others.
+#include <headroom/detail/page_array.hpp>
+
+#include "support/catch.hpp"
+
+#include <cstdint>
+#include <vector>
+
+using headroom::Index;
+using headroom::page_id;
+using headroom::detail::page_array;
+
+namespace {
+
+// Calls visit(page, group, slot, row) for every row.
+template <class Storage, class Visit>
+void for_each_row(page_array<Storage>& rows, Index pages, Index groups, Index page_tokens,
+                  const Visit& visit) {
+  for (Index p = 0; p < pages; ++p)
+    for (Index g = 0; g < groups; ++g)
+      for (Index s = 0; s < page_tokens; ++s)
+        visit(p, g, s, rows.row(static_cast<page_id>(p), g, s));
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("each row has memory of its own", "", std::int8_t, Eigen::half, double) {
+  for (const Index groups : {1, 3})
+    for (const Index page_tokens : {1, 4, 7})
+      for (const Index row_size : {1, 5, 64}) {
+        page_array<TestType> rows(3, groups, page_tokens, row_size);
+        Index next = 0;
+        for_each_row(rows, 3, groups, page_tokens, [&](Index p, Index g, Index s, TestType* row) {
+          REQUIRE(row == rows.memory().row(static_cast<page_id>(p), g, s));
+          if (g == 0 && s == 0) REQUIRE(reinterpret_cast<std::uintptr_t>(row) % 64 == 0);
+          for (Index d = 0; d < row_size; ++d) row[d] = static_cast<TestType>(float(next % 100));
+          ++next;
+        });
+        next = 0;
+        for_each_row(rows, 3, groups, page_tokens, [&](Index, Index, Index, const TestType* row) {
+          for (Index d = 0; d < row_size; ++d)
+            REQUIRE(row[d] == static_cast<TestType>(float(next % 100)));
+          ++next;
+        });
+        const Index page = groups * page_tokens * row_size * Index(sizeof(TestType));
+        REQUIRE(rows.bytes() == 3 * ((page + 63) / 64 * 64));
+      }
+}
+
+TEST_CASE("the first slots of a page are copied, no others") {
+  page_array<float> rows(2, 2, 4, 3);
+  for_each_row(rows, 2, 2, 4, [](Index p, Index g, Index s, float* row) {
+    for (Index d = 0; d < 3; ++d) row[d] = static_cast<float>(1000 * p + 100 * g + 10 * s + d);
+  });
+  rows.copy(1, 0, 3);
+  for_each_row(rows, 2, 2, 4, [](Index p, Index g, Index s, const float* row) {
+    const Index from = s < 3 ? 1 : p;
+    for (Index d = 0; d < 3; ++d)
+      REQUIRE(row[d] == static_cast<float>(1000 * from + 100 * g + 10 * s + d));
+  });
+}

@@ -1,0 +1,154 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: paged_latents is a latent_cache on pages: latent attention over it gives the same bits in
+// both forms, and as a sequence it does what paged_cache does.
+#include <headroom/latent_cache.hpp>
+#include <headroom/mla.hpp>
+#include <headroom/paged_latents.hpp>
+
+#include "support/catch.hpp"
+#include "support/pages.hpp"
+#include "support/random.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace hr = headroom;
+using Eigen::Index;
+using headroom_tests::contains;
+using headroom_tests::poison;
+using headroom_tests::random_source;
+
+namespace {
+
+using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+static_assert(hr::kv_source<hr::paged_latents<float, 8, 4>>);
+static_assert(hr::kv_source<hr::paged_latents<Eigen::bfloat16>>);
+static_assert(!std::is_copy_constructible_v<hr::paged_latents<float>>);
+static_assert(std::is_nothrow_move_constructible_v<hr::paged_latents<float>>);
+static_assert(std::is_nothrow_move_assignable_v<hr::paged_latents<float>>);
+
+matrix random_matrix(random_source& random, Index rows, Index cols) {
+  matrix result(rows, cols);
+  random.fill(hr::as_view(result, 1));
+  return result;
+}
+
+bool same(const matrix& a, const matrix& b) {
+  return std::equal(a.data(), a.data() + a.size(), b.data(), b.data() + b.size());
+}
+
+/// Both forms, over a prompt and over single tokens, against a latent_cache.
+template <class Scalar>
+void require_same_bits(std::uint64_t seed, Index tokens, Index q_len, Index page_tokens) {
+  constexpr int heads = 3, rank = 16, nope = 8, rope = 4, value = 6;
+  random_source random(seed);
+  const matrix c = random_matrix(random, tokens, rank), k_pe = random_matrix(random, tokens, rope);
+  const matrix weight = random_matrix(random, heads * (nope + value), rank);
+  const matrix q = random_matrix(random, q_len, heads * (nope + rope));
+
+  hr::latent_cache<Scalar> contiguous(tokens, rank, rope);
+  contiguous.append(c, k_pe);
+  hr::latent_page_pool<Scalar> pool(tokens / page_tokens + 2, page_tokens, rank, rope);
+  using Paged = hr::paged_latents<Scalar>;
+  headroom_tests::scramble<Paged>(pool, random,
+                                  [&](Paged& to) { to.append(c.topRows(1), k_pe.topRows(1)); });
+  poison(pool);
+  Paged paged(pool);
+  const Index first = tokens / 2;
+  paged.append(c.topRows(first), k_pe.topRows(first));
+  paged.append(c.bottomRows(tokens - first), k_pe.bottomRows(tokens - first));
+
+  const hr::mla<heads, rank, nope, rope, value> attend;
+  matrix out(q_len, heads * value), expected(q_len, heads * value);
+  attend.expanded(q, paged, hr::linear(weight), out, hr::causal{});
+  attend.expanded(q, contiguous, hr::linear(weight), expected, hr::causal{});
+  REQUIRE(same(out, expected));
+  attend.absorbed(q, paged, hr::linear(weight), out, hr::causal{});
+  attend.absorbed(q, contiguous, hr::linear(weight), expected, hr::causal{});
+  REQUIRE(same(out, expected));
+  attend(q, paged, hr::linear(weight), out, hr::causal{});
+  attend(q, contiguous, hr::linear(weight), expected, hr::causal{});
+  REQUIRE(same(out, expected));
+}
+
+}  // namespace
+
+TEST_CASE("latent attention over pages is latent attention over a latent_cache, bit by bit") {
+  std::uint64_t seed = 1;
+  for (const Index page_tokens : {1, 5, 16, 64})
+    for (const auto& [tokens, q_len] :
+         {std::pair<Index, Index>{1, 1}, {70, 70}, {150, 3}, {1100, 1}, {1100, 2}}) {
+      INFO("pages of " << page_tokens << ", " << q_len << " queries over " << tokens);
+      require_same_bits<float>(seed++, tokens, q_len, page_tokens);
+      require_same_bits<Eigen::bfloat16>(seed++, tokens, q_len, page_tokens);
+    }
+}
+
+TEST_CASE("keys are the row of latent and rotary key, values its prefix") {
+  random_source random(4);
+  const matrix c = random_matrix(random, 7, 5), k_pe = random_matrix(random, 7, 2);
+  hr::latent_page_pool<float> pool(3, 3, 5, 2);
+  CHECK(pool.bytes_per_token() == 7 * 4);
+  CHECK(pool.bytes() == 3 * 32 * 4);  // 21 numbers, on whole cache lines
+  hr::paged_latents paged(pool);
+  paged.append(c, k_pe);
+  CHECK((paged.groups() == 1 && paged.qk_dim() == 7 && paged.v_dim() == 5));
+  CHECK(paged.bytes_per_token() == 28);
+  for (Index j = 0; j < 7; ++j) {
+    const auto key = paged.keys(0, j, 7), value = paged.values(0, j, 7);
+    REQUIRE((key.rows == value.rows && key.tokens == value.tokens));
+    REQUIRE((key.stride == 7 && key.tokens == std::min(3 - j % 3, 7 - j)));
+    for (Index d = 0; d < 5; ++d) REQUIRE(key.rows[d] == c(j, d));
+    for (Index d = 0; d < 2; ++d) REQUIRE(key.rows[5 + d] == k_pe(j, d));
+  }
+}
+
+TEST_CASE("forks of latents share pages and part where they are written") {
+  random_source random(5);
+  const matrix c = random_matrix(random, 9, 4), k_pe = random_matrix(random, 9, 2);
+  hr::latent_page_pool<Eigen::half, 4, 2> pool(6, 4);
+  hr::paged_latents one(pool);
+  one.append(c.topRows(6), k_pe.topRows(6));
+  hr::paged_latents two = one.fork();
+  CHECK(pool.pages_in_use() == 2);
+  two.append(c.row(8), k_pe.row(8));
+  one.append(c.row(6), k_pe.row(6));
+  CHECK((pool.pages_in_use() == 3 && pool.pages_shared() == 1));
+  CHECK(one.keys(0, 6, 7).rows[1] == static_cast<Eigen::half>(c(6, 1)));
+  CHECK(two.keys(0, 6, 7).rows[1] == static_cast<Eigen::half>(c(8, 1)));
+  CHECK(two.keys(0, 5, 7).rows[3] == static_cast<Eigen::half>(c(5, 3)));
+  two.truncate(3);
+  CHECK(pool.pages_in_use() == 2);
+}
+
+TEST_CASE("latents without a rotary part are paged too") {
+  hr::latent_page_pool<float> pool(2, 2, 3, 0);
+  hr::paged_latents paged(pool);
+  paged.append(matrix(matrix::Ones(3, 3)), matrix(3, 0));
+  CHECK((paged.tokens() == 3 && paged.qk_dim() == 3));
+}
+
+TEST_CASE("what does not fit latents is refused by name") {
+  hr::latent_page_pool<float> pool(3, 2, 3, 2);
+  hr::paged_latents paged(pool);
+  CHECK_THROWS_WITH(paged.append(matrix(1, 4), matrix(1, 2)),
+                    contains("paged_latents: latents are [1, 1, 4], expected [tokens, 1, "
+                             "latent_rank = 3]"));
+  CHECK_THROWS_WITH(paged.append(matrix(1, 3), matrix(1, 1)),
+                    contains("paged_latents: rope_keys are [1, 1, 1], expected [tokens, 1, rope = "
+                             "2]"));
+  CHECK_THROWS_WITH(paged.append(matrix(1, 3), matrix(2, 2)),
+                    contains("paged_latents: rope_keys have 2 tokens, expected 1 as latents"));
+  CHECK_THROWS_WITH(paged.append(matrix(7, 3), matrix(7, 2)),
+                    contains("paged_latents: appending 7 tokens to 0 exceeds the capacity of 6"));
+  CHECK(pool.pages_free() == 3);
+  CHECK_THROWS_WITH(hr::latent_page_pool<float>(1, 1, 0, 2),
+                    contains("latent_page_pool: latent_rank = 0 was given, expected at least 1"));
+  CHECK_THROWS_WITH(hr::latent_page_pool<float>(1, 1, 2, -1),
+                    contains("latent_page_pool: rope = -1 was given, expected at least 0"));
+  CHECK_THROWS_WITH(hr::latent_page_pool<float>(1, 0, 2, 1),
+                    contains("latent_page_pool: page_tokens = 0, expected at least 1"));
+}

@@ -1,0 +1,314 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: whatever is appended, forked, truncated, cleared, moved and destroyed in whatever order,
+// each sequence holds the tokens that a vector of its own would hold, and the pool's pages are
+// those that the sequences' tables list. What is refused changes nothing.
+#include <headroom/paged_cache.hpp>
+#include <headroom/paged_tokens.hpp>
+
+#include "support/catch.hpp"
+#include "support/pages.hpp"
+#include "support/problem.hpp"
+#include "support/random.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <set>
+#include <stdexcept>
+#include <vector>
+
+namespace hr = headroom;
+using namespace headroom_tests;
+using Eigen::Index;
+
+namespace {
+
+using Pool = hr::page_pool<float>;
+using Sequence = hr::paged_cache<float>;
+static_assert(std::is_base_of_v<hr::paged_tokens, Sequence>);
+
+// The numbers of a token, told from those of every other.
+float number(Index token, Index group, Index d) {
+  return static_cast<float>(token * 64 + group * 16 + d);
+}
+
+// Tokens first, first + 1, ...
+void append(Sequence& sequence, Index first, Index count) {
+  tensor<float> k(count, sequence.groups(), sequence.qk_dim());
+  tensor<float> v(count, sequence.groups(), sequence.v_dim());
+  for (Index t = 0; t < count; ++t)
+    for (Index g = 0; g < sequence.groups(); ++g) {
+      for (Index d = 0; d < k.dim(); ++d) k(t, g, d) = number(first + t, g, d);
+      for (Index d = 0; d < v.dim(); ++d) v(t, g, d) = -number(first + t, g, d);
+    }
+  sequence.append(std::as_const(k).view(), std::as_const(v).view());
+}
+
+// A sequence, and what it should hold.
+struct pair {
+  Sequence sequence;
+  std::vector<Index> tokens;
+};
+
+bool holds(const pair& p) {
+  const Sequence& s = p.sequence;
+  if (s.tokens() != static_cast<Index>(p.tokens.size())) return false;
+  for (Index t = 0; t < s.tokens(); ++t)
+    for (Index g = 0; g < s.groups(); ++g) {
+      const auto key = s.keys(g, t, s.tokens()), value = s.values(g, t, s.tokens());
+      if (key.tokens != std::min(s.page_tokens() - t % s.page_tokens(), s.tokens() - t))
+        return false;
+      if (value.tokens != key.tokens) return false;
+      const Index token = p.tokens[static_cast<std::size_t>(t)];
+      for (Index d = 0; d < s.qk_dim(); ++d)
+        if (key.rows[d] != number(token, g, d)) return false;
+      for (Index d = 0; d < s.v_dim(); ++d)
+        if (value.rows[d] != -number(token, g, d)) return false;
+    }
+  return true;
+}
+
+// Whether the pool counts what the tables list.
+bool counted(const Pool& pool, const std::vector<pair>& pairs) {
+  std::map<hr::page_id, Index> holders;
+  for (const pair& p : pairs) {
+    const auto table = p.sequence.block_table();
+    const std::set<hr::page_id> pages(table.begin(), table.end());
+    const Index needed = (p.sequence.tokens() + pool.page_tokens() - 1) / pool.page_tokens();
+    if (static_cast<Index>(table.size()) != needed || pages.size() != table.size()) return false;
+    for (const hr::page_id page : pages) {
+      if (page < 0 || page >= pool.pages()) return false;
+      ++holders[page];
+    }
+  }
+  const auto shared = std::count_if(holders.begin(), holders.end(),
+                                    [](const auto& entry) { return entry.second > 1; });
+  return pool.pages_in_use() == static_cast<Index>(holders.size()) &&
+         pool.pages_shared() == shared && pool.pages() == pool.pages_in_use() + pool.pages_free() &&
+         pool.sequences() == static_cast<Index>(pairs.size());
+}
+
+// Pages that appending takes, by the rule rather than by the code.
+Index pages_taken(const Pool& pool, const std::vector<pair>& pairs, const pair& p, Index count) {
+  const Index size = pool.page_tokens(), before = p.sequence.tokens();
+  Index pages = (before + count + size - 1) / size - (before + size - 1) / size;
+  if (count > 0 && before % size != 0) {
+    const hr::page_id last = p.sequence.block_table().back();
+    Index holders = 0;
+    for (const pair& other : pairs) {
+      const auto table = other.sequence.block_table();
+      holders += std::count(table.begin(), table.end(), last);
+    }
+    pages += holders > 1;
+  }
+  return pages;
+}
+
+struct summary {
+  int appends = 0, refused = 0, copies = 0, forks = 0, truncations = 0, moves = 0;
+};
+
+void run(std::uint64_t seed, summary& done) {
+  random_source random(seed);
+  const Index page_tokens = random.pick<Index>({1, 1, 2, 3, 4, 7, 16});
+  const Index groups = random.integer(1, 3), qk_dim = random.integer(1, 5);
+  Pool pool(random.integer(0, 12), page_tokens, groups, qk_dim, random.integer(1, 5));
+  poison(pool);
+  std::vector<pair> pairs;
+  Index next = 0;
+  const auto add = [&] {
+    if (random.chance(0.8))
+      pairs.push_back({Sequence(pool), {}});
+    else
+      pairs.push_back({Sequence(pool, random.integer(0, 3 * page_tokens)), {}});
+  };
+  add();
+  for (int step = 0; step < 40; ++step) {
+    INFO("seed " << seed << ", step " << step);
+    const auto any = static_cast<std::size_t>(random.integer(0, std::ssize(pairs) - 1));
+    const double choice = random.uniform();
+    if (choice < 0.5) {
+      pair& p = pairs[any];
+      const Index count = random.integer(0, random.chance(0.3) ? 4 * page_tokens + 1 : 3);
+      const Index taken = pages_taken(pool, pairs, p, count);
+      const bool fits =
+          p.sequence.tokens() + count <= p.sequence.capacity() && taken <= pool.pages_free();
+      const Index free = pool.pages_free(), shared = pool.pages_shared();
+      if (fits) {
+        append(p.sequence, next, count);
+        for (Index t = 0; t < count; ++t) p.tokens.push_back(next + t);
+        next += count;
+        REQUIRE(pool.pages_free() == free - taken);
+        ++done.appends;
+        done.copies += pool.pages_shared() < shared;
+      } else {
+        REQUIRE_THROWS_AS(append(p.sequence, next, count), std::length_error);
+        REQUIRE((pool.pages_free() == free && pool.pages_shared() == shared));
+        ++done.refused;
+      }
+    } else if (choice < 0.65 && pairs.size() < 6) {
+      pairs.push_back({pairs[any].sequence.fork(), pairs[any].tokens});
+      ++done.forks;
+    } else if (choice < 0.8) {
+      pair& p = pairs[any];
+      const Index kept = random.integer(0, p.sequence.tokens());
+      p.sequence.truncate(kept);
+      p.tokens.resize(static_cast<std::size_t>(kept));
+      ++done.truncations;
+    } else if (choice < 0.83) {
+      pairs[any].sequence.clear();
+      pairs[any].tokens.clear();
+    } else if (choice < 0.88) {
+      const auto other = static_cast<std::size_t>(random.integer(0, std::ssize(pairs) - 1));
+      if (other != any) {
+        pairs[other] = std::move(pairs[any]);  // what it held is given up
+        REQUIRE(pairs[any].sequence.tokens() == 0);
+        pairs[any].tokens.clear();
+        ++done.moves;
+      }
+    } else if (choice < 0.95 && pairs.size() > 1) {
+      std::swap(pairs[any], pairs.back());
+      pairs.pop_back();
+    } else if (pairs.size() < 6) {
+      add();
+    }
+    for (const pair& p : pairs) REQUIRE(holds(p));
+    REQUIRE(counted(pool, pairs));
+  }
+  pairs.clear();
+  REQUIRE((pool.pages_free() == pool.pages() && pool.sequences() == 0));
+}
+
+}  // namespace
+
+TEST_CASE("any order of operations gives what vectors give") {
+  summary done;
+  for (std::uint64_t seed = 0; seed < 3000; ++seed) run(500'000 + seed, done);
+  WARN("3000 pools: " << done.appends << " appends, " << done.copies << " of them copied a page, "
+                      << done.refused << " refused, " << done.forks << " forks, "
+                      << done.truncations << " truncations, " << done.moves << " moves");
+  REQUIRE(std::min({done.appends, done.refused, done.copies, done.forks, done.moves}) > 1000);
+}
+
+TEST_CASE("forks share pages until one of them appends to the last") {
+  Pool pool(8, 4, 1, 2);
+  Sequence one(pool);
+  append(one, 0, 6);
+  Sequence two = one.fork();
+  REQUIRE(std::ranges::equal(one.block_table(), two.block_table()));
+  append(two, 100, 1);
+  CHECK(one.block_table()[0] == two.block_table()[0]);
+  CHECK(one.block_table()[1] != two.block_table()[1]);
+  const hr::page_id own = one.block_table()[1];
+  append(one, 200, 1);  // alone on its page by now: in place
+  CHECK(one.block_table()[1] == own);
+  CHECK(pool.pages_in_use() == 3);
+}
+
+TEST_CASE("a full last page is shared for good") {
+  Pool pool(8, 4, 1, 2);
+  Sequence one(pool);
+  append(one, 0, 8);
+  Sequence two = one.fork();
+  append(two, 100, 1);
+  append(one, 200, 1);
+  CHECK(pool.pages_shared() == 2);
+  CHECK(pool.pages_in_use() == 4);
+}
+
+TEST_CASE("a sequence that was cut within a shared page copies it before it goes on") {
+  Pool pool(8, 4, 1, 2);
+  Sequence one(pool);
+  append(one, 0, 8);
+  Sequence two = one.fork();
+  two.truncate(2);
+  append(two, 100, 1);
+  CHECK(holds({std::move(one), {0, 1, 2, 3, 4, 5, 6, 7}}));
+  CHECK(holds({std::move(two), {0, 1, 100}}));
+}
+
+TEST_CASE("an append that the pool cannot hold to its end changes nothing") {
+  Pool pool(5, 4, 1, 2);
+  Sequence one(pool);
+  append(one, 0, 6);
+  const Sequence two = one.fork();
+  const std::vector<hr::page_id> table(one.block_table().begin(), one.block_table().end());
+  // 2 + 12 tokens: the last page copied, and three more, one more than there are.
+  CHECK_THROWS_WITH(append(one, 100, 14),
+                    contains("paged_cache: appending 14 tokens to 6 takes 4 pages, the pool has 3 "
+                             "free"));
+  CHECK(std::ranges::equal(one.block_table(), table));
+  CHECK((pool.pages_free() == 3 && pool.pages_shared() == 2));
+  CHECK_NOTHROW(append(one, 100, 10));
+  CHECK(pool.pages_free() == 0);
+}
+
+TEST_CASE("a sequence refuses what it has no room for") {
+  Pool pool(8, 4, 1, 2);
+  CHECK_THROWS_WITH(Sequence(pool, -1),
+                    contains("paged_cache: capacity = -1, expected at least 0"));
+  Sequence sequence(pool, 5);
+  append(sequence, 0, 3);
+  CHECK_THROWS_WITH(append(sequence, 3, 3),
+                    contains("paged_cache: appending 3 tokens to 3 exceeds the capacity of 5"));
+  CHECK_THROWS_WITH(sequence.truncate(4),
+                    contains("paged_cache: truncate to 4 tokens, expected 0 to size = 3"));
+  CHECK_THROWS_WITH(sequence.truncate(-1), contains("truncate to -1 tokens"));
+  CHECK(sequence.fork().capacity() == 5);
+  constexpr Index endless = std::numeric_limits<Index>::max();
+  CHECK(Sequence(pool, endless).capacity() == endless);
+}
+
+TEST_CASE("a sequence that was moved from is empty, and may be used again") {
+  Pool pool(8, 4, 1, 2), other_pool(8, 2, 1, 2);
+  Sequence one(pool);
+  append(one, 0, 6);
+  Sequence two = std::move(one);
+  CHECK((one.tokens() == 0 && one.block_table().empty()));
+  append(one, 10, 2);
+  CHECK(holds({one.fork(), {10, 11}}));
+  CHECK(holds({two.fork(), {0, 1, 2, 3, 4, 5}}));
+  Sequence& same = two;
+  two = std::move(same);
+  CHECK(holds({two.fork(), {0, 1, 2, 3, 4, 5}}));
+  Sequence three(other_pool);
+  append(three, 20, 3);
+  two = std::move(three);  // from another pool
+  CHECK(holds({two.fork(), {20, 21, 22}}));
+  CHECK((pool.pages_in_use() == 1 && pool.sequences() == 1));
+  CHECK((other_pool.pages_in_use() == 2 && other_pool.sequences() == 2));
+}
+
+TEST_CASE("a codec that throws leaves a sequence as it was") {
+  struct refusing {
+    using Storage = float;
+    static Index storage_size(Index dim) { return dim; }
+    static void encode(const float* row, Storage* stored, Index dim) {
+      if (row[0] < 0) throw std::runtime_error("refused");
+      std::copy(row, row + dim, stored);
+    }
+    static void decode(const Storage* stored, float* row, Index dim) {
+      std::copy(stored, stored + dim, row);
+    }
+    static void decode(const Storage* stored, double* row, Index dim) {
+      std::copy(stored, stored + dim, row);
+    }
+  };
+  hr::page_pool<refusing> pool(6, 2, 1, 1);
+  hr::paged_cache sequence(pool);
+  const auto add = [](auto& to, std::vector<float> numbers) {
+    const auto rows = hr::tokens_major<const float>(numbers.data(), std::ssize(numbers), 1, 1);
+    to.append(rows, rows);
+  };
+  add(sequence, {1});
+  CHECK_THROWS_AS(add(sequence, {2, 3, 4, -1}), std::runtime_error);
+  CHECK((sequence.tokens() == 1 && sequence.block_table().size() == 1));
+  auto fork = sequence.fork();
+  add(fork, {5, 6});
+  add(sequence, {7, 8});
+  CHECK(*fork.keys(0, 1, 3).rows == 5);
+  CHECK(*sequence.keys(0, 1, 3).rows == 7);
+  CHECK(*sequence.keys(0, 2, 3).rows == 8);
+}
