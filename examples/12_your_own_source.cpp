@@ -4,7 +4,8 @@
 // A source of one's own. Kernels read keys and values through a small interface: "group g, tokens
 // from begin: where do they lie, and for how many tokens does that go on?". Whatever can answer is
 // a source. Here: pages of a pool, handed out through a table, so that two sequences with the same
-// beginning share its pages, and nothing is copied when a sequence grows.
+// beginning share its pages, and nothing is copied when a sequence grows. (14_pages.cpp has the
+// library's own pages; this is what such a thing comes to.)
 #include <headroom/attention.hpp>
 #include <headroom/kv_source.hpp>
 
