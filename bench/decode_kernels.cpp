@@ -38,7 +38,7 @@ class products {
 
   void operator()() {
     detail::scratch memory;
-    detail::line_walk<KV> keys(shape_, memory), values(shape_, memory);
+    detail::line_walk<KV> keys(shape_, dim, memory), values(shape_, dim, memory);
     const auto order = detail::line_order::in_streams(0, tokens_ / detail::streams);
     keys.start(order, tokens_);
     values.start(order, tokens_);

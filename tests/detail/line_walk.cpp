@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Rule: a walk meets every key of an order once, where it lies, wherever runs of rows end; it asks
-// for a run again only when one has ended.
+// for a run again only when one has ended or is about to, and never for keys that are not its own.
 #include <headroom/detail/line_walk.hpp>
 #include <headroom/kv_source.hpp>
 
@@ -31,12 +31,17 @@ struct pages {
 std::vector<Index> met(const pages& source, const line_shape& shape, const line_order& order,
                        Index count) {
   scratch memory;
-  line_walk<Index> walk(shape, memory);
+  line_walk<Index> walk(shape, 1, memory);
   walk.start(order, count);
+  std::vector<bool> own(static_cast<std::size_t>(source.end));
+  for (Index i = 0; i < count; ++i)
+    own[static_cast<std::size_t>(order.position(i % shape.keys) +
+                                 i / shape.keys * order.advance(shape))] = true;
   std::vector<Index> numbers;
   for (Index taken = 0; taken < count; taken += shape.keys) {
     const auto* const* const rows = walk.next([&](Index g, Index first) {
       ++source.asked;
+      REQUIRE((g < shape.groups && first < source.end && own[static_cast<std::size_t>(first)]));
       const Index tokens = std::min((first / source.page + 1) * source.page, source.end) - first;
       return headroom::token_run<Index>{source.memory.data() + first * shape.groups + g,
                                         shape.groups, tokens};

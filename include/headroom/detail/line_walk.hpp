@@ -3,7 +3,9 @@
 #pragma once
 
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/kernels/dot.hpp>
 #include <headroom/detail/line_shape.hpp>
+#include <headroom/detail/packet.hpp>
 #include <headroom/detail/scratch.hpp>
 
 #include <algorithm>
@@ -28,12 +30,15 @@ struct line_order {
   Index advance(const line_shape& shape) const { return shape.keys / streams * next; }
 };
 
-/// Walks stored rows line by line: keys, or values.
+/// Walks stored rows line by line: keys, or values. Kernels ask for memory that follows a row;
+/// where runs are about to end, the walk asks for the rows that come as much later in their stead.
 template <class Storage>
 class line_walk {
  public:
-  line_walk(const line_shape& shape, scratch& memory)
+  /// \param row_size  Storage elements of a row
+  line_walk(const line_shape& shape, Index row_size, scratch& memory)
       : shape_(shape),
+        row_size_(row_size),
         rows_(memory.take<const Storage*>(shape.pairs())),
         strides_(memory.take<Index>(shape.pairs())) {}
 
@@ -42,6 +47,8 @@ class line_walk {
     order_ = order;
     rest_ = count;
     lines_ = 0;
+    constexpr Index ahead = bytes_ahead / static_cast<Index>(sizeof(Storage));
+    lines_ahead_ = (ahead - 1) / (row_size_ * order.advance(shape_)) + 1;
   }
 
   /// Steps to the next line, or to the first, and returns its rows, [groups, keys]; if it is the
@@ -59,6 +66,8 @@ class line_walk {
     --lines_;
     rest_ -= shape_.keys;
     order_.first += advance;
+    if (lines_ < lines_ahead_ && lines_ahead_ * shape_.keys <= rest_)
+      prefetch_line(run, (lines_ahead_ - 1) * advance);
     return rows_;
   }
 
@@ -76,10 +85,20 @@ class line_walk {
       }
   }
 
+  // Asks for the line that comes `distance` keys after the next.
+  template <class Runs>
+  void prefetch_line(const Runs& run, Index distance) const {
+    for (Index g = 0; g < shape_.groups; ++g)
+      for (Index j = 0; j < shape_.keys; ++j)
+        prefetch_row(run(g, order_.position(j) + distance).rows, row_size_);
+  }
+
   line_shape shape_;
+  Index row_size_;
   line_order order_{};
-  Index rest_ = 0;        // keys of each group from this line on
-  Index lines_ = 0;       // for which the rows at hand only move on
+  Index rest_ = 0;   // keys of each group from this line on
+  Index lines_ = 0;  // for which the rows at hand only move on
+  Index lines_ahead_ = 0;
   const Storage** rows_;  // [groups, keys]
   Index* strides_;        // from each row to that of the next line
 };
