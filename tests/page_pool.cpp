@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The headroom authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Rule: a pool's pages are [KV_groups, page_tokens, dim], each on a cache line, in what keys and
-// values are stored in; its sizes are those of the template, or those given.
+// Rule: a group's tokens of a page lie one after another from a cache line on, in what keys and
+// values are stored in; a pool's sizes are those of the template, or those given.
 #include <headroom/int8_codec.hpp>
 #include <headroom/page_pool.hpp>
 #include <headroom/paged_cache.hpp>
@@ -25,17 +25,24 @@ bool on_line(const void* row) {
 
 }  // namespace
 
-TEST_CASE("a group's tokens of a page lie one after another, pages on cache lines") {
+TEST_CASE("a group's tokens lie page after page, each page on a cache line") {
   hr::page_pool<float, 3, 5, 2> pool(4, 7);
   const auto& keys = pool.key_pages();
   const auto& values = pool.value_pages();
-  CHECK((keys.token_stride == 5 && keys.group_stride == 7 * 5));
-  CHECK((values.token_stride == 2 && values.group_stride == 7 * 2));
-  CHECK((keys.page_stride == 112 && values.page_stride == 48));
+  CHECK((keys.token_stride == 5 && keys.page_stride == 48 && keys.group_stride == 4 * 48));
+  CHECK((values.token_stride == 2 && values.page_stride == 16 && values.group_stride == 4 * 16));
   for (hr::page_id page = 0; page < 4; ++page)
-    CHECK((on_line(keys.row(page, 0, 0)) && on_line(values.row(page, 0, 0))));
-  CHECK(pool.bytes() == 4 * (112 + 48) * 4);
+    for (Index g = 0; g < 3; ++g)
+      CHECK((on_line(keys.row(page, g, 0)) && on_line(values.row(page, g, 0))));
+  CHECK(pool.bytes() == 4 * 3 * (48 + 16) * 4);
   CHECK(pool.bytes_per_token() == 3 * (5 + 2) * 4);
+}
+
+TEST_CASE("a page of one token holds its groups side by side") {
+  hr::page_pool<float, 3, 5> pool(4, 1);
+  const auto& keys = pool.key_pages();
+  CHECK((keys.group_stride == 5 && keys.page_stride == 16 && keys.token_stride == 16));
+  CHECK(pool.bytes() == 2 * 4 * 16 * 4);
 }
 
 TEST_CASE("a run of a sequence is its page's memory") {

@@ -19,9 +19,10 @@ class paged_cache;
 /// paged_cache is a sequence on it: it takes pages as it grows, and shares those of a common
 /// beginning with its forks. All memory is allocated here; physical memory comes as it is written.
 ///
-/// Stored [pages, KV_groups, page_tokens, dim], keys and values apart: the tokens of a group that
-/// are on a page lie one after another. Short pages waste less where sequences end and share more
-/// where they part (1 is a page for each token), long ones are read faster; 16 to 64 are usual.
+/// Keys and values are apart, and so is each group: the tokens of a group that are on a page lie
+/// one after another, followed by those on the next page; key_pages() and value_pages() tell where.
+/// Short pages waste less where sequences end and share more where they part (1 is a page for each
+/// token), long ones are read faster; 16 to 64 are usual.
 ///
 /// \tparam Stored_, KV_groups, qk_dim, v_dim, StoredValue_  as of kv_cache
 /// \source Kwon et al., arXiv 2309.06180, section 4

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -18,20 +19,28 @@
 namespace headroom_tests {
 
 template <class Storage>
-void poison_pages(const headroom::page_memory<Storage>& memory, Eigen::Index pages) {
-  const auto bytes = static_cast<std::size_t>(pages * memory.page_stride) * sizeof(Storage);
-  if (bytes > 0) std::memset(static_cast<void*>(const_cast<Storage*>(memory.data)), 0xff, bytes);
+void poison_rows(const headroom::page_memory<Storage>& memory, const headroom::page_stock& pool,
+                 Eigen::Index groups, Eigen::Index row_size) {
+  for (Eigen::Index p = 0; p < pool.pages(); ++p)
+    for (Eigen::Index g = 0; g < groups; ++g)
+      for (Eigen::Index s = 0; s < pool.page_tokens(); ++s) {
+        const Storage* const row = memory.row(static_cast<headroom::page_id>(p), g, s);
+        std::memset(static_cast<void*>(const_cast<Storage*>(row)), 0xff,
+                    static_cast<std::size_t>(row_size) * sizeof(Storage));
+      }
 }
 
 /// Fills every page with ones, a NaN in every scalar and in the scales of every codec.
 template <class Stored, int groups, int qk_dim, int v_dim, class StoredValue>
 void poison(headroom::page_pool<Stored, groups, qk_dim, v_dim, StoredValue>& pool) {
-  poison_pages(pool.key_pages(), pool.pages());
-  poison_pages(pool.value_pages(), pool.pages());
+  using Pool = std::remove_reference_t<decltype(pool)>;
+  poison_rows(pool.key_pages(), pool, pool.groups(), Pool::KeyCodec::storage_size(pool.qk_dim()));
+  poison_rows(pool.value_pages(), pool, pool.groups(),
+              Pool::ValueCodec::storage_size(pool.v_dim()));
 }
 template <class Scalar, int rank, int rope>
 void poison(headroom::latent_page_pool<Scalar, rank, rope>& pool) {
-  poison_pages(pool.latent_pages(), pool.pages());
+  poison_rows(pool.latent_pages(), pool, 1, pool.rank() + pool.rope_width());
 }
 
 /// Leaves the free pages of a pool in random order. append(sequence) appends a token to one.
