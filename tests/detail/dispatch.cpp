@@ -66,3 +66,25 @@ TEST_CASE("the path taken is the path chosen") {
   CHECK(items_of({few, one_split, 2, 2, 8, 8}) == std::vector<Index>{groups});
   CHECK(items_of({few, one_split + 1, 2, 2, 8, 8}) == std::vector<Index>{2 * groups});
 }
+
+TEST_CASE("a call that is one of many takes the path that it takes alone") {
+  for (const problem_size& size : {problem_size{0, 2000, 4, 2, 8, 8},
+                                   {1, one_split, 2, 1, 8, 8},
+                                   {1, 2500, 2, 1, 8, 8},
+                                   {hr::detail::block_rows, 10, 4, 2, 8, 8}}) {
+    const problem p(size);
+    Index items = 0;
+    const auto planned = [&](const auto& call, const auto& source) {
+      hr::detail::scratch memory;
+      const hr::detail::call_plan plan(call, source, memory);
+      items = plan.items();
+      for (Index i = items; i-- > 0;) {
+        CHECK(plan.cost(i) > 0);
+        plan.run(i);
+      }
+    };
+    CHECK(same_bits(answer_by(planned, p, hr::none()), attend(p)));
+    const std::vector<Index> alone = items_of(size);
+    CHECK(items == (alone.empty() ? 0 : alone.front()));
+  }
+}

@@ -4,9 +4,14 @@
 
 #include <headroom/detail/block_for.hpp>
 #include <headroom/detail/config.hpp>
-#include <headroom/detail/key_tile.hpp>
+#include <headroom/detail/row_units.hpp>
+#include <headroom/detail/scratch.hpp>
 
 #include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <new>
+#include <type_traits>
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
@@ -27,53 +32,89 @@ inline Index split_keys(Index kv_len) {
 }
 
 /// Few query rows, many keys: the keys are split, each split gives a softmax state of its own, and
-/// the states are merged in order.
+/// whoever finishes the last split of some rows merges theirs, in order.
 ///
 /// Work items: groups, or few of them together, x blocks of rows x splits. Memory: one state per
 /// group, block and split, at most most_splits for each row. There is at least one key.
+template <class Call, kv_source Source>
+class decode_plan {
+ public:
+  /// The plan refers to the call and the source, and takes the memory that its items share.
+  decode_plan(const Call& call, const Source& source, scratch& memory)
+      : call_(&call),
+        source_(&source),
+        units_(call, source),
+        split_(split_keys(call.kv_len)),
+        splits_((call.kv_len + split_ - 1) / split_),
+        size_(state_size(std::min(call.rows_per_group(), block_rows), source.v_dim())),
+        states_(memory.take<Scalar>(call.groups() * group_size())),
+        open_(reinterpret_cast<open_splits*>(
+            memory.take<std::byte>(units_.count() * static_cast<Index>(sizeof(open_splits))))) {
+    eigen_assert(call.kv_len > 0);
+    for (Index unit = 0; unit < units_.count(); ++unit) new (open_ + unit) open_splits(splits_);
+  }
+
+  Index items() const { return units_.count() * splits_; }
+
+  /// How much there is to compute, in pairs of rows and keys.
+  Index cost(Index item) const {
+    const Index begin = item % splits_ * split_;
+    return units_.cost(*call_, item / splits_, begin, std::min(begin + split_, call_->kv_len));
+  }
+
+  void run(Index item) const {
+    const Index unit = item / splits_, begin = item % splits_ * split_;
+    const stacked_rows rows = units_.rows(*call_, unit);
+    const Index groups = units_.groups(*call_, unit);
+    {
+      scratch memory;
+      const auto states = states_in(numbers(rows, item % splits_), group_size(), groups, rows.count,
+                                    source_->v_dim(), memory);
+      attend_rows(*call_, rows, *source_, begin, std::min(begin + split_, call_->kv_len), states);
+    }
+    // What other threads have written of these rows is visible to the last of them.
+    if (open_[unit].fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+    for (Index g = 0; g < groups; ++g) merge(rows.of_group(g));
+  }
+
+ private:
+  using Scalar = typename Call::Scalar;
+  using open_splits = std::atomic<Index>;
+  static_assert(std::is_trivially_destructible_v<open_splits>);
+
+  // Numbers of a group's states.
+  Index group_size() const { return units_.blocks() * splits_ * size_; }
+
+  // The state of some rows and a split: [groups, blocks, splits].
+  Scalar* numbers(const stacked_rows& rows, Index split) const {
+    return states_ + rows.group * group_size() +
+           (rows.first / block_rows * splits_ + split) * size_;
+  }
+
+  void merge(const stacked_rows& rows) const {
+    const auto state = [&](Index split) {
+      return state_in(numbers(rows, split), rows.count, source_->v_dim());
+    };
+    const auto whole = state(0);
+    for (Index s = 1; s < splits_; ++s) whole.merge(state(s));
+    call_->write(rows, whole);
+  }
+
+  const Call* call_;
+  const Source* source_;
+  row_units units_;
+  Index split_;
+  Index splits_;
+  Index size_;         // of a state, in numbers
+  Scalar* states_;     // unmerged
+  open_splits* open_;  // [units], splits that are not finished
+};
+
 template <class Call, kv_source Source, class Executor>
 void decode(const Call& call, const Source& source, const Executor& executor) {
-  using Scalar = typename Call::Scalar;
-  eigen_assert(call.kv_len > 0);
-  const Index rows = call.rows_per_group();
-  const Index blocks = (rows + block_rows - 1) / block_rows;
-  const Index together = groups_together(call, source);
-  const Index spans = (call.groups() + together - 1) / together;
-  const Index split = split_keys(call.kv_len);
-  const Index splits = (call.kv_len + split - 1) / split;
-  const Index v_dim = source.v_dim();
-
-  const auto rows_of = [&](Index group, Index block) {
-    const Index first = block * block_rows;
-    return stacked_rows{group, call.heads_per_group, first, std::min(block_rows, rows - first)};
-  };
-  scratch shared;
-  const Index size = state_size(std::min(rows, block_rows), v_dim);
-  const Index group_size = blocks * splits * size;
-  Scalar* const numbers = shared.take<Scalar>(call.groups() * group_size);
-  const auto numbers_of = [&](const stacked_rows& stacked, Index s) {
-    return numbers + stacked.group * group_size + (stacked.first / block_rows * splits + s) * size;
-  };
-
-  executor(spans * blocks * splits, [&](Index item) {
-    const Index s = item % splits, unit = item / splits;
-    const stacked_rows stacked = rows_of(unit / blocks * together, unit % blocks);
-    scratch memory;
-    const auto states =
-        states_in(numbers_of(stacked, s), group_size,
-                  std::min(together, call.groups() - stacked.group), stacked.count, v_dim, memory);
-    attend_rows(call, stacked, source, s * split, std::min((s + 1) * split, call.kv_len), states);
-  });
-  for (Index group = 0; group < call.groups(); ++group)
-    for (Index block = 0; block < blocks; ++block) {
-      const stacked_rows stacked = rows_of(group, block);
-      const auto state_of = [&](Index s) {
-        return state_in(numbers_of(stacked, s), stacked.count, v_dim);
-      };
-      const auto whole = state_of(0);
-      for (Index s = 1; s < splits; ++s) whole.merge(state_of(s));
-      call.write(stacked, whole);
-    }
+  scratch memory;
+  const decode_plan plan(call, source, memory);
+  executor(plan.items(), [&](Index item) { plan.run(item); });
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

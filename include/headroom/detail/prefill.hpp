@@ -4,9 +4,10 @@
 
 #include <headroom/detail/block_for.hpp>
 #include <headroom/detail/config.hpp>
-#include <headroom/detail/key_tile.hpp>
+#include <headroom/detail/row_units.hpp>
+#include <headroom/detail/scratch.hpp>
 
-#include <algorithm>
+#include <cstddef>
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
@@ -14,29 +15,45 @@ namespace headroom::inline HEADROOM_ISA::detail {
 ///
 /// Work items: groups, or few of them together, x blocks of rows. Memory per item: one block and
 /// one tile. Each key is read once per block that sees it, not once per query head.
+template <class Call, kv_source Source>
+class prefill_plan {
+ public:
+  /// The plan refers to the call and the source; its items share no memory.
+  prefill_plan(const Call& call, const Source& source)
+      : call_(&call), source_(&source), units_(call, source) {}
+
+  Index items() const { return units_.count(); }
+
+  /// How much there is to compute, in pairs of rows and keys.
+  Index cost(Index item) const { return units_.cost(*call_, unit(item), 0, call_->kv_len); }
+
+  void run(Index item) const {
+    using Scalar = typename Call::Scalar;
+    scratch memory;
+    const stacked_rows rows = units_.rows(*call_, unit(item));
+    const Index groups = units_.groups(*call_, unit(item));
+    const Index size = state_size(rows.count, source_->v_dim());
+    const auto states = states_in(memory.take<Scalar>(groups * size), size, groups, rows.count,
+                                  source_->v_dim(), memory);
+    attend_rows(*call_, rows, *source_, 0, call_->kv_len, states);
+    for (Index g = 0; g < groups; ++g)
+      call_->write(rows.of_group(g), states[static_cast<std::size_t>(g)]);
+  }
+
+ private:
+  // The last rows see most keys under a causal mask: start with them, so that no thread is left
+  // with a long item at the end.
+  Index unit(Index item) const { return units_.count() - 1 - item; }
+
+  const Call* call_;
+  const Source* source_;
+  row_units units_;
+};
+
 template <class Call, kv_source Source, class Executor>
 void prefill(const Call& call, const Source& source, const Executor& executor) {
-  using Scalar = typename Call::Scalar;
-  const Index rows = call.rows_per_group();
-  const Index blocks = (rows + block_rows - 1) / block_rows;
-  const Index together = groups_together(call, source);
-  const Index spans = (call.groups() + together - 1) / together;
-  executor(spans * blocks, [&](Index item) {
-    scratch memory;
-    // The last rows see most keys under a causal mask: start with them, so that no thread is left
-    // with a long item at the end.
-    const Index first = (blocks - 1 - item / spans) * block_rows;
-    const Index group = item % spans * together;
-    const stacked_rows stacked{group, call.heads_per_group, first,
-                               std::min(block_rows, rows - first)};
-    const Index groups = std::min(together, call.groups() - group);
-    const Index size = state_size(stacked.count, source.v_dim());
-    const auto states = states_in(memory.take<Scalar>(groups * size), size, groups, stacked.count,
-                                  source.v_dim(), memory);
-    attend_rows(call, stacked, source, 0, call.kv_len, states);
-    for (Index g = 0; g < groups; ++g)
-      call.write(stacked.of_group(g), states[static_cast<std::size_t>(g)]);
-  });
+  const prefill_plan plan(call, source);
+  executor(plan.items(), [&](Index item) { plan.run(item); });
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

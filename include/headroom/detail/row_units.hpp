@@ -1,0 +1,58 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/block_for.hpp>
+#include <headroom/detail/config.hpp>
+#include <headroom/kv_source.hpp>
+
+#include <algorithm>
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+/// How the rows of a call are cut: into blocks of at most block_rows, x groups, or few of them
+/// together where that reads memory better. Units are counted block after block.
+class row_units {
+ public:
+  template <class Call, kv_source Source>
+  row_units(const Call& call, const Source& source)
+      : blocks_((call.rows_per_group() + block_rows - 1) / block_rows),
+        together_(groups_together(call, source)),
+        spans_((call.groups() + together_ - 1) / together_) {}
+
+  Index blocks() const { return blocks_; }
+  Index count() const { return blocks_ * spans_; }
+
+  /// The rows of a unit, those of its first group.
+  template <class Call>
+  stacked_rows rows(const Call& call, Index unit) const {
+    const Index first = unit / spans_ * block_rows;
+    return {unit % spans_ * together_, call.heads_per_group, first,
+            std::min(block_rows, call.rows_per_group() - first)};
+  }
+
+  /// How many groups a unit has.
+  template <class Call>
+  Index groups(const Call& call, Index unit) const {
+    return std::min(together_, call.groups() - unit % spans_ * together_);
+  }
+
+  /// Pairs of a row and a key of [begin, end) in a unit, by what the mask shows its first and its
+  /// last row: enough to tell large units from small ones.
+  template <class Call>
+  Index cost(const Call& call, Index unit, Index begin, Index end) const {
+    const stacked_rows stacked = rows(call, unit);
+    const key_range first = call.mask.keys(call.row(stacked, 0));
+    const key_range last = call.mask.keys(call.row(stacked, stacked.count - 1));
+    begin = std::max(begin, std::min(first.begin, last.begin));
+    end = std::min(end, std::max(first.end, last.end));
+    return groups(call, unit) * stacked.count * std::max(end - begin, Index(0));
+  }
+
+ private:
+  Index blocks_;
+  Index together_;
+  Index spans_;
+};
+
+}  // namespace headroom::inline HEADROOM_ISA::detail

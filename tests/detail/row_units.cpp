@@ -1,0 +1,67 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: units hold every row of every group once, and the cost of a unit counts the keys that its
+// rows may see.
+#include <headroom/detail/row_units.hpp>
+
+#include <map>
+
+#include "support/catch.hpp"
+#include "support/kernel_call.hpp"
+
+namespace hr = headroom;
+using namespace headroom_tests;
+using Eigen::Index;
+
+namespace {
+
+// Calls use(call, units) for causal attention of these sizes over keys in either order.
+template <class Mask, class Use>
+void for_units(const problem_size& size, layout order, const Mask& mask, const Use& use) {
+  const problem<> p(size, 1, order);
+  answer_by(
+      [&](const auto& call, const auto& source) { use(call, hr::detail::row_units(call, source)); },
+      p, mask);
+}
+
+}  // namespace
+
+TEST_CASE("units hold every row of every group once") {
+  const Index B = hr::detail::block_rows;
+  for (const layout order : {layout::tokens_major, layout::heads_major})
+    for (const problem_size& size : {problem_size{1, 9, 6, 6, 4, 4},
+                                     {0, 9, 2, 1, 4, 4},
+                                     {B / 2 + 1, 9, 6, 3, 4, 4},
+                                     {1, 9, 40, 40, 64, 64},
+                                     {2 * B, 9, 1, 1, 4, 4}}) {
+      for_units(size, order, hr::none(), [&](const auto& call, const auto& units) {
+        std::map<std::pair<Index, Index>, int> seen;
+        for (Index unit = 0; unit < units.count(); ++unit) {
+          const auto rows = units.rows(call, unit);
+          CHECK(rows.first % B == 0);
+          CHECK(rows.count <= B);
+          for (Index g = 0; g < units.groups(call, unit); ++g)
+            for (Index r = 0; r < rows.count; ++r) ++seen[{rows.group + g, rows.first + r}];
+        }
+        CHECK(static_cast<Index>(seen.size()) == size.q_len * size.Q_heads);
+        for (const auto& [row, times] : seen) CHECK(times == 1);
+      });
+    }
+}
+
+TEST_CASE("a unit costs as many pairs as its first and last row may see") {
+  const Index B = hr::detail::block_rows;
+  const problem_size size{2 * B, 2 * B, 1, 1, 4, 4};
+  for_units(size, layout::tokens_major, hr::causal(), [&](const auto& call, const auto& units) {
+    REQUIRE(units.count() == 2);
+    CHECK(units.cost(call, 0, 0, 2 * B) == B * B);
+    CHECK(units.cost(call, 1, 0, 2 * B) == B * 2 * B);
+    CHECK(units.cost(call, 0, B + 1, 2 * B) == 0);
+    CHECK(units.cost(call, 1, B, B + 3) == 3 * B);
+  });
+  const auto window = hr::causal() & hr::sliding_window(10);
+  for_units(size, layout::tokens_major, window, [&](const auto& call, const auto& units) {
+    CHECK(units.cost(call, 1, 0, 2 * B) == B * (B + 9));
+  });
+}
