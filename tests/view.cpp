@@ -155,5 +155,17 @@ TEST_CASE("numbers per token and head are read from matrices of either order") {
 TEST_CASE("a token_head_view is absent unless it has memory") {
   float number = 0;
   CHECK_FALSE(hr::token_head_view<float>());
+  CHECK_FALSE(hr::token_head_view<float>().slice_tokens(0, 0));
   CHECK(hr::token_head_view<float>(&number, 1, 1));
+}
+
+TEST_CASE("tokens of a token_head_view are sliced where they lie") {
+  const float numbers[] = {0, 1, 2, 3, 4, 5, 6, 7};
+  const hr::token_head_view<const float> columns(numbers, 4, 2, 1, 4);
+  const auto slice = columns.slice_tokens(1, 3);
+  CHECK(slice.tokens() == 2);
+  CHECK(slice.heads() == 2);
+  CHECK(slice(0, 0) == 1);
+  CHECK(slice(1, 1) == 6);
+  CHECK_THROWS_AS(columns.slice_tokens(2, 5), headroom_tests::eigen_assertion);
 }

@@ -19,7 +19,7 @@ namespace detail {
 
 // The sizes of a call, and what the caller's template calls its widths.
 struct call_sizes {
-  const char* who;
+  caller who;
   Index Q_heads;
   Index KV_groups;
   Index qk_dim;
@@ -28,12 +28,11 @@ struct call_sizes {
   const char* v_name = "v_dim";
 };
 
-// The checks that attention and mla share, and the call that the kernels get.
-template <class Query, class Scalar, attention_mask Mask>
-attention_call<Scalar, Query, Mask> checked_call(const call_sizes& sizes, view<const Query> q,
-                                                 view<Scalar> out, Index kv_len, const Mask& mask,
-                                                 const attention_options<Scalar>& options) {
-  const char* const who = sizes.who;
+// Queries, output and options fit together.
+template <class Query, class Scalar>
+void check_arguments(const call_sizes& sizes, view<const Query> q, view<Scalar> out,
+                     const attention_options<Scalar>& options) {
+  const caller who = sizes.who;
   const Index Q_heads = sizes.Q_heads;
   require(q.heads() == Q_heads, who, ": q has ", q.heads(), " heads, expected Q_heads = ", Q_heads);
   require(q.dim() == sizes.qk_dim, who, ": q has width ", q.dim(), ", expected ", sizes.qk_name,
@@ -51,17 +50,44 @@ attention_call<Scalar, Query, Mask> checked_call(const call_sizes& sizes, view<c
   require(!options.lse || (options.lse.tokens() == q.tokens() && options.lse.heads() == Q_heads),
           who, ": lse is [", options.lse.tokens(), ", ", options.lse.heads(),
           "], expected [q_len, Q_heads] = [", q.tokens(), ", ", Q_heads, "]");
-  mask.check({Q_heads, q.tokens(), kv_len});
+}
+
+// A source has the heads and widths of the call.
+template <kv_source Source>
+void check_source(const call_sizes& sizes, const Source& source) {
+  require(source.groups() == sizes.KV_groups, sizes.who, ": k has ", source.groups(),
+          " heads, expected KV_groups = ", sizes.KV_groups);
+  require(source.qk_dim() == sizes.qk_dim, sizes.who, ": k has width ", source.qk_dim(),
+          ", expected qk_dim = ", sizes.qk_dim);
+  require(source.v_dim() == sizes.v_dim, sizes.who, ": v has width ", source.v_dim(),
+          ", expected v_dim = ", sizes.v_dim);
+}
+
+// The call that the kernels get, of arguments that have been checked.
+template <class Query, class Scalar, attention_mask Mask>
+attention_call<Scalar, Query, Mask> call_of(const call_sizes& sizes, view<const Query> q,
+                                            view<Scalar> out, Index kv_len, const Mask& mask,
+                                            const attention_options<Scalar>& options) {
   return {q,
           out,
           mask,
           kv_len,
-          Q_heads / sizes.KV_groups,
+          sizes.Q_heads / sizes.KV_groups,
           options.first_position.value_or(kv_len - q.tokens()),
           options.scale.value_or(Scalar(1) / std::sqrt(static_cast<Scalar>(sizes.qk_dim))),
           options.softcap,
           options.sinks,
           options.lse};
+}
+
+// The checks that attention and mla share, and the call.
+template <class Query, class Scalar, attention_mask Mask>
+attention_call<Scalar, Query, Mask> checked_call(const call_sizes& sizes, view<const Query> q,
+                                                 view<Scalar> out, Index kv_len, const Mask& mask,
+                                                 const attention_options<Scalar>& options) {
+  check_arguments(sizes, q, out, options);
+  mask.check({sizes.Q_heads, q.tokens(), kv_len});
+  return call_of(sizes, q, out, kv_len, mask, options);
 }
 
 }  // namespace detail
@@ -168,20 +194,15 @@ class attention {
                   "attention: out must be of float or double, the scalars that are computed in");
     static_assert(detail::storage_scalar<scalar_of<Query>>,
                   "attention: q must be of float, double, Eigen::half or Eigen::bfloat16");
-    detail::require(source.groups() == kv_groups(), "attention: k has ", source.groups(),
-                    " heads, expected KV_groups = ", kv_groups());
-    detail::require(source.qk_dim() == qk_width(), "attention: k has width ", source.qk_dim(),
-                    ", expected qk_dim = ", qk_width());
-    detail::require(source.v_dim() == v_width(), "attention: v has width ", source.v_dim(),
-                    ", expected v_dim = ", v_width());
+    const detail::call_sizes sizes{"attention", q_heads(), kv_groups(), qk_width(), v_width()};
+    detail::check_source(sizes, source);
     if constexpr (detail::compute_scalar<Scalar>) {  // no second error after the one above
       const view<const scalar_of<Query>> queries =
           detail::view_argument("attention", "q", q, q_heads());
       const view<Scalar> output =
           detail::output_argument<Scalar>("attention", "out", out, q_heads());
       const auto call =
-          detail::checked_call({"attention", q_heads(), kv_groups(), qk_width(), v_width()},
-                               queries, output, Index(source.tokens()), mask, options);
+          detail::checked_call(sizes, queries, output, Index(source.tokens()), mask, options);
       detail::dispatch(call, source, executor);
     }
   }

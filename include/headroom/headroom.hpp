@@ -23,6 +23,7 @@
 //   lse              log of the sum of exponentials of a row's scores, natural logarithm
 
 #include <headroom/attention.hpp>      // MHA, GQA, MQA: the contract, the checks, the call
+#include <headroom/batch.hpp>          // sequences of different lengths in one call
 #include <headroom/cached_layer.hpp>   // how a layer is called: prefill, decode, batch, cross
 #include <headroom/codec.hpp>          // how stored rows become numbers
 #include <headroom/convert.hpp>        // MHA checkpoints into GQA and MQA

@@ -251,6 +251,13 @@ class token_head_view {
   Index head_stride() const { return head_stride_; }
   Scalar& operator()(Index t, Index h) const { return data_[t * token_stride_ + h * head_stride_]; }
 
+  /// Tokens [begin, end); of an absent view, an absent one.
+  token_head_view slice_tokens(Index begin, Index end) const {
+    if (!data_) return {};
+    eigen_assert(0 <= begin && begin <= end && end <= tokens_);
+    return {data_ + begin * token_stride_, end - begin, heads_, token_stride_, head_stride_};
+  }
+
  private:
   Scalar* data_ = nullptr;
   Index tokens_ = 0;

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <variant>
 
 // Every rule that the library holds its callers to, and its sentence: at compile time where the
 // compiler can know, at the public entry where it cannot.
@@ -93,26 +94,36 @@ requires std::integral<T> || std::floating_point<T> std::string text(T number) {
   return std::to_string(number);
 }
 
+// Who refuses: an entry point, or one of the sequences that it was given.
+struct caller {
+  const char* name;
+  Index sequence = -1;
+
+  caller(const char* entry, Index of_sequence = -1) : name(entry), sequence(of_sequence) {}
+};
+template <std::same_as<caller> Who>
+std::string text(const Who& who) {
+  return who.sequence < 0 ? who.name : text(who.name) + ": sequence " + text(who.sequence);
+}
+
 /// A part of a sentence, of one type whatever it is: else each sentence would be a function of its
 /// own to compile.
 class sentence_part {
  public:
-  sentence_part(const char* words) : words_(words) {}
-  sentence_part(const std::string& words) : words_(words.c_str()) {}
+  sentence_part(const caller& who) : part_(who) {}
+  sentence_part(const char* words) : part_(caller(words)) {}
+  sentence_part(const std::string& words) : sentence_part(words.c_str()) {}
   template <std::integral T>
-  sentence_part(T number) : integer_(static_cast<long long>(number)) {}
+  sentence_part(T number) : part_(static_cast<long long>(number)) {}
   template <std::floating_point T>
-  sentence_part(T number) : real_(number), is_real_(true) {}
+  sentence_part(T number) : part_(static_cast<double>(number)) {}
 
   std::string str() const {
-    return words_ != nullptr ? words_ : is_real_ ? text(real_) : text(integer_);
+    return std::visit([](const auto& part) { return text(part); }, part_);
   }
 
  private:
-  const char* words_ = nullptr;
-  long long integer_ = 0;
-  double real_ = 0;
-  bool is_real_ = false;
+  std::variant<caller, long long, double> part_;
 };
 
 [[noreturn]] inline void refuse(std::initializer_list<sentence_part> parts) {
