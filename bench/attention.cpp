@@ -7,6 +7,7 @@
 //   decode/MODEL/KV/QxK    few rows, the keys split and merged: detail/decode.hpp
 //   chunk/MODEL/KV/QxK     in between: a speculated or chunked continuation. Where a group's rows
 //                          or the keys pass the switch of detail/dispatch.hpp, a case on each side
+//   chunk/MODEL/KV_tree/QxK  the same by a tree mask
 //   short/MODEL/KV/QxK     calls of microseconds, memory warm: what a call costs besides its work
 //   .../naive/...          the baseline: Eigen expressions, the matrix of scores in memory
 //
@@ -22,7 +23,10 @@
 #include <headroom/fp8_codec.hpp>
 #include <headroom/int4_codec.hpp>
 #include <headroom/int8_codec.hpp>
+#include <headroom/tree_mask.hpp>
+#include <numeric>
 #include <string>
+#include <vector>
 
 namespace headroom_bench {
 namespace {
@@ -32,6 +36,17 @@ struct library {
   template <class Cache>
   void operator()(const matrix& q, const Cache& cache, matrix& out) const {
     headroom::attention<Q_heads, KV_groups, dim>()(q, cache, out, headroom::causal{});
+  }
+};
+
+// Drafts that are one chain: what a tree costs, with the answer of a causal chunk.
+template <int Q_heads, int KV_groups, int dim>
+struct library_tree {
+  template <class Cache>
+  void operator()(const matrix& q, const Cache& cache, matrix& out) const {
+    std::vector<Index> parents(static_cast<std::size_t>(q.rows()));
+    std::iota(parents.begin(), parents.end(), Index(-1));
+    headroom::attention<Q_heads, KV_groups, dim>()(q, cache, out, headroom::tree_mask<>(parents));
   }
 };
 
@@ -58,6 +73,7 @@ void attend(benchmark::State& state, lengths n, Kernel kernel, Measure measure_c
 template <int Q_heads, int KV_groups, int dim>
 struct model {
   using headroom_kernel = library<Q_heads, KV_groups, dim>;
+  using tree_kernel = library_tree<Q_heads, KV_groups, dim>;
   using naive_kernel = naive_grouped<Q_heads, KV_groups, dim>;
 
   std::string name;
@@ -104,6 +120,7 @@ void add_chunks() {
     llama3_8b.add<float>("chunk", "float", n);
   for (const Index q_len : {2, 4, 8, 16, 32, 64}) {
     llama3_8b.add<float>("chunk", "float", {q_len, 8192});
+    llama3_8b.add<float, decltype(llama3_8b)::tree_kernel>("chunk", "float_tree", {q_len, 8192});
     llama3_8b.add<Eigen::bfloat16>("chunk", "bfloat16", {q_len, 8192});
   }
 }

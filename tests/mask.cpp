@@ -32,7 +32,7 @@ std::string difference(const Mask& mask, const definition& defined) {
           for (Index j = 0; j < kv_len; ++j) {
             const bool expected = defined(row, j);
             const bool inside = range.begin <= j && j < range.end;
-            const bool seen = inside && (range.full || mask.visible(row, j));
+            const bool seen = inside && (range.shows(j) || mask.visible(row, j));
             if (seen != expected || hr::sees(mask, row, j) != expected)
               return "query " + std::to_string(t) + " at position " + std::to_string(row.position) +
                      ", key " + std::to_string(j) + " of " + std::to_string(kv_len);
@@ -147,6 +147,18 @@ TEST_CASE("masks that are ranges are never asked about single keys") {
   const auto streaming = hr::causal() & (hr::sliding_window(4) | hr::prefix(2));
   CHECK_FALSE(streaming.keys(row).full);  // a hole between the prefix and the window
   CHECK(streaming.keys({0, 0, 4, 32}).full);
+  // What lies on the longer side of the hole is not asked for.
+  const hr::key_range before = (hr::prefix(20) | hr::sliding_window(4, 0)).keys({0, 0, 28, 32});
+  CHECK((before.shows(0) && before.shows(19) && !before.shows(20) && !before.shows(28)));
+  const hr::key_range after = streaming.keys({0, 0, 28, 32});
+  CHECK((!after.shows(0) && after.shows(28)));
+  // A part that touches a full range joins it; one behind another mask is cut by it.
+  const auto even = hr::mask([](Index, Index, Index key) { return key % 2 == 0; });
+  const hr::key_range joined = (hr::prefix(9) | even).keys({0, 0, 28, 32});
+  CHECK((!joined.full && joined.shows(8) && !joined.shows(9)));
+  CHECK((hr::none() | even).keys({0, 0, 28, 32}).full);
+  const hr::key_range cut = ((hr::prefix(9) | even) & hr::sliding_window(25)).keys({0, 0, 28, 32});
+  CHECK((cut.begin == 4 && !cut.shows(3) && cut.shows(4) && cut.shows(8) && !cut.shows(9)));
 }
 
 TEST_CASE("causal aligns the last query with the last key, top-left the first with the first") {

@@ -56,4 +56,5 @@
 #include <headroom/rotated_cache.hpp>  // outliers spread over all channels, for few bits
 #include <headroom/score_mod.hpp>      // ALiBi, and masks and score modifications of one's own
 #include <headroom/softmax_state.hpp>  // the one idea: partial softmaxes that merge
+#include <headroom/tree_mask.hpp>      // drafts of several continuations, for speculation
 #include <headroom/view.hpp>           // how data comes in: [tokens, heads, dim], any strides

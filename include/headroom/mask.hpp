@@ -35,7 +35,15 @@ struct key_range {
   Index end;
   bool full;  ///< every key of the range is visible; if false, visible() decides key by key
 
+  /// Keys [full_begin, full_end) of a range that is not full are all visible: visible() is not
+  /// asked about them. None unless given.
+  Index full_begin = begin;
+  Index full_end = full ? end : begin;
+
   bool empty() const { return end <= begin; }
+
+  /// Whether `key`, one of the range, is visible without asking.
+  bool shows(Index key) const { return full || (full_begin <= key && key < full_end); }
 };
 
 /// The sizes a mask is checked against before anything is computed.
@@ -53,7 +61,7 @@ struct mask_defaults {
   /// The keys that `row` may see.
   key_range keys(const query_row& row) const { return {0, row.kv_len, true}; }
 
-  /// Whether `row` sees `key`; asked only for keys inside keys(row), and only if that is not full.
+  /// Whether `row` sees `key`; asked only for keys that keys(row) holds and does not show.
   bool visible(const query_row&, Index) const { return true; }
 
   /// The score that replaces `score` (scaled and capped); called for visible keys only, and only
@@ -82,7 +90,7 @@ concept attention_mask = requires(const M& m, const query_row& row, const mask_s
 template <attention_mask Mask>
 bool sees(const Mask& mask, const query_row& row, Index key) {
   const key_range range = mask.keys(row);
-  return range.begin <= key && key < range.end && (range.full || mask.visible(row, key));
+  return range.begin <= key && key < range.end && (range.shows(key) || mask.visible(row, key));
 }
 
 /// Every query sees every key.
@@ -167,7 +175,8 @@ struct both_masks {
 
   key_range keys(const query_row& row) const {
     const key_range a = first.keys(row), b = second.keys(row);
-    return {std::max(a.begin, b.begin), std::min(a.end, b.end), a.full && b.full};
+    return {std::max(a.begin, b.begin), std::min(a.end, b.end), a.full && b.full,
+            std::max(a.full_begin, b.full_begin), std::min(a.full_end, b.full_end)};
   }
   bool visible(const query_row& row, Index key) const {
     return sees(first, row, key) && sees(second, row, key);
@@ -198,8 +207,9 @@ struct either_mask : mask_defaults {
     const key_range a = first.keys(row), b = second.keys(row);
     if (a.empty()) return b;
     if (b.empty()) return a;
-    const bool touch = a.begin <= b.end && b.begin <= a.end;
-    return {std::min(a.begin, b.begin), std::max(a.end, b.end), a.full && b.full && touch};
+    const auto [full_begin, full_end] = shown_by_either(a, b);
+    const Index begin = std::min(a.begin, b.begin), end = std::max(a.end, b.end);
+    return {begin, end, full_begin <= begin && end <= full_end, full_begin, full_end};
   }
   bool visible(const query_row& row, Index key) const {
     return sees(first, row, key) || sees(second, row, key);
@@ -207,6 +217,16 @@ struct either_mask : mask_defaults {
   void check(const mask_shape& shape) const {
     first.check(shape);
     second.check(shape);
+  }
+
+ private:
+  // The keys that a and b show without asking, where these are one run; else the longer of the two.
+  static std::pair<Index, Index> shown_by_either(const key_range& a, const key_range& b) {
+    if (a.full_begin <= b.full_end && b.full_begin <= a.full_end)
+      return {std::min(a.full_begin, b.full_begin), std::max(a.full_end, b.full_end)};
+    const bool first_is_longer = a.full_end - a.full_begin > b.full_end - b.full_begin;
+    const key_range& longer = first_is_longer ? a : b;
+    return {longer.full_begin, longer.full_end};
   }
 };
 

@@ -38,7 +38,7 @@ TEST_CASE("ranges of rows are clamped, and their union covers them") {
   });
   with_ranges(hr::causal() & hr::sliding_window(2), 10, [](const auto& ranges) {
     CHECK((ranges.begin() == 9 && ranges.end() == 13));
-    CHECK(ranges.full(1));
+    CHECK(ranges.in_tile(1, 0, 20).full);
   });
 }
 
@@ -48,6 +48,20 @@ TEST_CASE("what a row sees of a tile is given from the tile's first key") {
     CHECK((middle.begin == 0 && middle.end == 3));
     CHECK(ranges.in_tile(0, 0, 6).empty());
     CHECK(ranges.in_tile(0, 11, 9).empty());
+  });
+}
+
+TEST_CASE("a tile within the part that a mask shows unasked is full") {
+  const auto holes = hr::mask([](const hr::query_row&, Index key) { return key % 2 == 0; });
+  with_ranges(hr::causal() & (hr::prefix(12) | holes), 15, [](const auto& ranges) {
+    CHECK(ranges.in_tile(0, 0, 12).full);
+    CHECK(ranges.in_tile(0, 4, 8).full);
+    const auto across = ranges.in_tile(0, 8, 6);  // shows keys [0, 12)
+    CHECK((across.begin == 0 && across.end == 6 && !across.full));
+    CHECK((across.full_begin == 0 && across.full_end == 4));
+    const auto after = ranges.in_tile(0, 12, 8);  // row 0 stands at 15
+    CHECK((after.end == 4 && !after.full && after.full_begin == after.full_end));
+    CHECK(ranges.in_tile(0, 16, 4).full);  // none of them, and none to ask for
   });
 }
 

@@ -102,6 +102,10 @@ class row_ranges {
       key_range range = call.mask.keys(call.row(rows, r));
       range.begin = std::max<Index>(range.begin, 0);
       range.end = std::min(range.end, call.kv_len);
+      if (range.full) {
+        range.full_begin = range.begin;
+        range.full_end = range.end;
+      }
       ranges_[r] = range;
       if (range.empty()) continue;
       begin_ = std::min(begin_, range.begin);
@@ -113,14 +117,15 @@ class row_ranges {
   Index begin() const { return begin_; }
   Index end() const { return end_; }
 
-  bool full(Index r) const { return ranges_[r].full; }
-
-  /// What row r may see of the tile [first, first + tokens), as positions within it.
+  /// What row r may see of the tile [first, first + tokens), as positions within it; full if it
+  /// sees all of that.
   key_range in_tile(Index r, Index first, Index tokens) const {
     const key_range& range = ranges_[r];
     const Index begin = std::clamp<Index>(range.begin - first, 0, tokens);
     const Index end = std::clamp<Index>(range.end - first, begin, tokens);
-    return {begin, end, range.full};
+    const Index full_begin = std::clamp<Index>(range.full_begin - first, begin, end);
+    const Index full_end = std::clamp<Index>(range.full_end - first, full_begin, end);
+    return {begin, end, full_begin == begin && full_end == end, full_begin, full_end};
   }
 
  private:
@@ -135,7 +140,7 @@ void add_visible_values(const Call& call, const query_row& row, const key_range&
                         const Weight& weight, const tile<Number>& values, Index dim,
                         Scalar* value) {
   for (Index j = seen.begin; j < seen.end; ++j)
-    if (seen.full || call.mask.visible(row, first + j))
+    if (seen.shows(j) || call.mask.visible(row, first + j))
       for (Index d = 0; d < dim; ++d) value[d] += weight(j) * static_cast<Scalar>(values.row(j)[d]);
 }
 

@@ -64,8 +64,8 @@ class dot_block {
       end_ = std::max(end_, ranges.end());
       for (Index r = 0; r < rows.count; ++r) {
         const key_range seen = ranges.in_tile(r, 0, call.kv_len);
-        seen_by_all_.begin = std::max(seen_by_all_.begin, seen.begin);
-        seen_by_all_.end = std::min(seen_by_all_.end, seen.full ? seen.end : 0);
+        seen_by_all_.begin = std::max(seen_by_all_.begin, seen.full_begin);
+        seen_by_all_.end = std::min(seen_by_all_.end, seen.full_end);
       }
     }
   }

@@ -187,13 +187,12 @@ class packet_block : public reads_packets {
   // Biases, and keys hidden one by one.
   void modify(const panel_view& panel, Index first, Index tokens) const {
     for (Index i = 0; i < panel.rows; ++i) {
-      const bool full = ranges_.full(panel.row + i);
-      if (full && !Call::Mask::modifies_scores) continue;
-      const query_row row = call_.row(rows_, panel.row + i);
       const key_range seen = ranges_.in_tile(panel.row + i, first, tokens);
+      if (seen.full && !Call::Mask::modifies_scores) continue;
+      const query_row row = call_.row(rows_, panel.row + i);
       for (Index j = seen.begin; j < seen.end; ++j) {
         float& score = weights_[(j - panel.begin) * panel.width + i];
-        if (!full && !call_.mask.visible(row, first + j))
+        if (!seen.shows(j) && !call_.mask.visible(row, first + j))
           score = softmax_state<float>::minus_infinity;
         else if constexpr (Call::Mask::modifies_scores)
           score = call_.mask.modify(score, row, first + j);

@@ -75,18 +75,18 @@ class row_block : public reads_scalar<typename Call::Scalar> {
       Row row(scores, count);
       row = call_.softcap * (row / call_.softcap).tanh();
     }
-    if (!seen.full || Call::Mask::modifies_scores)
-      modify(r, first + seen.begin, count, seen, scores);
+    if (!seen.full || Call::Mask::modifies_scores) modify(r, first, seen, scores);
     state_.add_scores(r, scores, count);
   }
 
-  void modify(Index r, Index first, Index count, const key_range& seen, Scalar* scores) const {
+  // Of the keys of a tile that row r may see, with their scores.
+  void modify(Index r, Index first, const key_range& seen, Scalar* scores) const {
     const query_row row = call_.row(rows_, r);
-    for (Index j = 0; j < count; ++j) {
-      if (!seen.full && !call_.mask.visible(row, first + j))
-        scores[j] = softmax_state<Scalar>::minus_infinity;
+    for (Index j = seen.begin; j < seen.end; ++j) {
+      if (!seen.shows(j) && !call_.mask.visible(row, first + j))
+        scores[j - seen.begin] = softmax_state<Scalar>::minus_infinity;
       else if constexpr (Call::Mask::modifies_scores)
-        scores[j] = call_.mask.modify(scores[j], row, first + j);
+        scores[j - seen.begin] = call_.mask.modify(scores[j - seen.begin], row, first + j);
     }
   }
 
