@@ -6,6 +6,7 @@
 #include <headroom/detail/call_batch.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/scratch.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/options.hpp>
@@ -13,10 +14,10 @@
 #include <headroom/view.hpp>
 
 #include <concepts>
-#include <iterator>
 #include <optional>
 #include <ranges>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
 
 // Sequences of different lengths in one call: prompts, chunks and single tokens, side by side.
@@ -104,6 +105,62 @@ void check_mask(const caller& who, const Mask& mask, const mask_shape& shape) {
   }
 }
 
+// Where sequence i of a batch begins among the packed tokens.
+template <offset_range Offsets>
+Index offset(const Offsets& offsets, Index i) {
+  return static_cast<Index>(at(offsets, i));
+}
+
+// Everything that can be wrong with a batch of these sizes.
+template <class Query, class Scalar, offset_range Offsets, sequence_range Sequences>
+void check_batch(const call_sizes& sizes, view<const Query> q, view<Scalar> out,
+                 const Offsets& offsets, const Sequences& sequences,
+                 const attention_options<Scalar>& options) {
+  const char* const who = sizes.who.name;
+  const Index count = length(sequences);
+  check_arguments(sizes, q, out, options);
+  require(!options.first_position, who,
+          ": options has a first_position, expected none: each sequence has its own");
+  check_offsets(who, "offsets", offsets, count, q.tokens(), "tokens of q");
+  for (Index i = 0; i < count; ++i) {
+    call_sizes own = sizes;
+    own.who = {who, i};
+    const auto& source = at(sequences, i).source();
+    check_source(own, source);
+    check_mask(own.who, at(sequences, i).mask(),
+               {sizes.Q_heads, offset(offsets, i + 1) - offset(offsets, i), source.tokens()});
+  }
+}
+
+// The calls of a batch that has been checked.
+template <class Query, class Scalar, offset_range Offsets, sequence_range Sequences>
+auto calls_of_batch(const call_sizes& sizes, view<const Query> q, view<Scalar> out,
+                    const Offsets& offsets, const Sequences& sequences,
+                    const attention_options<Scalar>& options, scratch& memory) {
+  using Sequence = std::ranges::range_value_t<const Sequences>;
+  const Index count = length(sequences);
+  call_batch<attention_call<Scalar, Query, typename Sequence::Mask>, typename Sequence::Source>
+      batch(count, memory);
+  for (Index i = 0; i < count; ++i) {
+    const Sequence& sequence = at(sequences, i);
+    const Index begin = offset(offsets, i), end = offset(offsets, i + 1);
+    auto own = options;
+    own.first_position = sequence.first_position();
+    own.lse = options.lse.slice_tokens(begin, end);
+    batch.add(call_of(sizes, q.slice_tokens(begin, end), out.slice_tokens(begin, end),
+                      Index(sequence.source().tokens()), sequence.mask(), own),
+              sequence.source());
+  }
+  batch.order();
+  return batch;
+}
+
+// Attention's sizes for the checks of another entry point.
+template <int Q_heads, int KV_groups, int qk_dim, int v_dim>
+call_sizes sizes_of(const char* who, const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads) {
+  return {who, heads.q_heads(), heads.kv_groups(), heads.qk_width(), heads.v_width()};
+}
+
 }  // namespace detail
 
 /// Attention of many sequences in one call: sequence i has the queries [offsets[i], offsets[i+1])
@@ -138,50 +195,20 @@ void attend_batch(const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads, con
                   const attention_options<scalar_of<Out>>& options = {},
                   const Executor& executor = {}) {
   using Scalar = scalar_of<Out>;
-  using Sequence = std::ranges::range_value_t<const Sequences>;
-  using Call = detail::attention_call<Scalar, scalar_of<Query>, typename Sequence::Mask>;
   static_assert(detail::compute_scalar<Scalar>,
                 "attend_batch: out must be of float or double, the scalars that are computed in");
   static_assert(detail::storage_scalar<scalar_of<Query>>,
                 "attend_batch: q must be of float, double, Eigen::half or Eigen::bfloat16");
   if constexpr (detail::compute_scalar<Scalar> && detail::storage_scalar<scalar_of<Query>>) {
-    const char* const who = "attend_batch";
-    const Index count = detail::length(sequences);
-    const auto queries = detail::view_argument(who, "q", q, heads.q_heads());
-    const auto output = detail::output_argument<Scalar>(who, "out", out, heads.q_heads());
-    const auto sizes_for = [&](const detail::caller& refusing) {
-      return detail::call_sizes{refusing, heads.q_heads(), heads.kv_groups(), heads.qk_width(),
-                                heads.v_width()};
-    };
-    const auto begin = [&](Index i) { return static_cast<Index>(detail::at(offsets, i)); };
-
-    detail::check_arguments<scalar_of<Query>>(sizes_for(who), queries, output, options);
-    detail::require(!options.first_position, who,
-                    ": options has a first_position, expected none: each sequence has its own");
-    detail::check_offsets(who, "offsets", offsets, count, queries.tokens(), "tokens of q");
-    for (Index i = 0; i < count; ++i) {
-      const Sequence& sequence = detail::at(sequences, i);
-      const detail::caller of_sequence(who, i);
-      detail::check_source(sizes_for(of_sequence), sequence.source());
-      detail::check_mask(of_sequence, sequence.mask(),
-                         {heads.q_heads(), begin(i + 1) - begin(i), sequence.source().tokens()});
-    }
-
+    const auto sizes = detail::sizes_of("attend_batch", heads);
+    const view<const scalar_of<Query>> queries =
+        detail::view_argument("attend_batch", "q", q, heads.q_heads());
+    const view<Scalar> output =
+        detail::output_argument<Scalar>("attend_batch", "out", out, heads.q_heads());
+    detail::check_batch(sizes, queries, output, offsets, sequences, options);
     detail::scratch memory;
-    detail::call_batch<Call, typename Sequence::Source> batch(count, memory);
-    for (Index i = 0; i < count; ++i) {
-      const Sequence& sequence = detail::at(sequences, i);
-      auto own = options;
-      own.first_position = sequence.first_position();
-      own.lse = options.lse.slice_tokens(begin(i), begin(i + 1));
-      batch.add(detail::call_of(
-                    sizes_for(who),
-                    view<const scalar_of<Query>>(queries.slice_tokens(begin(i), begin(i + 1))),
-                    output.slice_tokens(begin(i), begin(i + 1)), Index(sequence.source().tokens()),
-                    sequence.mask(), own),
-                sequence.source());
-    }
-    batch.order();
+    const auto batch =
+        detail::calls_of_batch(sizes, queries, output, offsets, sequences, options, memory);
     executor(batch.items(), [&](Index place) { batch.run(place); });
   }
 }

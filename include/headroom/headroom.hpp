@@ -25,6 +25,7 @@
 #include <headroom/attention.hpp>      // MHA, GQA, MQA: the contract, the checks, the call
 #include <headroom/batch.hpp>          // sequences of different lengths in one call
 #include <headroom/cached_layer.hpp>   // how a layer is called: prefill, decode, batch, cross
+#include <headroom/cascade.hpp>        // sequences that begin alike
 #include <headroom/codec.hpp>          // how stored rows become numbers
 #include <headroom/convert.hpp>        // MHA checkpoints into GQA and MQA
 #include <headroom/cost.hpp>           // parameters, flops and bytes, at compile time

@@ -13,6 +13,17 @@
 
 namespace headroom::inline HEADROOM_ISA {
 
+namespace detail {
+
+// What a sink leaves of the weight to a row of this lse.
+template <class Scalar>
+Scalar share_beside(Scalar sink, Scalar lse) {
+  if (sink == -std::numeric_limits<Scalar>::infinity()) return Scalar(1);
+  return Scalar(1) / (Scalar(1) + std::exp(sink - lse));
+}
+
+}  // namespace detail
+
 /// The softmax of a row that has seen only some of its keys. For each query row it keeps
 ///
 ///   max   = max_j s_j,    sum = sum_j e^(s_j - max),    value = sum_j e^(s_j - max) v_j
@@ -92,9 +103,7 @@ struct softmax_state {
       result.setZero();
       return;
     }
-    const Scalar share =
-        sink == minus_infinity ? Scalar(1) : Scalar(1) / (Scalar(1) + std::exp(sink - lse(r)));
-    result = value_row(r) * (share / sum[r]);
+    result = value_row(r) * (detail::share_beside(sink, lse(r)) / sum[r]);
   }
 
  private:
@@ -107,6 +116,34 @@ struct softmax_state {
     return part_max == new_max ? Scalar(1) : std::exp(part_max - new_max);
   }
 };
+
+namespace detail {
+
+// merge_attention of one row, [dim]; returns the merged lse. `out` may be `first`.
+template <class Scalar>
+Scalar merge_rows(const Scalar* first, Scalar first_lse, const Scalar* second, Scalar second_lse,
+                  Scalar* out, Index dim) {
+  using Row = Eigen::Map<Eigen::Array<Scalar, 1, Eigen::Dynamic>>;
+  using ConstRow = Eigen::Map<const Eigen::Array<Scalar, 1, Eigen::Dynamic>>;
+  constexpr Scalar minus_infinity = -std::numeric_limits<Scalar>::infinity();
+  const Scalar m = std::max(first_lse, second_lse);
+  const ConstRow row1(first, dim), row2(second, dim);
+  Row merged(out, dim);
+  if (m == minus_infinity) {
+    merged.setZero();
+    return minus_infinity;
+  }
+  const Scalar w1 = std::exp(first_lse - m), w2 = std::exp(second_lse - m);
+  if (first_lse == minus_infinity)
+    merged = row2;
+  else if (second_lse == minus_infinity)
+    merged = row1;
+  else
+    merged = (w1 * row1 + w2 * row2) / (w1 + w2);
+  return m + std::log(w1 + w2);
+}
+
+}  // namespace detail
 
 /// Merges two finished attentions of the same queries over disjoint keys:
 ///
@@ -142,28 +179,10 @@ void merge_attention(const First& first, token_head_view<const scalar_of<Out>> f
   check("out", result.tokens(), result.heads(), result.dim());
   check("out_lse", out_lse.tokens(), out_lse.heads(), o1.dim());
 
-  using Row = Eigen::Map<Eigen::Array<Scalar, 1, Eigen::Dynamic>>;
-  using ConstRow = Eigen::Map<const Eigen::Array<Scalar, 1, Eigen::Dynamic>>;
-  constexpr Scalar minus_infinity = -std::numeric_limits<Scalar>::infinity();
   for (Index t = 0; t < o1.tokens(); ++t)
-    for (Index h = 0; h < o1.heads(); ++h) {
-      const Scalar l1 = first_lse(t, h), l2 = second_lse(t, h), m = std::max(l1, l2);
-      const ConstRow row1(o1.row(t, h), o1.dim()), row2(o2.row(t, h), o1.dim());
-      Row merged(result.row(t, h), o1.dim());
-      if (m == minus_infinity) {
-        merged.setZero();
-        out_lse(t, h) = minus_infinity;
-        continue;
-      }
-      const Scalar w1 = std::exp(l1 - m), w2 = std::exp(l2 - m);
-      if (l1 == minus_infinity)
-        merged = row2;
-      else if (l2 == minus_infinity)
-        merged = row1;
-      else
-        merged = (w1 * row1 + w2 * row2) / (w1 + w2);
-      out_lse(t, h) = m + std::log(w1 + w2);
-    }
+    for (Index h = 0; h < o1.heads(); ++h)
+      out_lse(t, h) = detail::merge_rows(o1.row(t, h), first_lse(t, h), o2.row(t, h),
+                                         second_lse(t, h), result.row(t, h), o1.dim());
 }
 
 }  // namespace headroom::inline HEADROOM_ISA

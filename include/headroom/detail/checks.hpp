@@ -94,16 +94,18 @@ requires std::integral<T> || std::floating_point<T> std::string text(T number) {
   return std::to_string(number);
 }
 
-// Who refuses: an entry point, or one of the sequences that it was given.
+// Who refuses: an entry point, or one of the sequences (or other things) that it was given.
 struct caller {
   const char* name;
-  Index sequence = -1;
+  Index index;
+  const char* thing;
 
-  caller(const char* entry, Index of_sequence = -1) : name(entry), sequence(of_sequence) {}
+  caller(const char* entry, Index of_thing = -1, const char* of_what = "sequence")
+      : name(entry), index(of_thing), thing(of_what) {}
 };
 template <std::same_as<caller> Who>
 std::string text(const Who& who) {
-  return who.sequence < 0 ? who.name : text(who.name) + ": sequence " + text(who.sequence);
+  return who.index < 0 ? who.name : text(who.name) + ": " + text(who.thing) + " " + text(who.index);
 }
 
 /// A part of a sentence, of one type whatever it is: else each sentence would be a function of its

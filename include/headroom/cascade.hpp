@@ -1,0 +1,203 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/attention.hpp>
+#include <headroom/batch.hpp>
+#include <headroom/detail/call_batch.hpp>
+#include <headroom/detail/checks.hpp>
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/scratch.hpp>
+#include <headroom/kv_source.hpp>
+#include <headroom/mask.hpp>
+#include <headroom/options.hpp>
+#include <headroom/parallel.hpp>
+#include <headroom/softmax_state.hpp>
+#include <headroom/view.hpp>
+
+#include <cstddef>
+#include <new>
+#include <ranges>
+#include <type_traits>
+
+// Sequences that begin alike: the keys and values of what they share are read once for all.
+
+namespace headroom::inline HEADROOM_ISA {
+
+/// Keys and values with which the sequences [begin, end) of a batch begin: a system prompt of all,
+/// a document of some, the prompt of several samples.
+template <kv_source Source_>
+class shared_prefix {
+ public:
+  using Source = Source_;
+
+  /// The source is referred to and must outlive the call.
+  shared_prefix(const Source& source, Index begin, Index end)
+      : source_(&source), begin_(begin), end_(end) {}
+  shared_prefix(const Source&&, Index, Index) = delete;
+
+  const Source& source() const { return *source_; }
+  Index begin() const { return begin_; }
+  Index end() const { return end_; }
+
+ private:
+  const Source* source_;
+  Index begin_;
+  Index end_;
+};
+
+namespace detail {
+
+template <class T>
+struct is_shared_prefix : std::false_type {};
+template <class Source>
+struct is_shared_prefix<shared_prefix<Source>> : std::true_type {};
+
+template <class T>
+concept prefix_range =
+    std::ranges::contiguous_range<const T> && std::ranges::sized_range<const T> &&
+    is_shared_prefix<std::ranges::range_value_t<const T>>::value;
+
+// What the queries of some sequences, tokens [begin, end) of the batch, got from what they share.
+template <class Scalar>
+struct shared_part {
+  Index begin;
+  Index end;
+  view<Scalar> out;             // [end - begin, Q_heads, v_dim]
+  token_head_view<Scalar> lse;  // [end - begin, Q_heads]
+};
+
+// The prefixes of a cascade are sources of the call's sizes and name sequences that there are, and
+// no query of theirs stands before the end of what it shares.
+template <offset_range Offsets, prefix_range Prefixes, sequence_range Sequences>
+void check_prefixes(const call_sizes& sizes, const Offsets& offsets, const Prefixes& prefixes,
+                    const Sequences& sequences) {
+  const char* const who = sizes.who.name;
+  const Index count = length(sequences);
+  for (Index i = 0; i < length(prefixes); ++i) {
+    const auto& prefix = at(prefixes, i);
+    call_sizes own = sizes;
+    own.who = {who, i, "prefix"};
+    require(0 <= prefix.begin() && prefix.begin() <= prefix.end() && prefix.end() <= count, own.who,
+            " is of sequences [", prefix.begin(), ", ", prefix.end(),
+            "), expected a range within the ", count, " of the batch");
+    check_source(own, prefix.source());
+  }
+  for (Index i = 0; i < count; ++i) {
+    const Index q_len = offset(offsets, i + 1) - offset(offsets, i);
+    const Index kv_len = at(sequences, i).source().tokens();
+    const Index first = at(sequences, i).first_position().value_or(kv_len - q_len);
+    require(first >= 0, caller(who, i), ": its first query stands ", -first,
+            " tokens before its own keys, expected at least position 0: queries come after what is "
+            "shared");
+  }
+}
+
+}  // namespace detail
+
+/// attend_batch for sequences that share their beginnings. The queries of the sequences of a prefix
+/// attend to it together, as one chunk, so that it is read once and not once per sequence; each
+/// sequence attends to its own keys alone, and the parts are merged by their lse. A sequence may
+/// have several prefixes, one after another, and none: prefixes of prefixes are a tree.
+///
+///   // 8 sequences share a system prompt, and the first 3 of them a document after it
+///   const headroom::shared_prefix<Cache> prefixes[] = {{system, 0, 8}, {document, 0, 3}};
+///   headroom::attend_cascade(gqa, q, offsets, prefixes, sequences, out);
+///
+/// A prefix is visible to every query of its sequences. A sequence's source holds only what is its
+/// own, and its mask speaks of that alone: key 0 is the first key after what is shared, positions
+/// count from there. So causal is causal, while a window does not reach into the prefixes. Masks
+/// that modify scores are refused, for they would leave out the prefixes.
+///
+/// \param prefixes   shared_prefix each, in memory one after another; all of one type of source,
+///                   which may differ from that of the sequences
+/// \param heads, q, offsets, sequences, out, options, executor  as in attend_batch; sinks join
+///                   once, and lse is over all keys, shared ones included
+/// \throws std::invalid_argument naming the argument that disagrees; nothing is written
+/// \error  as if softmax weights had, for each merge, one more relative error of that of an lse;
+///         the same bits for any number of threads
+/// \cost   bytes: each prefix once, and each sequence's own keys; memory of one output for each
+///         sequence of each prefix, kept from call to call
+/// \source Juravsky et al., Hydragen, arXiv 2402.05099, section 3
+template <int Q_heads, int KV_groups, int qk_dim, int v_dim, viewable Query,
+          detail::offset_range Offsets, detail::prefix_range Prefixes,
+          detail::sequence_range Sequences, viewable Out, executor Executor = serial>
+void attend_cascade(const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads, const Query& q,
+                    const Offsets& offsets, const Prefixes& prefixes, const Sequences& sequences,
+                    Out&& out, const attention_options<scalar_of<Out>>& options = {},
+                    const Executor& executor = {}) {
+  using Scalar = scalar_of<Out>;
+  using Stored = scalar_of<Query>;
+  using Source = typename std::ranges::range_value_t<const Prefixes>::Source;
+  using Mask = typename std::ranges::range_value_t<const Sequences>::Mask;
+  static_assert(detail::compute_scalar<Scalar>,
+                "attend_cascade: out must be of float or double, the scalars that are computed in");
+  static_assert(detail::storage_scalar<Stored>,
+                "attend_cascade: q must be of float, double, Eigen::half or Eigen::bfloat16");
+  static_assert(!Mask::modifies_scores,
+                "attend_cascade: the mask modifies scores, which it would do for a sequence's own "
+                "keys but not for those that it shares; attend without sharing");
+  if constexpr (detail::compute_scalar<Scalar> && detail::storage_scalar<Stored>) {
+    const auto sizes = detail::sizes_of("attend_cascade", heads);
+    const view<const Stored> queries =
+        detail::view_argument("attend_cascade", "q", q, heads.q_heads());
+    const view<Scalar> output =
+        detail::output_argument<Scalar>("attend_cascade", "out", out, heads.q_heads());
+    detail::check_batch(sizes, queries, output, offsets, sequences, options);
+    detail::check_prefixes(sizes, offsets, prefixes, sequences);
+
+    detail::scratch memory;
+    const Index tokens = queries.tokens(), count = detail::length(prefixes);
+    const auto lse_of = [&](Index rows) {
+      return token_head_view<Scalar>(memory.take<Scalar>(rows * sizes.Q_heads), rows,
+                                     sizes.Q_heads);
+    };
+    auto partial = options;  // of a part: its lse, and no sinks yet
+    partial.sinks = {};
+    partial.lse = options.lse ? options.lse : lse_of(tokens);
+    const token_head_view<Scalar> lse = partial.lse;
+    const auto own =
+        detail::calls_of_batch(sizes, queries, output, offsets, sequences, partial, memory);
+
+    const none everything;
+    auto* const parts = memory.take<detail::shared_part<Scalar>>(count);
+    detail::call_batch<detail::attention_call<Scalar, Stored, none>, Source> shared(count, memory);
+    for (Index i = 0; i < count; ++i) {
+      const auto& prefix = detail::at(prefixes, i);
+      const Index begin = detail::offset(offsets, prefix.begin());
+      const Index end = detail::offset(offsets, prefix.end()), rows = end - begin;
+      partial.lse = lse_of(rows);
+      const auto& part = *new (parts + i) detail::shared_part<Scalar>{
+          begin, end,
+          tokens_major(memory.take<Scalar>(rows * sizes.Q_heads * sizes.v_dim), rows, sizes.Q_heads,
+                       sizes.v_dim),
+          partial.lse};
+      shared.add(detail::call_of(sizes, queries.slice_tokens(begin, end), part.out,
+                                 Index(prefix.source().tokens()), everything, partial),
+                 prefix.source());
+    }
+    shared.order();
+
+    // What is shared is long: it comes first.
+    executor(shared.items() + own.items(), [&](Index place) {
+      place < shared.items() ? shared.run(place) : own.run(place - shared.items());
+    });
+    executor(tokens, [&](Index t) {
+      for (Index h = 0; h < sizes.Q_heads; ++h) {
+        Scalar* const row = output.row(t, h);
+        for (Index i = 0; i < count; ++i) {
+          const auto& part = parts[i];
+          if (t < part.begin || t >= part.end) continue;
+          lse(t, h) = detail::merge_rows(row, lse(t, h), part.out.row(t - part.begin, h),
+                                         part.lse(t - part.begin, h), row, sizes.v_dim);
+        }
+        if (options.sinks.empty()) continue;
+        const Scalar share =
+            detail::share_beside(options.sinks[static_cast<std::size_t>(h)], lse(t, h));
+        for (Index d = 0; d < sizes.v_dim; ++d) row[d] *= share;
+      }
+    });
+  }
+}
+
+}  // namespace headroom::inline HEADROOM_ISA
