@@ -24,6 +24,7 @@
 
 #include <headroom/attention.hpp>      // MHA, GQA, MQA: the contract, the checks, the call
 #include <headroom/batch.hpp>          // sequences of different lengths in one call
+#include <headroom/block_sparse.hpp>   // blocks of queries see lists of blocks of keys
 #include <headroom/cached_layer.hpp>   // how a layer is called: prefill, decode, batch, cross
 #include <headroom/cascade.hpp>        // sequences that begin alike
 #include <headroom/codec.hpp>          // how stored rows become numbers
@@ -56,6 +57,8 @@
 #include <headroom/rope_scaling.hpp>   // frequencies of the rotary embedding
 #include <headroom/rotated_cache.hpp>  // outliers spread over all channels, for few bits
 #include <headroom/score_mod.hpp>      // ALiBi, and masks and score modifications of one's own
+#include <headroom/selected_mask.hpp>  // masks over some of the tokens
 #include <headroom/softmax_state.hpp>  // the one idea: partial softmaxes that merge
+#include <headroom/token_sparse.hpp>   // each query sees a list of tokens
 #include <headroom/tree_mask.hpp>      // drafts of several continuations, for speculation
 #include <headroom/view.hpp>           // how data comes in: [tokens, heads, dim], any strides
