@@ -56,10 +56,10 @@ class decode_plan {
 
   Index items() const { return units_.count() * splits_; }
 
-  /// How much there is to compute, in pairs of rows and keys.
+  /// How much there is to compute, in pairs of rows and keys. Splits of the same rows count alike:
+  /// they then stay together, and memory is read from one end to the other.
   Index cost(Index item) const {
-    const Index begin = item % splits_ * split_;
-    return units_.cost(*call_, item / splits_, begin, std::min(begin + split_, call_->kv_len));
+    return units_.cost(*call_, item / splits_, 0, call_->kv_len) / splits_;
   }
 
   void run(Index item) const {
