@@ -44,6 +44,7 @@
 #include <headroom/mla.hpp>            // multi-head latent attention, expanded and absorbed
 #include <headroom/mla_layer.hpp>      // a layer of MLA, from x to out
 #include <headroom/options.hpp>        // scale, softcap, sinks, lse
+#include <headroom/page_index.hpp>     // which pages of keys may matter to a query
 #include <headroom/page_pool.hpp>      // memory of many sequences, in pages
 #include <headroom/page_stock.hpp>     // which pages are free, held and shared
 #include <headroom/paged_cache.hpp>    // keys and values on pages, shared by forks

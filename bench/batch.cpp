@@ -1,0 +1,191 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A decode step of many sequences in one call, 32 heads, 8 groups, width 128, in bfloat16, on one
+// thread.
+//
+//   batch/SEQUENCESxTOKENS     attend_batch against a call for each sequence
+//   cascade/SEQUENCESxPREFIX   attend_cascade over a shared prefix and 128 tokens of each sequence
+//                              against attend_batch over copies of it
+//   sparse/1xTOKENS            page_index and attend_blocks, over a sixteenth of the pages of 16
+//                              tokens, against attention to all
+//
+// `ratio` is the other's time over ours, the median of neighbours; `bytes` what it would be if only
+// bytes of keys and values counted: theirs over ours. Queries over a shared prefix are many rows,
+// which are bound by arithmetic before they are bound by bytes. `recall` is the part of the softmax
+// weight that the selected pages hold, the mean over heads, where one key in 256 is twice the sum
+// of its queries.
+
+#include "support/counters.hpp"
+#include "support/inputs.hpp"
+#include "support/wall_time.hpp"
+
+#include <time.h>
+#include <array>
+#include <headroom/batch.hpp>
+#include <headroom/block_sparse.hpp>
+#include <headroom/cascade.hpp>
+#include <headroom/kv_cache.hpp>
+#include <headroom/page_index.hpp>
+#include <string>
+#include <vector>
+
+namespace headroom_bench {
+namespace {
+
+constexpr int Q_heads = 32, KV_groups = 8, dim = 128;
+using Cache = headroom::kv_cache<Eigen::bfloat16, KV_groups, dim>;
+using Sequence = headroom::batch_sequence<Cache, headroom::causal>;
+const headroom::gqa<Q_heads, KV_groups, dim> heads;
+
+// Sequences of one query each.
+struct step {
+  step(numbers& random, Index sequences, Index tokens)
+      : q(random(sequences, Q_heads * dim)), out(sequences, Q_heads * dim) {
+    caches.reserve(static_cast<std::size_t>(sequences));
+    for (Index i = 0; i < sequences; ++i) {
+      fill(caches.emplace_back(tokens), random, KV_groups * dim, KV_groups * dim);
+      batch.emplace_back(caches.back());
+      offsets.push_back(i + 1);
+    }
+  }
+  void together() { headroom::attend_batch(heads, q, offsets, batch, out); }
+  void one_by_one() {
+    for (Index i = 0; i < q.rows(); ++i)
+      heads(q.middleRows(i, 1), caches[static_cast<std::size_t>(i)], out.middleRows(i, 1),
+            headroom::causal{});
+  }
+
+  matrix q, out;
+  std::vector<Cache> caches;
+  std::vector<Sequence> batch;
+  std::vector<Index> offsets = {0};
+};
+
+double processor_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+template <class Run>
+double seconds_of(const Run& run) {
+  const double begin = processor_seconds();
+  run();
+  return processor_seconds() - begin;
+}
+
+// Times `ours` between two runs of `other`.
+template <class Ours, class Other>
+void compare(benchmark::State& state, double bytes, const Ours& ours, const Other& other) {
+  std::vector<double> mine, ratios;
+  double before = seconds_of(other);
+  for (auto _ : state) {
+    mine.push_back(seconds_of(ours));
+    state.PauseTiming();
+    const double after = seconds_of(other);
+    ratios.push_back((before + after) / 2 / mine.back());
+    before = after;
+    state.ResumeTiming();
+  }
+  state.counters["ms"] = 1e3 * median(mine);
+  state.counters["ratio"] = median(ratios);
+  state.counters["bytes"] = bytes;
+}
+
+void require_close(const matrix& a, const matrix& b, float room) {
+  if (!((a - b).norm() <= room * b.norm())) throw std::runtime_error("a wrong answer");
+}
+
+void add_batch(const std::string& prefix, Index sequences, Index tokens) {
+  add_case(prefix + "batch/" + std::to_string(sequences) + 'x' + std::to_string(tokens),
+           [=](benchmark::State& state) {
+             numbers random;
+             step s(random, sequences, tokens);
+             s.one_by_one();
+             const matrix alone = s.out;
+             s.together();
+             require_close(s.out, alone, 0);
+             compare(
+                 state, 1, [&] { s.together(); }, [&] { s.one_by_one(); });
+           });
+}
+
+void add_sparse(const std::string& name, Index tokens) {
+  constexpr Index page = 16, share = 16;
+  add_case(name + "sparse/1x" + std::to_string(tokens), [=](benchmark::State& state) {
+    numbers random;
+    const matrix q = random(1, Q_heads * dim);
+    matrix k = random(tokens, KV_groups * dim);
+    const matrix v = random(tokens, KV_groups * dim);
+    for (Index j = 100; j < tokens; j += 256)
+      for (Index h = 0; h < Q_heads; ++h)
+        k.row(j).segment(h / (Q_heads / KV_groups) * dim, dim) +=
+            2 * q.row(0).segment(h * dim, dim);
+    Cache cache(tokens);
+    cache.append(k, v);
+    headroom::page_index index(page, tokens, Q_heads, KV_groups, dim);
+    index.update(cache);
+    std::vector<Index> pages(static_cast<std::size_t>(tokens / page / share));
+    matrix out(1, Q_heads * dim), all(1, Q_heads * dim), lse(1, Q_heads), all_lse(1, Q_heads);
+    const auto sparse = [&] {
+      const Index count = index.select(q, pages);
+      headroom::attend_blocks(heads, q, cache, {.queries = 1, .keys = page},
+                              std::array{Index(0), count}, pages, out, headroom::causal{},
+                              {.lse = lse});
+    };
+    const auto full = [&] { heads(q, cache, all, headroom::causal{}, {.lse = all_lse}); };
+    sparse();
+    full();
+    compare(state, static_cast<double>(share), sparse, full);
+    state.counters["recall"] = static_cast<double>((lse - all_lse).array().exp().mean());
+  });
+}
+
+void add_cascade(const std::string& name, Index sequences, Index shared) {
+  constexpr Index own = 128;
+  add_case(name + "cascade/" + std::to_string(sequences) + 'x' + std::to_string(shared),
+           [=](benchmark::State& state) {
+             numbers random;
+             step s(random, sequences, own), whole(random, sequences, 0);
+             Cache prefix(shared);
+             fill(prefix, random, KV_groups * dim, KV_groups * dim);
+             whole.q = s.q;
+             whole.caches.clear();
+             whole.batch.clear();
+             for (const Cache& cache : s.caches) {
+               Cache& both = whole.caches.emplace_back(shared + own);
+               both.append(prefix.key_view(), prefix.value_view());
+               both.append(cache.key_view(), cache.value_view());
+               whole.batch.emplace_back(both);
+             }
+             const std::vector<headroom::shared_prefix<Cache>> prefixes = {{prefix, 0, sequences}};
+             const auto cascade = [&] {
+               headroom::attend_cascade(heads, s.q, s.offsets, prefixes, s.batch, s.out);
+             };
+             const auto copies = [&] { whole.together(); };
+             cascade();
+             copies();
+             // Many rows of bfloat16 may be multiplied as such: queries and weights are rounded.
+             require_close(s.out, whole.out, 1.f / 64);
+             const auto tokens = [](Index n) { return static_cast<double>(n); };
+             compare(state, tokens(sequences * (shared + own)) / tokens(shared + sequences * own),
+                     cascade, copies);
+           });
+}
+
+}  // namespace
+}  // namespace headroom_bench
+
+int main(int argc, char** argv) {
+  using namespace headroom_bench;
+  for (const Index sequences : {4, 16, 64}) add_batch("", sequences, 1024);
+  add_batch("", 64, 16);
+  for (const Index sequences : {4, 16, 64})
+    for (const Index shared : {512, 2048}) add_cascade("", sequences, shared);
+  for (const Index sequences : {4, 16}) add_cascade("", sequences, 8192);
+  for (const Index tokens : {8192, 32768}) add_sparse("", tokens);
+  add_batch("smoke/", 3, 100);
+  add_sparse("smoke/", 1024);
+  add_cascade("smoke/", 3, 900);
+  return run_cases(argc, argv);
+}
