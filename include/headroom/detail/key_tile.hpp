@@ -45,21 +45,35 @@ class tile_reader {
         values_);
   }
 
-  /// Of the keys of tokens [begin, end), those that lie in one run with the first.
+  /// The keys of tokens [begin, end), if there are any; valid while the reader is.
   rows_to_come keys_to_come(Index begin, Index end) const {
-    if (begin >= end) return {};
-    const auto run = source_.keys(group_, begin, end);
-    return {run.rows, run.stride, run.tokens, Source::KeyCodec::storage_size(source_.qk_dim())};
+    const auto find = [](const void* reader, Index from, Index to) {
+      const tile_reader& of = *static_cast<const tile_reader*>(reader);
+      return in_bytes(of.source_.keys(of.group_, from, to));
+    };
+    return {this, find, begin, end, row_bytes<typename Source::KeyCodec>(source_.qk_dim())};
   }
 
-  /// Of their values.
+  /// Their values.
   rows_to_come values_to_come(Index begin, Index end) const {
-    if (begin >= end) return {};
-    const auto run = source_.values(group_, begin, end);
-    return {run.rows, run.stride, run.tokens, Source::ValueCodec::storage_size(source_.v_dim())};
+    const auto find = [](const void* reader, Index from, Index to) {
+      const tile_reader& of = *static_cast<const tile_reader*>(reader);
+      return in_bytes(of.source_.values(of.group_, from, to));
+    };
+    return {this, find, begin, end, row_bytes<typename Source::ValueCodec>(source_.v_dim())};
   }
 
  private:
+  template <class Storage>
+  static rows_to_come::run in_bytes(const token_run<Storage>& run) {
+    return {reinterpret_cast<const char*>(run.rows),
+            run.stride * static_cast<Index>(sizeof(Storage)), run.tokens};
+  }
+  template <class Codec>
+  static constexpr Index row_bytes(Index dim) {
+    return Codec::storage_size(dim) * static_cast<Index>(sizeof(typename Codec::Storage));
+  }
+
   template <class Codec, class Runs, class Number>
   static tile<Number> read(const Runs& runs, Index begin, Index end, Index dim, Number* copy) {
     constexpr bool stored = std::same_as<Codec, scalar_codec<Number>>;

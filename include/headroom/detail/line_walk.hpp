@@ -47,8 +47,9 @@ class line_walk {
     order_ = order;
     rest_ = count;
     lines_ = 0;
-    constexpr Index ahead = bytes_ahead / static_cast<Index>(sizeof(Storage));
-    lines_ahead_ = (ahead - 1) / (row_size_ * order.advance(shape_)) + 1;
+    const Index bytes = row_size_ * order.advance(shape_) * static_cast<Index>(sizeof(Storage));
+    lines_far_ahead_ = (bytes_far_ahead - 1) / bytes + 1;
+    lines_ahead_ = (bytes_ahead - 1) / bytes + 1;
   }
 
   /// Steps to the next line, or to the first, and returns its rows, [groups, keys]; if it is the
@@ -66,8 +67,8 @@ class line_walk {
     --lines_;
     rest_ -= shape_.keys;
     order_.first += advance;
-    if (lines_ < lines_ahead_ && lines_ahead_ * shape_.keys <= rest_)
-      prefetch_line(run, (lines_ahead_ - 1) * advance);
+    ask_ahead(run, lines_far_ahead_, [](const Storage* row) { prefetch_far(row); });
+    ask_ahead(run, lines_ahead_, [](const Storage* row) { prefetch(row); });
     return rows_;
   }
 
@@ -85,12 +86,16 @@ class line_walk {
       }
   }
 
-  // Asks for the line that comes `distance` keys after the next.
-  template <class Runs>
-  void prefetch_line(const Runs& run, Index distance) const {
+  // Asks for the rows so many lines ahead, if the runs at hand end before.
+  template <class Runs, class Ask>
+  void ask_ahead(const Runs& run, Index lines, const Ask& ask) const {
+    if (lines <= lines_ || lines * shape_.keys > rest_) return;
+    const Index distance = (lines - 1) * order_.advance(shape_);
     for (Index g = 0; g < shape_.groups; ++g)
-      for (Index j = 0; j < shape_.keys; ++j)
-        prefetch_row(run(g, order_.position(j) + distance).rows, row_size_);
+      for (Index j = 0; j < shape_.keys; ++j) {
+        const Storage* const row = run(g, order_.position(j) + distance).rows;
+        for (Index i = 0; i < row_size_; i += Index(64 / sizeof(Storage))) ask(row + i);
+      }
   }
 
   line_shape shape_;
@@ -98,6 +103,7 @@ class line_walk {
   line_order order_{};
   Index rest_ = 0;   // keys of each group from this line on
   Index lines_ = 0;  // for which the rows at hand only move on
+  Index lines_far_ahead_ = 0;
   Index lines_ahead_ = 0;
   const Storage** rows_;  // [groups, keys]
   Index* strides_;        // from each row to that of the next line

@@ -12,24 +12,38 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// tile at once would be more than a core can have under way.
 class rows_to_come {
  public:
+  /// Rows at a constant distance.
+  struct run {
+    const char* first;
+    Index stride;  // in bytes
+    Index count;   // at least 1
+  };
+  /// The run of rows from `begin` on, of those before `end`.
+  using find_run = run (*)(const void* rows, Index begin, Index end);
+
   /// None.
   rows_to_come() = default;
 
-  /// \param size  numbers of a row, as stored
-  template <class Stored>
-  rows_to_come(const Stored* first, Index stride, Index count, Index size)
-      : row_(reinterpret_cast<const char*>(first)),
-        stride_(stride * static_cast<Index>(sizeof(Stored))),
-        bytes_(size * static_cast<Index>(sizeof(Stored))),
-        rows_(count) {}
+  /// Rows [begin, end), each of so many bytes.
+  rows_to_come(const void* rows, find_run find, Index begin, Index end, Index bytes)
+      : rows_(rows), find_(find), begin_(begin), end_(end), bytes_(bytes) {}
 
-  /// All are to be asked for in so many steps, at least 1.
+  /// All are to be asked for in so many steps, at least 1. Of several runs more at a time, since
+  /// what is left of a run may be less than a step's part.
   void spread(Index steps) {
-    const Index lines = (bytes_ + line - 1) / line * rows_;
+    const Index lines = (bytes_ + line - 1) / line * (end_ - begin_);
     lines_a_step_ = (lines + steps - 1) / steps;
+    find_next_run();
+    if (run_.count < end_ - begin_) lines_a_step_ *= 2;
   }
 
-  /// One step: asks for some lines.
+  /// Goes on to the next run where one has ended. Not for the middle of a product, whose sums would
+  /// have to leave their registers for it.
+  void find_next_run() {
+    if (run_.count == 0 && begin_ < end_) run_ = find_(rows_, begin_, end_);
+  }
+
+  /// One step: asks for some lines of the run at hand.
   void ask() {
     step([](const char* address) { prefetch(address); });
   }
@@ -37,25 +51,28 @@ class rows_to_come {
   /// One step: calls ask_for with an address in each of its lines.
   template <class AskFor>
   void step(const AskFor& ask_for) {
-    for (Index i = 0; i < lines_a_step_ && rows_ > 0; ++i) {
-      ask_for(row_ + begin_);
-      begin_ += line;
-      if (begin_ < bytes_) continue;
-      begin_ = 0;
-      row_ += stride_;
-      --rows_;
+    for (Index i = 0; i < lines_a_step_ && run_.count > 0; ++i) {
+      ask_for(run_.first + byte_);
+      byte_ += line;
+      if (byte_ < bytes_) continue;
+      byte_ = 0;
+      run_.first += run_.stride;
+      --run_.count;
+      ++begin_;
     }
   }
 
  private:
   static constexpr Index line = 64;
 
-  const char* row_ = nullptr;
-  Index stride_ = 0;
+  const void* rows_ = nullptr;
+  find_run find_ = nullptr;
+  Index begin_ = 0;
+  Index end_ = 0;
   Index bytes_ = 0;
-  Index rows_ = 0;   // left
-  Index begin_ = 0;  // of the next line in its row
   Index lines_a_step_ = 0;
+  run run_{};       // from row begin_ on
+  Index byte_ = 0;  // where the next line begins in that row
 };
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -138,6 +138,7 @@ void outer_columns(A a, Index rows, const B& b, Index column, Index depth, produ
         if constexpr (A::contiguous_depth) prefetch_row(a.row(i), depth);
       }
     }
+    next.find_next_run();
     tiles[static_cast<std::size_t>(count - 1)](a, b, column, depth, c, next);
     a.data += A::contiguous_depth ? count * a.stride : count;
     c.data += count * c.stride;
