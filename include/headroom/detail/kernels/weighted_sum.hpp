@@ -96,9 +96,10 @@ HEADROOM_ALWAYS_INLINE inline Index weighted_sum_columns(const float* weights,
                                                          float* value) {
   for (; column + packets * lanes <= dim; column += packets * lanes)
     weighted_sum_tile<rows, packets, keys>(weights, values, count, read, column, value, dim);
+  constexpr int fewer = packets > 4 ? 4 : 1;
   if constexpr (packets > 1)
-    return weighted_sum_columns < rows, packets / 2 >= 4 ? packets / 2 : 1,
-           keys > (weights, values, count, read, column, dim, value);
+    return weighted_sum_columns<rows, fewer, keys>(weights, values, count, read, column, dim,
+                                                   value);
   else
     return column;
 }
