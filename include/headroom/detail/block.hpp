@@ -5,6 +5,7 @@
 #include <headroom/detail/broadcast.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/prefetch.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/tile.hpp>
 #include <headroom/mask.hpp>

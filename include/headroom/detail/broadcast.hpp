@@ -4,6 +4,7 @@
 
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/prefetch.hpp>
 #include <headroom/view.hpp>
 
 // The KV-broadcast layer. heads_per_group query heads share one key/value head. Instead of

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <headroom/detail/config.hpp>
-#include <headroom/detail/kernels/dot.hpp>
 #include <headroom/detail/line_shape.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/prefetch.hpp>
 #include <headroom/detail/scratch.hpp>
 
 #include <algorithm>

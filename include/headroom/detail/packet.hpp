@@ -96,33 +96,6 @@ void keep(T*& p) {
 #endif
 }
 
-/// Asks for the cache line at `from`; any address will do.
-template <class T>
-void prefetch(const T* from) {
-  Eigen::internal::prefetch(reinterpret_cast<const float*>(from));
-#if defined(__GNUC__)
-  asm volatile("");  // GCC drops a loop that does nothing but prefetch
-#endif
-}
-
-/// Asks for the cache line at `from` in the second-level cache: memory wanted too late to wait for
-/// it in the first, which has few places for what is on its way.
-template <class T>
-void prefetch_far(const T* from) {
-#if defined(__GNUC__)
-  __builtin_prefetch(from, 0, 2);
-  asm volatile("");  // as above
-#else
-  prefetch(from);
-#endif
-}
-
-/// Asks for the cache lines of `count` numbers.
-template <class T>
-void prefetch_row(const T* row, Index count) {
-  for (Index i = 0; i < count; i += Index(64 / sizeof(T))) prefetch(row + i);
-}
-
 // Eigen's packet that holds as many Numbers as a packet has lanes, and whether it is cast in one
 // step.
 template <class Number>

@@ -5,6 +5,7 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/lane_sums.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/prefetch.hpp>
 #include <headroom/detail/tile.hpp>
 
 #include <algorithm>
@@ -29,34 +30,21 @@ constexpr int dot_keys(int rows) {
   return std::clamp(std::max(8, lanes) / rows, 1, 4);
 }
 
-/// How far ahead of a row being read memory is asked for, into the second-level cache and then into
-/// the first: as far as a core reads in the time that memory takes to answer. Zen 5 needs the
-/// second step; Zen 4 does not read faster than half of its bandwidth without the first.
-inline constexpr Index bytes_far_ahead = 3072;
-inline constexpr Index bytes_ahead = 1024;
-
-/// Asks for memory that is read soon after number d of a stored row, since rows of a stream lie one
-/// after another. A processor's own prefetcher is late: it starts anew on each page.
-template <class Stored>
-void prefetch_ahead(const Stored* row, Index d) {
-  constexpr Index size = sizeof(Stored);
-  prefetch_far(row + d + bytes_far_ahead / size);
-  prefetch(row + d + bytes_ahead / size);
-}
-
 /// scores[parts, keys, rows] of keys[parts, keys], part i with the queries at q[i].
 template <int parts, int keys, int rows, class Stored, class Read>
 void dot_tile(const float* const (&q)[parts], const Stored* const* k, const Read& read, Index dim,
               float* scores) {
   constexpr int sums = parts * keys * rows;
+  constexpr Index line = 64 / sizeof(Stored);  // once for each cache line
   packet sum[sums];
   unroll<sums>([&](auto i) HEADROOM_ALWAYS_INLINE { sum[i] = broadcast(0.f); });
   const Index whole = dim / lanes * lanes;
   unroll<parts>([&](auto part) HEADROOM_ALWAYS_INLINE {
     for (Index d = 0; d < whole; d += lanes) {
       packet key[keys];
+      if (line <= lanes || d % line == 0)
+        unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE { prefetch_ahead(k[part * keys + j], d); });
       unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE {
-        prefetch_ahead(k[part * keys + j], d);
         key[j] = load_at(read(k[part * keys + j]), d);
         if constexpr (rows > 1) keep(key[j]);
       });

@@ -5,6 +5,7 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
+#include <headroom/detail/prefetch.hpp>
 #include <headroom/detail/rows_to_come.hpp>
 #include <headroom/detail/tile.hpp>
 

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <headroom/detail/config.hpp>
-#include <headroom/detail/kernels/dot.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/prefetch.hpp>
 #include <headroom/detail/tile.hpp>
 
 #include <algorithm>

@@ -1,0 +1,53 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+
+// Asking for memory before it is read.
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+// GCC drops a loop that does nothing but prefetch: the empty asm is what it has to keep.
+
+/// Asks for the cache line at `from`; any address will do.
+template <class T>
+void prefetch(const T* from) {
+#if defined(__GNUC__)
+  __builtin_prefetch(from, 0, 3);
+  asm volatile("");
+#endif
+}
+
+/// Asks for the cache line at `from` in the second-level cache: memory wanted too late to wait for
+/// it in the first, which has few places for what is on its way.
+template <class T>
+void prefetch_far(const T* from) {
+#if defined(__GNUC__)
+  __builtin_prefetch(from, 0, 2);
+  asm volatile("");
+#endif
+}
+
+/// Asks for the cache lines of `count` numbers.
+template <class T>
+void prefetch_row(const T* row, Index count) {
+  for (Index i = 0; i < count; i += Index(64 / sizeof(T))) prefetch(row + i);
+}
+
+/// How far ahead of a row being read memory is asked for, into the second-level cache and then into
+/// the first: as far as a core reads in the time that memory takes to answer. Zen 5 needs the
+/// second step; Zen 4 does not read faster than half of its bandwidth without the first.
+inline constexpr Index bytes_far_ahead = 3072;
+inline constexpr Index bytes_ahead = 1024;
+
+/// Asks for memory that is read soon after number d of a stored row, since rows of a stream lie one
+/// after another. A processor's own prefetcher is late: it starts anew on each page.
+template <class Stored>
+void prefetch_ahead(const Stored* row, Index d) {
+  constexpr Index size = sizeof(Stored);
+  prefetch_far(row + d + bytes_far_ahead / size);
+  prefetch(row + d + bytes_ahead / size);
+}
+
+}  // namespace headroom::inline HEADROOM_ISA::detail
