@@ -36,6 +36,14 @@ concept packet_codec = codec<C> && requires(const typename C::Storage* stored, I
   C::read(stored, dim).from(dim).load(dim);
 };
 
+// A row that is numbers times one factor may say so. Kernels then read the numbers, and the factor
+// goes to the score of the key, or to the weight of the value, instead of each number.
+template <class C>
+concept factored_codec = packet_codec<C> && requires(const typename C::Storage* stored, Index dim) {
+  C::read_numbers(stored, dim)[dim];
+  { C::factor(stored, dim) } -> std::same_as<float>;
+};
+
 }  // namespace detail
 
 /// Numbers stored one by one as `Scalar_`: float, double, Eigen::half or Eigen::bfloat16.

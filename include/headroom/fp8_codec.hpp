@@ -102,10 +102,21 @@ struct fp8_codec {
     float operator[](Index d) const { return detail::e4m3_number(codes[d]) / 256 * factor; }
     packet_row from(Index column) const { return {codes + column, factor}; }
   };
-  static packet_row read(const Storage* stored, Index dim) {
+  static packet_row read(const Storage* stored, Index dim) { return {stored, factor(stored, dim)}; }
+
+  /// The same in two parts, numbers and what they are to be multiplied by.
+  struct number_row {
+    const Storage* codes;
+
+    detail::packet load(Index d) const { return detail::load_e4m3(codes + d); }
+    float operator[](Index d) const { return detail::e4m3_number(codes[d]) / 256; }
+    number_row from(Index column) const { return {codes + column}; }
+  };
+  static number_row read_numbers(const Storage* stored, Index) { return {stored}; }
+  static float factor(const Storage* stored, Index dim) {
     float factor;
     std::memcpy(&factor, stored + dim, sizeof(float));
-    return {stored, factor};
+    return factor;
   }
 
  private:

@@ -101,6 +101,17 @@ struct int8_codec {
     return {stored, stored + dim, 0};
   }
 
+  /// The same in two parts, where a row has one scale.
+  static const Storage* read_numbers(const Storage* stored,
+                                     Index) requires(block_size == Eigen::Dynamic) {
+    return stored;
+  }
+  static float factor(const Storage* stored, Index dim) requires(block_size == Eigen::Dynamic) {
+    float scale;
+    std::memcpy(&scale, scale_at(stored, dim, 0), sizeof(float));
+    return scale;
+  }
+
  private:
   template <class F>
   static void for_each_block(Index dim, const F& f) {

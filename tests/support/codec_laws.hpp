@@ -117,6 +117,12 @@ void check_readings(Eigen::Index least = 1) {
       if constexpr (headroom::detail::packet_codec<Codec>) {
         constexpr int lanes = headroom::detail::lanes;
         const auto whole = Codec::read(stored.data(), dim);
+        if constexpr (headroom::detail::factored_codec<Codec>) {
+          const float factor = Codec::factor(stored.data(), dim);
+          const auto numbers = Codec::read_numbers(stored.data(), dim);
+          for (Eigen::Index d = 0; d < dim; ++d)
+            REQUIRE(factor * static_cast<float>(numbers[d]) == whole[d]);
+        }
         for (const Eigen::Index column : {0, lanes, 3 * lanes}) {
           const auto from = whole.from(column);
           for (Eigen::Index d = 0; column + d < dim; ++d)

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <headroom/codec.hpp>
 #include <headroom/detail/block.hpp>
 #include <headroom/detail/broadcast.hpp>
 #include <headroom/detail/config.hpp>
@@ -10,17 +9,18 @@
 #include <headroom/detail/kernels/lane_softmax.hpp>
 #include <headroom/detail/kernels/softmax.hpp>
 #include <headroom/detail/kernels/weighted_sum.hpp>
+#include <headroom/detail/line_reader.hpp>
 #include <headroom/detail/line_shape.hpp>
 #include <headroom/detail/line_walk.hpp>
 #include <headroom/detail/pack.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/prefetch.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/tile.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/softmax_state.hpp>
 
 #include <algorithm>
-#include <concepts>
 #include <new>
 #include <span>
 
@@ -46,12 +46,11 @@ class dot_block {
         ranges_(memory.take<row_ranges>(groups())),
         keys_(shape_, KeyCodec::storage_size(source.qk_dim()), memory),
         values_(value_shape_, ValueCodec::storage_size(source.v_dim()), memory),
+        key_reader_(shape_, source.qk_dim(), memory),
+        value_reader_(value_shape_, source.v_dim(), memory),
         softmax_(shape_, memory),
         queries_(memory.take<float>(groups() * shape_.rows * call.q.dim())),
         weights_(memory.take<float>(step_keys / shape_.keys * shape_.size())),
-        decoded_keys_(room<KeyCodec>(shape_, source.qk_dim(), memory)),
-        decoded_values_(room<ValueCodec>(value_shape_, source.v_dim(), memory)),
-        decoded_rows_(memory.take<const float*>(value_shape_.pairs())),
         begin_(call.kv_len),
         seen_by_all_{0, call.kv_len, true} {
     const Index padded = shape_.rows * call.q.dim(), exist = rows.count * call.q.dim();
@@ -99,22 +98,9 @@ class dot_block {
   using KeyCodec = typename Source::KeyCodec;
   using ValueCodec = typename Source::ValueCodec;
 
-  // Whether a codec's rows are read as they are stored: numbers, or rows that widen themselves.
-  template <class Codec>
-  static constexpr bool reads_numbers =
-      std::same_as<Codec, scalar_codec<typename number_read<reads_packets, Codec>::type>>;
-  template <class Codec>
-  static constexpr bool decodes = !reads_numbers<Codec> && !packet_codec<Codec>;
-
   Index groups() const { return static_cast<Index>(states_.size()); }
   const softmax_state<float>& state(Index g) const { return states_[static_cast<std::size_t>(g)]; }
   Index v_dim() const { return state(0).v_dim; }
-
-  // Memory for the decoded rows of a line.
-  template <class Codec>
-  static float* room(const line_shape& shape, Index dim, scratch& memory) {
-    return memory.take<float>(decodes<Codec> ? shape.pairs() * dim : 0);
-  }
 
   // Keys [order.first, end), in that order.
   void add_lines(line_order order, Index end, bool all_seen) {
@@ -137,7 +123,7 @@ class dot_block {
   void add_step(const step& keys, bool all_seen) {
     const Index lines = (keys.count + shape_.keys - 1) / shape_.keys;
     const auto count = [&](Index l) { return std::min(shape_.keys, keys.count - l * shape_.keys); };
-    for (Index l = 0; l < lines; ++l) multiply_keys<most_dot_rows>(l, count(l), keys.end);
+    for (Index l = 0; l < lines; ++l) multiply_keys(l, count(l), keys.end);
     prefetch_values(keys);
     if (call_.softcap > 0.f) cap_scores(weights_, lines * shape_.size(), call_.softcap);
     bool hidden = false;
@@ -145,7 +131,7 @@ class dot_block {
     for (Index l = 0; l < lines; ++l) shape_.pad(line(l), count(l));
     if (softmax_.weigh(weights_, lines)) rescale_values();
     for (Index i = 0; i < keys.count; i += value_shape_.keys)
-      add_values<most_dot_rows>(keys, i, std::min(value_shape_.keys, keys.count - i), hidden);
+      add_values(keys, i, std::min(value_shape_.keys, keys.count - i), hidden);
   }
 
   // Asks for the first values, so that memory does not rest during the softmax.
@@ -157,16 +143,23 @@ class dot_block {
 
   float* line(Index l) const { return weights_ + l * shape_.size(); }
 
-  template <int rows>
   void multiply_keys(Index l, Index count, Index end) {
-    if constexpr (rows > 1)
-      if (shape_.rows < rows) return multiply_keys<rows / 2>(l, count, end);
     const auto* const* const stored =
         keys_.next([&](Index g, Index first) { return source_.keys(rows_.group + g, first, end); });
-    const Index dim = call_.q.dim();
-    read<KeyCodec>(shape_, stored, count, dim, decoded_keys_, [&](auto* keys, const auto& reader) {
-      dot_product<rows>(queries_, keys, reader, shape_.groups, shape_.keys, count, dim, line(l));
+    key_reader_.read(stored, count, [&](auto* keys, const auto& reader) {
+      multiply_rows<most_dot_rows>(keys, reader, count, line(l));
+      for (Index g = 0; g < groups(); ++g)
+        key_reader_.multiply_by_factors(keys + g * shape_.keys, count,
+                                        line(l) + shape_.at(g, 0, 0));
     });
+  }
+
+  template <int rows, class Keys, class Reader>
+  void multiply_rows(const Keys& keys, const Reader& reader, Index count, float* scores) const {
+    if constexpr (rows > 1)
+      if (shape_.rows < rows) return multiply_rows<rows / 2>(keys, reader, count, scores);
+    dot_product<rows>(queries_, keys, reader, shape_.groups, shape_.keys, count, call_.q.dim(),
+                      scores);
   }
 
   void rescale_values() const {
@@ -176,43 +169,30 @@ class dot_block {
           state(g).value_row(r) *= factor;
   }
 
-  template <int rows>
   void add_values(const step& keys, Index first, Index count, bool hidden) {
-    if constexpr (rows > 1)
-      if (rows_.count < rows) return add_values<rows - 1>(keys, first, count, hidden);
     const auto* const* const stored = values_.next(
         [&](Index g, Index token) { return source_.values(rows_.group + g, token, keys.end); });
-    read<ValueCodec>(
-        value_shape_, stored, count, v_dim(), decoded_values_,
-        [&](auto* values, const auto& reader) {
-          for (Index g = 0; g < groups(); ++g) {
-            const auto* const of_group = values + g * value_shape_.keys;
-            const float* const weights = line(first / shape_.keys) + shape_.at(g, 0, 0);
-            if (hidden && !all_finite(rows_through{of_group, reader}, count, v_dim()))
-              add_visible_values(keys, first, g, weights, of_group, reader, count);
-            else
-              add_weighted_sum<rows>(weights, of_group, reader, count, v_dim(), state(g).value);
-          }
-        });
+    value_reader_.read(stored, count, [&](auto* values, const auto& reader) {
+      const auto whole = value_reader_.with_factors(reader);
+      for (Index g = 0; g < groups(); ++g) {
+        const auto* const* const of_group = values + g * value_shape_.keys;
+        float* const weights = line(first / shape_.keys) + shape_.at(g, 0, 0);
+        if (hidden && !all_finite(rows_through{of_group, whole}, count, v_dim())) {
+          add_visible_values(keys, first, g, weights, of_group, whole, count);
+        } else {
+          value_reader_.multiply_by_factors(of_group, count, weights);
+          add_rows<most_dot_rows>(weights, of_group, reader, count, state(g).value);
+        }
+      }
+    });
   }
 
-  // Calls use(rows, reader) with the first `count` stored rows of each group as a kernel reads
-  // them: where they lie, or decoded.
-  template <class Codec, class Storage, class Use>
-  void read(const line_shape& shape, const Storage* const* stored, Index count, Index dim,
-            float* decoded, const Use& use) const {
-    if constexpr (packet_codec<Codec>) {
-      use(stored, [dim](const Storage* row) { return Codec::read(row, dim); });
-    } else if constexpr (!decodes<Codec>) {
-      use(stored, as_stored());
-    } else {
-      for (Index g = 0; g < groups(); ++g)
-        for (Index j = g * shape.keys; j < g * shape.keys + count; ++j) {
-          Codec::decode(stored[j], decoded + j * dim, dim);
-          decoded_rows_[j] = decoded + j * dim;
-        }
-      use(static_cast<const float* const*>(decoded_rows_), as_stored());
-    }
+  template <int rows, class Values, class Reader>
+  void add_rows(const float* weights, const Values& values, const Reader& reader, Index count,
+                float* value) const {
+    if constexpr (rows > 1)
+      if (rows_.count < rows) return add_rows<rows - 1>(weights, values, reader, count, value);
+    add_weighted_sum<rows>(weights, values, reader, count, v_dim(), value);
   }
 
   bool sees(Index g, Index r, Index position) const {
@@ -261,13 +241,12 @@ class dot_block {
   row_ranges* ranges_;      // [groups]
   line_walk<typename KeyCodec::Storage> keys_;
   line_walk<typename ValueCodec::Storage> values_;
+  line_reader<KeyCodec> key_reader_;
+  line_reader<ValueCodec> value_reader_;
   lane_softmax softmax_;
   float* queries_;  // [groups, shape.rows, qk_dim], scaled
   float* weights_;  // [lines, shape], scores first
-  float* decoded_keys_;
-  float* decoded_values_;
-  const float** decoded_rows_;
-  Index begin_;  // keys [begin, end) hold every key that some row sees
+  Index begin_;     // keys [begin, end) hold every key that some row sees
   Index end_ = 0;
   key_range seen_by_all_;
 };

@@ -1,0 +1,80 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/codec.hpp>
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/line_shape.hpp>
+#include <headroom/detail/scratch.hpp>
+#include <headroom/detail/tile.hpp>
+
+#include <concepts>
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+/// The stored rows of a line as kernels read them: where they lie, if they are numbers or widen
+/// themselves, or decoded. The factor that a row's numbers share is not read with each of them; it
+/// is for the row's scores, or weights.
+template <codec Codec>
+class line_reader {
+ public:
+  using Storage = typename Codec::Storage;
+
+  line_reader(const line_shape& shape, Index dim, scratch& memory)
+      : shape_(shape),
+        dim_(dim),
+        decoded_(memory.take<float>(decodes ? shape.pairs() * dim : 0)),
+        decoded_rows_(memory.take<const float*>(decodes ? shape.pairs() : 0)) {}
+
+  /// Calls use(rows, reader) with the first `count` stored rows of each group; reader gives a row's
+  /// numbers without their factor.
+  template <class Use>
+  void read(const Storage* const* stored, Index count, const Use& use) const {
+    if constexpr (factored_codec<Codec>) {
+      use(stored, [dim = dim_](const Storage* row) { return Codec::read_numbers(row, dim); });
+    } else if constexpr (packet_codec<Codec>) {
+      use(stored, [dim = dim_](const Storage* row) { return Codec::read(row, dim); });
+    } else if constexpr (!decodes) {
+      use(stored, as_stored());
+    } else {
+      for (Index g = 0; g < shape_.groups; ++g)
+        for (Index j = g * shape_.keys; j < g * shape_.keys + count; ++j) {
+          Codec::decode(stored[j], decoded_ + j * dim_, dim_);
+          decoded_rows_[j] = decoded_ + j * dim_;
+        }
+      use(static_cast<const float* const*>(decoded_rows_), as_stored());
+    }
+  }
+
+  /// A reader of the numbers with their factor.
+  template <class Reader>
+  auto with_factors(const Reader& reader) const {
+    if constexpr (factored_codec<Codec>)
+      return [dim = dim_](const Storage* row) { return Codec::read(row, dim); };
+    else
+      return reader;
+  }
+
+  /// Multiplies numbers [count, shape.rows], which go with the first rows of a group as read, by
+  /// the factors of these.
+  template <class Stored>
+  void multiply_by_factors(const Stored* const* rows, Index count, float* numbers) const {
+    if constexpr (factored_codec<Codec>)
+      for (Index j = 0; j < count; ++j) {
+        const float factor = Codec::factor(rows[j], dim_);
+        for (Index r = 0; r < shape_.rows; ++r) *numbers++ *= factor;
+      }
+  }
+
+ private:
+  static constexpr bool decodes =
+      !packet_codec<Codec> &&
+      !std::same_as<Codec, scalar_codec<typename number_read<reads_packets, Codec>::type>>;
+
+  line_shape shape_;
+  Index dim_;
+  float* decoded_;
+  const float** decoded_rows_;
+};
+
+}  // namespace headroom::inline HEADROOM_ISA::detail
