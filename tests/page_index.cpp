@@ -140,6 +140,17 @@ TEST_CASE("the largest bounds are selected, of equal ones the earlier") {
   CHECK(selected(index, p, 2) == std::vector<Index>{0, 1});
 }
 
+TEST_CASE("a page that holds a NaN may matter, wherever in the page it is") {
+  for (const Index at : {16, 20, 31}) {
+    problem<> p({1, 48, 1, 1, 4, 1});
+    p.k(at, 0, 2) = quiet_nan<float>();
+    hr::page_index index(16, 48, 1, 1, 4);
+    index.update(source_of(p));
+    CHECK(std::isinf(bounds_of(index, p)[1]));
+    CHECK(selected(index, p, 1) == std::vector<Index>{1});
+  }
+}
+
 TEST_CASE("pages that hold what a query looks for are recalled") {
   // Of 128 pages of 16 keys, a few hold keys that point the query's way; others are noise.
   random_source random(5);

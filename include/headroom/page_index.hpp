@@ -151,8 +151,9 @@ class page_index {
     float* const high = high_.get() + at(j / page_tokens_, g);
     const bool first = j % page_tokens_ == 0;
     for (Index d = 0; d < qk_dim_; ++d) {
-      low[d] = first ? key[d] : std::min(low[d], key[d]);
-      high[d] = first ? key[d] : std::max(high[d], key[d]);
+      const bool unordered = std::isnan(key[d]);  // a NaN stays: nothing is less than it
+      if (first || unordered || key[d] < low[d]) low[d] = key[d];
+      if (first || unordered || key[d] > high[d]) high[d] = key[d];
     }
   }
 
