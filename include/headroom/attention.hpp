@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/attention_path.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/dispatch.hpp>
@@ -16,6 +17,13 @@
 namespace headroom::inline HEADROOM_ISA {
 
 namespace detail {
+
+template <class Query, class Source, class Out>
+inline constexpr bool supports = false;
+template <viewable Query, class Source, viewable Out>
+requires(kv_source<Source> ||
+         wrapping_cache<Source>) inline constexpr bool supports<Query, Source, Out> =
+    storage_scalar<scalar_of<Query>> && compute_scalar<scalar_of<Out>>;
 
 // The sizes of a call, and what the caller's template calls its widths.
 struct call_sizes {
@@ -214,6 +222,25 @@ class attention {
                   const attention_options<scalar_of<Out>>& options = {},
                   const Executor& executor = {}) const {
     cache.attend(*this, q, out, mask, options, executor);
+  }
+
+  /// Whether a call takes these types: those of q, of a source of keys and values, and of out. For
+  /// templates of one's own; a call that does not says why.
+  template <class Query, class Source, class Out>
+  static constexpr bool supports = detail::supports<Query, Source, Out>;
+
+  /// How a call of q_len queries over a source is computed, whose out is of Scalar.
+  ///
+  /// \throws std::invalid_argument if the source has other sizes
+  template <class Scalar = float, kv_source Source>
+  attention_path path_for(Index q_len, const Source& source) const {
+    static_assert(detail::compute_scalar<Scalar>, "path_for<Scalar>: Scalar is float or double");
+    const detail::call_sizes sizes{"attention", q_heads(), kv_groups(), qk_width(), v_width()};
+    detail::check_source(sizes, source);
+    const view<Scalar> q(nullptr, q_len, q_heads(), qk_width(), 0, 0);
+    const view<Scalar> out(nullptr, q_len, q_heads(), v_width(), 0, 0);
+    return detail::described_path(
+        detail::checked_call<Scalar>(sizes, q, out, Index(source.tokens()), none{}, {}), source);
   }
 
  private:

@@ -22,44 +22,45 @@
 //   scale            factor on q.k before the softmax
 //   lse              log of the sum of exponentials of a row's scores, natural logarithm
 
-#include <headroom/attention.hpp>      // MHA, GQA, MQA: the contract, the checks, the call
-#include <headroom/batch.hpp>          // sequences of different lengths in one call
-#include <headroom/block_sparse.hpp>   // blocks of queries see lists of blocks of keys
-#include <headroom/cached_layer.hpp>   // how a layer is called: prefill, decode, batch, cross
-#include <headroom/cascade.hpp>        // sequences that begin alike
-#include <headroom/codec.hpp>          // how stored rows become numbers
-#include <headroom/convert.hpp>        // MHA checkpoints into GQA and MQA
-#include <headroom/cost.hpp>           // parameters, flops and bytes, at compile time
-#include <headroom/dense_mask.hpp>     // the same as data: flags and biases
-#include <headroom/fp8_codec.hpp>      // 8 bits a number, small floats
-#include <headroom/int4_codec.hpp>     // 4 bits a number, scales and minima
-#include <headroom/int8_codec.hpp>     // 8 bits a number, and scales
-#include <headroom/joined_codec.hpp>   // two codecs in one row
-#include <headroom/kv_cache.hpp>       // keys and values of the tokens so far
-#include <headroom/kv_source.hpp>      // where keys and values come from
-#include <headroom/latent_cache.hpp>   // what MLA keeps of a token
-#include <headroom/layer.hpp>          // a layer of MHA, GQA or MQA, from x to out
-#include <headroom/linear.hpp>         // projections, in the layout of checkpoints
-#include <headroom/mask.hpp>           // which keys a query sees: formulas, composed with & and |
-#include <headroom/mla.hpp>            // multi-head latent attention, expanded and absorbed
-#include <headroom/mla_layer.hpp>      // a layer of MLA, from x to out
-#include <headroom/options.hpp>        // scale, softcap, sinks, lse
-#include <headroom/page_index.hpp>     // which pages of keys may matter to a query
-#include <headroom/page_pool.hpp>      // memory of many sequences, in pages
-#include <headroom/page_stock.hpp>     // which pages are free, held and shared
-#include <headroom/paged_cache.hpp>    // keys and values on pages, shared by forks
-#include <headroom/paged_latents.hpp>  // the same for MLA
-#include <headroom/paged_tokens.hpp>   // how a sequence on pages grows, forks and shrinks
-#include <headroom/paged_view.hpp>     // pages of somebody else's, and a block table
-#include <headroom/parallel.hpp>       // who runs the work
-#include <headroom/reference.hpp>      // what is computed, as plain loops
-#include <headroom/rms_norm.hpp>       // the norm of queries, keys and latents
-#include <headroom/rope.hpp>           // the rotary embedding
-#include <headroom/rope_scaling.hpp>   // frequencies of the rotary embedding
-#include <headroom/rotated_cache.hpp>  // outliers spread over all channels, for few bits
-#include <headroom/score_mod.hpp>      // ALiBi, and masks and score modifications of one's own
-#include <headroom/selected_mask.hpp>  // masks over some of the tokens
-#include <headroom/softmax_state.hpp>  // the one idea: partial softmaxes that merge
-#include <headroom/token_sparse.hpp>   // each query sees a list of tokens
-#include <headroom/tree_mask.hpp>      // drafts of several continuations, for speculation
-#include <headroom/view.hpp>           // how data comes in: [tokens, heads, dim], any strides
+#include <headroom/attention.hpp>       // MHA, GQA, MQA: the contract, the checks, the call
+#include <headroom/attention_path.hpp>  // which kernel a call takes, and in how many parts
+#include <headroom/batch.hpp>           // sequences of different lengths in one call
+#include <headroom/block_sparse.hpp>    // blocks of queries see lists of blocks of keys
+#include <headroom/cached_layer.hpp>    // how a layer is called: prefill, decode, batch, cross
+#include <headroom/cascade.hpp>         // sequences that begin alike
+#include <headroom/codec.hpp>           // how stored rows become numbers
+#include <headroom/convert.hpp>         // MHA checkpoints into GQA and MQA
+#include <headroom/cost.hpp>            // parameters, flops and bytes, at compile time
+#include <headroom/dense_mask.hpp>      // the same as data: flags and biases
+#include <headroom/fp8_codec.hpp>       // 8 bits a number, small floats
+#include <headroom/int4_codec.hpp>      // 4 bits a number, scales and minima
+#include <headroom/int8_codec.hpp>      // 8 bits a number, and scales
+#include <headroom/joined_codec.hpp>    // two codecs in one row
+#include <headroom/kv_cache.hpp>        // keys and values of the tokens so far
+#include <headroom/kv_source.hpp>       // where keys and values come from
+#include <headroom/latent_cache.hpp>    // what MLA keeps of a token
+#include <headroom/layer.hpp>           // a layer of MHA, GQA or MQA, from x to out
+#include <headroom/linear.hpp>          // projections, in the layout of checkpoints
+#include <headroom/mask.hpp>            // which keys a query sees: formulas, composed with & and |
+#include <headroom/mla.hpp>             // multi-head latent attention, expanded and absorbed
+#include <headroom/mla_layer.hpp>       // a layer of MLA, from x to out
+#include <headroom/options.hpp>         // scale, softcap, sinks, lse
+#include <headroom/page_index.hpp>      // which pages of keys may matter to a query
+#include <headroom/page_pool.hpp>       // memory of many sequences, in pages
+#include <headroom/page_stock.hpp>      // which pages are free, held and shared
+#include <headroom/paged_cache.hpp>     // keys and values on pages, shared by forks
+#include <headroom/paged_latents.hpp>   // the same for MLA
+#include <headroom/paged_tokens.hpp>    // how a sequence on pages grows, forks and shrinks
+#include <headroom/paged_view.hpp>      // pages of somebody else's, and a block table
+#include <headroom/parallel.hpp>        // who runs the work
+#include <headroom/reference.hpp>       // what is computed, as plain loops
+#include <headroom/rms_norm.hpp>        // the norm of queries, keys and latents
+#include <headroom/rope.hpp>            // the rotary embedding
+#include <headroom/rope_scaling.hpp>    // frequencies of the rotary embedding
+#include <headroom/rotated_cache.hpp>   // outliers spread over all channels, for few bits
+#include <headroom/score_mod.hpp>       // ALiBi, and masks and score modifications of one's own
+#include <headroom/selected_mask.hpp>   // masks over some of the tokens
+#include <headroom/softmax_state.hpp>   // the one idea: partial softmaxes that merge
+#include <headroom/token_sparse.hpp>    // each query sees a list of tokens
+#include <headroom/tree_mask.hpp>       // drafts of several continuations, for speculation
+#include <headroom/view.hpp>            // how data comes in: [tokens, heads, dim], any strides

@@ -58,4 +58,12 @@ static_assert(!std::invocable<const heads&, numbers, numbers, numbers, result, h
                               hr::attention_options<double>>);
 static_assert(!std::invocable<const heads&, const float*, numbers, numbers, result>);
 
+// The same as an answer.
+static_assert(heads::supports<numbers, cache, result>);
+static_assert(heads::supports<hr::view<const Eigen::half>, hr::view_source<float, float>, result>);
+static_assert(!heads::supports<hr::view<const int>, cache, result>);
+static_assert(!heads::supports<numbers, cache, hr::view<Eigen::half>>);
+static_assert(!heads::supports<numbers, numbers, result>);
+static_assert(!heads::supports<const float*, cache, result>);
+
 }  // namespace

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/attention_path.hpp>
 #include <headroom/codec.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/dot_block.hpp>
@@ -32,6 +33,18 @@ using block_for =
 template <class Source>
 concept stores_bfloat16 = std::same_as<typename Source::KeyCodec, scalar_codec<Eigen::bfloat16>> &&
     std::same_as<typename Source::ValueCodec, scalar_codec<Eigen::bfloat16>>;
+
+/// What multiplies for so many rows of a group.
+template <class Scalar, kv_source Source>
+attention_kernel kernel_for(Index rows, const Source& source) {
+  if (!has_kernels<Scalar>) return attention_kernel::eigen_products;
+  if (rows <= most_dot_rows) return attention_kernel::dot_products;
+  // Widths that are no whole pairs and packets are left to floats.
+  if (has_fast_bfloat16_dots && stores_bfloat16<Source> && source.qk_dim() % 2 == 0 &&
+      source.v_dim() % lanes == 0)
+    return attention_kernel::bfloat16_pairs;
+  return attention_kernel::outer_products;
+}
 
 // Bounds the queries and sums of a block, which stay in the first-level cache while keys and values
 // pass by, and leaves work for several threads.
@@ -65,8 +78,10 @@ void attend_rows(const Call& call, const stacked_rows& rows, const Source& sourc
                  Index end, std::span<const softmax_state<typename Call::Scalar>> states) {
   scratch memory;
   for (const auto& state : states) state.clear();
+  [[maybe_unused]] const attention_kernel kernel =
+      kernel_for<typename Call::Scalar>(rows.count, source);
   if constexpr (has_kernels<typename Call::Scalar>)
-    if (rows.count <= most_dot_rows) {
+    if (kernel == attention_kernel::dot_products) {
       dot_block<Call, Source> block(call, rows, states, source, memory);
       return block.add_keys(begin, end);
     }
@@ -74,10 +89,9 @@ void attend_rows(const Call& call, const stacked_rows& rows, const Source& sourc
   const auto attend_in = [&](const auto& block) {
     add_keys(block, source, rows.group, begin, end, memory);
   };
-  // Widths that are no whole pairs and packets are left to floats.
   if constexpr (has_fast_bfloat16_dots && has_kernels<typename Call::Scalar> &&
                 stores_bfloat16<Source>)
-    if (call.q.dim() % 2 == 0 && source.v_dim() % lanes == 0)
+    if (kernel == attention_kernel::bfloat16_pairs)
       return attend_in(packet_block<Call, bfloat16_pair>(call, rows, states[0], memory));
   attend_in(block_for<Call>(call, rows, states[0], memory));
 }

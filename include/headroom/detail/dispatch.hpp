@@ -2,11 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/attention_path.hpp>
+#include <headroom/detail/block.hpp>
+#include <headroom/detail/block_for.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/decode.hpp>
 #include <headroom/detail/prefill.hpp>
+#include <headroom/detail/row_units.hpp>
 #include <headroom/detail/scratch.hpp>
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -30,6 +35,17 @@ inline path path_for(Index q_len, Index heads_per_group, Index kv_len) {
   if (q_len * heads_per_group <= most_decode_rows && kv_len > split_keys(kv_len))
     return path::decode;  // [2]
   return path::prefill;   // [3]
+}
+
+/// What a user is told of it.
+template <class Call, kv_source Source>
+attention_path described_path(const Call& call, const Source& source) {
+  const path taken = path_for(call.q.tokens(), call.heads_per_group, call.kv_len);
+  if (taken == path::nothing) return {attention_kernel::none, 0, 0};
+  const Index keys = taken == path::decode ? split_keys(call.kv_len) : call.kv_len;
+  const Index splits = taken == path::decode ? (call.kv_len + keys - 1) / keys : 1;
+  return {kernel_for<typename Call::Scalar>(std::min(call.rows_per_group(), block_rows), source),
+          splits, row_units(call, source).count() * splits};
 }
 
 template <class Call, kv_source Source, class Executor>

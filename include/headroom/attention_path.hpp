@@ -1,0 +1,34 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+
+namespace headroom::inline HEADROOM_ISA {
+
+/// What multiplies in a call of attention.
+enum class attention_kernel {
+  none,            ///< there is no query: nothing is written
+  dot_products,    ///< few rows of a group: every key and value is read once, as it is stored
+  outer_products,  ///< blocks of rows in float
+  bfloat16_pairs,  ///< blocks of rows; queries and weights are rounded to bfloat16
+  eigen_products   ///< blocks of rows on Eigen's products: double, and what has no micro-kernel
+};
+
+/// How a call of attention is computed: by its types and sizes and the instruction set that the
+/// file is compiled for, never by threads or by other calls.
+struct attention_path {
+  /// That of the first rows; what is left over of the last block may be few rows.
+  attention_kernel kernel;
+
+  /// Parts that the keys are cut into, each with a softmax of its own that is merged; 1 if they are
+  /// not cut.
+  Index splits;
+
+  /// What an executor is given: no more threads than this find work.
+  Index work_items;
+
+  friend bool operator==(const attention_path&, const attention_path&) = default;
+};
+
+}  // namespace headroom::inline HEADROOM_ISA

@@ -1,0 +1,99 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: what path_for says is what a call does: how many parts the executor gets, and whether
+// queries and weights are rounded.
+#include <headroom/attention_path.hpp>
+#include <headroom/kv_cache.hpp>
+
+#include "support/catch.hpp"
+#include "support/problem.hpp"
+
+#include <stdexcept>
+#include <string>
+
+namespace hr = headroom;
+using namespace headroom_tests;
+using Eigen::Index;
+using hr::attention_kernel;
+
+namespace {
+
+// Runs the work, and counts it.
+struct counting {
+  Index* items;
+
+  template <class Work>
+  void operator()(Index count, const Work& work) const {
+    *items = count;
+    hr::serial()(count, work);
+  }
+};
+
+template <class Scalar, class Key>
+void check_parts(const problem_size& size) {
+  INFO(size.q_len << " queries, " << size.kv_len << " keys");
+  const problem<Scalar, Key> p(size);
+  const any_attention attention(size.Q_heads, size.KV_groups, size.qk_dim, size.v_dim);
+  const hr::view_source<Key, Key> source(p.keys(), p.values());
+  Index items = 0;
+  attend(p, hr::none(), {}, counting{&items});
+  const hr::attention_path path = attention.path_for<Scalar>(size.q_len, source);
+  CHECK(path.work_items == items);
+  CHECK(path.work_items % std::max<Index>(1, path.splits) == 0);
+  CHECK((path.kernel == attention_kernel::none) == (size.q_len == 0));
+}
+
+template <class Scalar, class Key>
+attention_kernel kernel_of(Index q_len, Index qk_dim = 64, Index v_dim = 64) {
+  const problem<Scalar, Key> p({q_len, 10, 4, 2, qk_dim, v_dim});
+  const any_attention attention(4, 2, qk_dim, v_dim);
+  return attention.path_for<Scalar>(q_len, hr::view_source<Key, Key>(p.keys(), p.values())).kernel;
+}
+
+}  // namespace
+
+TEST_CASE("an executor gets as many parts as are said") {
+  for (const Index q_len : {0, 1, 3, 17, 500})
+    for (const Index kv_len : {0, 1, 700, 5000}) {
+      check_parts<float, float>({q_len, kv_len, 4, 2, 16, 16});
+      check_parts<float, Eigen::half>({q_len, kv_len, 8, 8, 16, 16});
+      if (q_len < 100) check_parts<double, double>({q_len, kv_len, 3, 1, 16, 16});
+    }
+}
+
+TEST_CASE("few keys are not cut, many are") {
+  const any_attention attention(4, 2, 16, 16);
+  const problem<> few({1, 64, 4, 2, 16, 16}), many({1, 5000, 4, 2, 16, 16});
+  CHECK(attention.path_for(1, hr::view_source<float, float>(few.keys(), few.values())).splits == 1);
+  CHECK(attention.path_for(1, hr::view_source<float, float>(many.keys(), many.values())).splits >
+        1);
+}
+
+TEST_CASE("a kernel goes with the scalar, the rows and what is stored") {
+  const Index few = hr::detail::most_dot_rows / 2, many = hr::detail::most_dot_rows;
+  CHECK(kernel_of<double, double>(few) == attention_kernel::eigen_products);
+  CHECK(kernel_of<double, double>(many) == attention_kernel::eigen_products);
+  if (hr::detail::has_kernels<float>) {
+    if (few > 0) CHECK(kernel_of<float, float>(few) == attention_kernel::dot_products);
+    CHECK(kernel_of<float, float>(many) == attention_kernel::outer_products);
+    CHECK(kernel_of<float, Eigen::half>(many) == attention_kernel::outer_products);
+    CHECK((kernel_of<float, Eigen::bfloat16>(many) == attention_kernel::bfloat16_pairs) ==
+          hr::detail::has_fast_bfloat16_dots);
+    CHECK(kernel_of<float, Eigen::bfloat16>(many, 63) == attention_kernel::outer_products);
+    CHECK(kernel_of<float, Eigen::bfloat16>(many, 64, 63) == attention_kernel::outer_products);
+  } else {
+    CHECK(kernel_of<float, float>(many) == attention_kernel::eigen_products);
+  }
+}
+
+TEST_CASE("a source of other sizes has no path") {
+  const problem<> p({1, 8, 4, 2, 16, 16});
+  const any_attention attention(4, 4, 16, 16);
+  try {
+    attention.path_for(1, hr::view_source<float, float>(p.keys(), p.values()));
+    FAIL("nothing was thrown");
+  } catch (const std::invalid_argument& error) {
+    CHECK(std::string(error.what()) == "attention: k has 2 heads, expected KV_groups = 4");
+  }
+}
