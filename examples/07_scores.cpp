@@ -10,6 +10,7 @@
 // makes attention over parts of the keys add up.
 #include <headroom/attention.hpp>
 #include <headroom/score_mod.hpp>
+#include <headroom/scores.hpp>
 #include <headroom/softmax_state.hpp>
 
 #include <cmath>
@@ -61,6 +62,17 @@ int main() {
   attend(q, k, v, expected, none{}, {.lse = whole_lse});
   holds &= agree("two halves merged, and the whole", out, expected);
   holds &= agree("  and its lse", lse, whole_lse);
+
+  // The scores themselves, at any stage, a tile at a time: here the weights of the values.
+  attend(q, k, v, out, causal{});
+  expected.setZero();
+  const headroom::view_source<float, float> source(as_view(k, heads), as_view(v, heads));
+  headroom::visit_scores(
+      attend, headroom::score_stage::softmax, q, source, causal{}, {}, [&](const auto& tile) {
+        expected.block(tile.first_query, tile.head * dim, tile.scores.rows(), dim) +=
+            tile.scores * v.block(tile.first_key, tile.head * dim, tile.scores.cols(), dim);
+      });
+  holds &= agree("attention, and its weights times the values", out, expected);
 
   return verdict(holds);
 }

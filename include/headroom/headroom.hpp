@@ -59,6 +59,7 @@
 #include <headroom/rope_scaling.hpp>    // frequencies of the rotary embedding
 #include <headroom/rotated_cache.hpp>   // outliers spread over all channels, for few bits
 #include <headroom/score_mod.hpp>       // ALiBi, and masks and score modifications of one's own
+#include <headroom/scores.hpp>          // what attention looks at, tile by tile
 #include <headroom/selected_mask.hpp>   // masks over some of the tokens
 #include <headroom/softmax_state.hpp>   // the one idea: partial softmaxes that merge
 #include <headroom/token_sparse.hpp>    // each query sees a list of tokens

@@ -1,0 +1,201 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/attention.hpp>
+#include <headroom/detail/block.hpp>
+#include <headroom/detail/broadcast.hpp>
+#include <headroom/detail/checks.hpp>
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/key_tile.hpp>
+#include <headroom/detail/matmul.hpp>
+#include <headroom/detail/scratch.hpp>
+#include <headroom/detail/tile.hpp>
+#include <headroom/kv_source.hpp>
+#include <headroom/mask.hpp>
+#include <headroom/options.hpp>
+#include <headroom/softmax_state.hpp>
+#include <headroom/view.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <type_traits>
+
+namespace headroom::inline HEADROOM_ISA {
+
+/// What a score has been through; in this order, which is also that of attention.
+enum class score_stage {
+  raw,     ///< scale * dot(q, k), of hidden keys too
+  capped,  ///< after the softcap, of hidden keys too
+  biased,  ///< after bias and mask; minus infinity where hidden
+  softmax  ///< the weights of the values, sinks in the denominator; zeros if no key is seen
+};
+
+/// Scores of one query head: [queries, keys], row i of query first_query + i, column j of key
+/// first_key + j.
+template <class Scalar>
+struct score_tile {
+  using Matrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+  Index head;
+  Index first_query;
+  Index first_key;
+  Eigen::Map<const Matrix, 0, Eigen::OuterStride<>> scores;  ///< valid until the visit returns
+};
+
+namespace detail {
+
+// Queries of a tile: enough to share the reading of keys.
+inline constexpr Index score_queries = 64;
+
+/// The scores of some queries of a group, tile by tile of keys.
+template <class Call, kv_source Source>
+class score_block {
+ public:
+  using Scalar = typename Call::Scalar;
+
+  score_block(const Call& call, const Source& source, const stacked_rows& rows, scratch& memory)
+      : call_(call),
+        rows_(rows),
+        reader_(source, rows.group, memory),
+        ranges_(call, rows, memory),
+        queries_(memory.take<Scalar>(rows.count * call.q.dim())),
+        scores_(memory.take<Scalar>(rows.count * tile_keys)),
+        max_(memory.take<Scalar>(rows.count)),
+        sum_(memory.take<Scalar>(rows.count)) {
+    stack_queries(call.q, rows, call.scale, queries_);
+  }
+
+  template <class Visit>
+  void visit(score_stage stage, const Visit& visit) {
+    if (stage == score_stage::softmax) add_up();
+    for (Index first = 0; first < call_.kv_len; first += tile_keys) {
+      const Index tokens = std::min(tile_keys, call_.kv_len - first);
+      compute(stage, first, tokens);
+      for (Index h = 0; h < call_.heads_per_group; ++h)
+        visit(score_tile<Scalar>{rows_.head(h),
+                                 rows_.query(0),
+                                 first,
+                                 {scores_ + h * tokens, rows_.count / call_.heads_per_group, tokens,
+                                  Eigen::OuterStride<>(call_.heads_per_group * tokens)}});
+    }
+  }
+
+ private:
+  using Row = Eigen::Map<Eigen::Array<Scalar, 1, Eigen::Dynamic>>;
+
+  // The softmax's maximum and denominator of each row.
+  void add_up() {
+    std::fill(max_, max_ + rows_.count, softmax_state<Scalar>::minus_infinity);
+    std::fill(sum_, sum_ + rows_.count, Scalar(0));
+    for (Index first = 0; first < call_.kv_len; first += tile_keys) {
+      const Index tokens = std::min(tile_keys, call_.kv_len - first);
+      compute(score_stage::biased, first, tokens);
+      for (Index r = 0; r < rows_.count; ++r) add_to_sum(r, Row(scores_ + r * tokens, tokens));
+    }
+    if (call_.sinks.empty()) return;
+    for (Index r = 0; r < rows_.count; ++r)
+      if (sum_[r] != Scalar(0))
+        sum_[r] += std::exp(call_.sinks[static_cast<std::size_t>(rows_.head(r))] - max_[r]);
+  }
+
+  void add_to_sum(Index r, const Row& scores) {
+    const Scalar max = std::max(max_[r], scores.maxCoeff());
+    if (max == softmax_state<Scalar>::minus_infinity) return;
+    sum_[r] = sum_[r] * std::exp(max_[r] - max) + (scores - max).exp().sum();
+    max_[r] = max;
+  }
+
+  void compute(score_stage stage, Index first, Index tokens) {
+    const Index dim = call_.q.dim();
+    multiply_keys<Scalar>({queries_, dim}, rows_.count, reader_.keys(first, first + tokens), tokens,
+                          dim, scores_, tokens);
+    if (stage == score_stage::raw) return;
+    Row all(scores_, rows_.count * tokens);
+    if (call_.softcap > Scalar(0)) all = call_.softcap * (all / call_.softcap).tanh();
+    if (stage == score_stage::capped) return;
+    for (Index r = 0; r < rows_.count; ++r) {
+      Row scores(scores_ + r * tokens, tokens);
+      modify(r, first, scores);
+      if (stage != score_stage::softmax) continue;
+      if (sum_[r] == Scalar(0))
+        scores.setZero();
+      else
+        scores = (scores - max_[r]).exp() / sum_[r];
+    }
+  }
+
+  // Bias and mask.
+  void modify(Index r, Index first, Row& scores) const {
+    const query_row row = call_.row(rows_, r);
+    const key_range seen = ranges_.in_tile(r, first, scores.size());
+    for (Index j = 0; j < scores.size(); ++j) {
+      const bool visible =
+          j >= seen.begin && j < seen.end && (seen.shows(j) || call_.mask.visible(row, first + j));
+      if (!visible)
+        scores[j] = softmax_state<Scalar>::minus_infinity;
+      else if constexpr (Call::Mask::modifies_scores)
+        scores[j] = call_.mask.modify(scores[j], row, first + j);
+    }
+  }
+
+  const Call& call_;
+  stacked_rows rows_;
+  tile_reader<reads_scalar<Scalar>, Source> reader_;
+  row_ranges ranges_;
+  Scalar* queries_;  // [rows, qk_dim], scaled
+  Scalar* scores_;   // [rows, tokens of a tile]
+  Scalar* max_;      // [rows]
+  Scalar* sum_;      // [rows]
+};
+
+}  // namespace detail
+
+/// Calls visit(score_tile) with the scores of an attention at one stage, tile by tile, every query,
+/// head and key once: for looking at attention, or for choosing what a cache may drop. No more than
+/// a tile is in memory. Values are not read.
+///
+/// It computes the scores anew, twice for softmax, on one thread, and not with the kernels of
+/// attention: numbers agree up to rounding, and cost several times as much.
+///
+///     headroom::visit_scores(attend, headroom::score_stage::softmax, q, cache, causal{}, {},
+///                            [&](const auto& tile) { total += tile.scores.colwise().sum(); });
+///
+/// \tparam Scalar  float or double, what is computed in
+/// \param q        [q_len, Q_heads, qk_dim], as attention takes it
+/// \param source   keys of [kv_len, KV_groups, qk_dim]: a cache, view_source, or any other
+/// \param options  as attention takes them; lse is not written
+/// \throws std::invalid_argument as attention does, before the first visit
+/// \source ONNX Attention, qk_matmul_output_mode 0 to 3
+template <class Scalar = float, int Q_heads, int KV_groups, int qk_dim, int v_dim, viewable Query,
+          kv_source Source, attention_mask Mask, std::invocable<const score_tile<Scalar>&> Visit>
+void visit_scores(const attention<Q_heads, KV_groups, qk_dim, v_dim>& attend, score_stage stage,
+                  const Query& q, const Source& source, const Mask& mask,
+                  const attention_options<std::type_identity_t<Scalar>>& options,
+                  const Visit& visit) {
+  static_assert(detail::compute_scalar<Scalar>,
+                "visit_scores<Scalar>: Scalar must be float or double");
+  static_assert(detail::storage_scalar<scalar_of<Query>>,
+                "visit_scores: q must be of float, double, Eigen::half or Eigen::bfloat16");
+  const detail::call_sizes sizes{"visit_scores", attend.q_heads(), attend.kv_groups(),
+                                 attend.qk_width(), attend.v_width()};
+  detail::check_source(sizes, source);
+  const view<const scalar_of<Query>> queries =
+      detail::view_argument("visit_scores", "q", q, attend.q_heads());
+  const view<Scalar> no_output(nullptr, queries.tokens(), sizes.Q_heads, sizes.v_dim, 0, 0);
+  const auto call =
+      detail::checked_call(sizes, queries, no_output, Index(source.tokens()), mask, options);
+  const Index step = std::max<Index>(1, detail::score_queries / call.heads_per_group);
+  for (Index g = 0; g < call.groups(); ++g)
+    for (Index t = 0; t < queries.tokens(); t += step) {
+      detail::scratch memory;
+      const Index count = std::min(step, queries.tokens() - t) * call.heads_per_group;
+      detail::score_block block(
+          call, source,
+          detail::stacked_rows{g, call.heads_per_group, t * call.heads_per_group, count}, memory);
+      block.visit(stage, visit);
+    }
+}
+
+}  // namespace headroom::inline HEADROOM_ISA

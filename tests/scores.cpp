@@ -1,0 +1,168 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: every score of every stage comes once, and is that of the definition; what a mask hides
+// shows in no stage after it.
+#include <headroom/int8_codec.hpp>
+#include <headroom/kv_cache.hpp>
+#include <headroom/score_mod.hpp>
+#include <headroom/scores.hpp>
+
+#include "support/catch.hpp"
+#include "support/problem.hpp"
+
+#include <cmath>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace hr = headroom;
+using namespace headroom_tests;
+using Eigen::Index;
+using hr::score_stage;
+
+namespace {
+
+constexpr score_stage stages[] = {score_stage::raw, score_stage::capped, score_stage::biased,
+                                  score_stage::softmax};
+
+template <class Key>
+hr::view_source<Key, Key> source_of(const problem<float, Key>& p) {
+  return {p.keys(), p.values()};
+}
+
+// All scores of a stage, [q_len, Q_heads, kv_len].
+template <class Scalar, class Key, class Source, class Mask>
+tensor<Scalar> all_scores(score_stage stage, const problem<float, Key>& p, const Source& source,
+                          const Mask& mask, const hr::attention_options<Scalar>& options) {
+  const any_attention attend(p.q.heads(), p.k.heads(), p.q.dim(), p.v.dim());
+  tensor<Scalar> all(p.q.tokens(), p.q.heads(), source.tokens());
+  std::vector<int> visits(static_cast<std::size_t>(all.tokens() * all.heads() * all.dim()));
+  hr::visit_scores<Scalar>(
+      attend, stage, p.queries(), source, mask, options, [&](const hr::score_tile<Scalar>& tile) {
+        for (Index i = 0; i < tile.scores.rows(); ++i)
+          for (Index j = 0; j < tile.scores.cols(); ++j) {
+            Scalar& score = all(tile.first_query + i, tile.head, tile.first_key + j);
+            score = tile.scores(i, j);
+            ++visits[static_cast<std::size_t>(&score - all.view().data())];
+          }
+      });
+  REQUIRE(visits == std::vector<int>(visits.size(), 1));
+  return all;
+}
+
+// The same by the definition, in double, over the numbers that the source holds.
+template <class Key, class Mask, class Scalar>
+tensor<double> exact_scores(score_stage stage, const problem<float, Key>& p, const Mask& mask,
+                            const hr::attention_options<Scalar>& options) {
+  tensor<double> all(p.q.tokens(), p.q.heads(), p.k.tokens());
+  hr::reference_scores<double> to;
+  (stage == score_stage::raw      ? to.raw
+   : stage == score_stage::capped ? to.capped
+   : stage == score_stage::biased ? to.biased
+                                  : to.softmax) = all.view();
+  std::vector<double> sinks;
+  tensor<double> out(p.q.tokens(), p.q.heads(), p.v.dim());
+  hr::reference_attention<double>(p.queries(), p.keys(), p.values(), out.view(), mask,
+                                  in_double(options, sinks), to);
+  return all;
+}
+
+// Numbers of unit size, a sum of `dim` products: a few roundings of the largest partial sum.
+template <class Scalar>
+void check_equal(const tensor<Scalar>& got, const tensor<double>& want, Index dim) {
+  const double unit = std::numeric_limits<Scalar>::epsilon() * static_cast<double>(dim + 20) * 10;
+  for (Index t = 0; t < got.tokens(); ++t)
+    for (Index h = 0; h < got.heads(); ++h)
+      for (Index j = 0; j < got.dim(); ++j) {
+        const double g = static_cast<double>(got(t, h, j)), w = want(t, h, j);
+        if (g != w) REQUIRE(std::abs(g - w) <= unit * std::max(1., std::abs(w)));
+      }
+}
+
+template <class Scalar, class Mask>
+void check_stages(const problem_size& size, const Mask& mask,
+                  const hr::attention_options<Scalar>& options) {
+  INFO(size.q_len << " queries, " << size.kv_len << " keys, heads " << size.Q_heads << " / "
+                  << size.KV_groups);
+  const problem<> p(size);
+  for (const score_stage stage : stages)
+    check_equal(all_scores<Scalar>(stage, p, source_of(p), mask, options),
+                exact_scores(stage, p, mask, options), size.qk_dim);
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("every stage is that of the definition", "", float, double) {
+  const std::vector<TestType> sinks(6, TestType(0.5));
+  const auto tilt = hr::score_mod([](auto s, const hr::query_row& row, Index j) {
+    return s - decltype(s)(0.01) * decltype(s)(row.position - j);
+  });
+  for (const problem_size& size : {problem_size{1, 1, 1, 1, 1, 1},
+                                   {3, 5, 2, 2, 7, 3},
+                                   {70, 70, 6, 2, 33, 5},
+                                   {2, 500, 6, 1, 64, 4}}) {
+    check_stages<TestType>(size, hr::none(), {});
+    check_stages<TestType>(size, hr::causal(), {.softcap = TestType(2)});
+    check_stages<TestType>(size, hr::sliding_window{20} & tilt, {.scale = TestType(0.3)});
+    if (size.Q_heads == 6) check_stages<TestType>(size, hr::causal(), {.sinks = sinks});
+  }
+}
+
+TEST_CASE("no query or no key is no visit; a row that sees nothing has weights 0") {
+  const problem<> no_keys({2, 0, 2, 1, 4, 4}), no_queries({0, 5, 2, 1, 4, 4});
+  for (const score_stage stage : stages) {
+    all_scores<float>(stage, no_keys, source_of(no_keys), hr::none(), {});
+    all_scores<float>(stage, no_queries, source_of(no_queries), hr::none(), {});
+  }
+  const problem<> p({3, 5, 2, 1, 4, 4});
+  const auto weights = all_scores<float>(score_stage::softmax, p, source_of(p), hr::causal(),
+                                         {.first_position = -2});
+  for (Index j = 0; j < 5; ++j) CHECK(weights(1, 0, j) == 0);
+  CHECK(weights(2, 0, 0) == 1);
+}
+
+TEST_CASE("NaN behind the mask stays there") {
+  problem<> p({4, 40, 2, 1, 8, 8});
+  for (Index d = 0; d < 8; ++d) p.k(39, 0, d) = quiet_nan<float>();
+  const auto weights = all_scores<float>(score_stage::softmax, p, source_of(p), hr::causal(), {});
+  const auto biased = all_scores<float>(score_stage::biased, p, source_of(p), hr::causal(), {});
+  for (Index t = 0; t < 3; ++t) {
+    float sum = 0;
+    for (Index j = 0; j < 40; ++j) sum += weights(t, 1, j);
+    CHECK(std::abs(sum - 1) < 1e-5f);
+    CHECK(biased(t, 1, 39) == -std::numeric_limits<float>::infinity());
+  }
+  CHECK(std::isnan(weights(3, 1, 0)));
+}
+
+TEST_CASE("keys come from any source, as it holds them") {
+  const problem<> p({2, 300, 4, 2, 32, 8});
+  hr::kv_cache<hr::int8_rows> cache(300, 2, 32, 8);
+  cache.append(p.keys(), p.values());
+  problem<> held = p;
+  for (Index j = 0; j < 300; ++j)
+    for (Index g = 0; g < 2; ++g)
+      hr::int8_rows::decode(cache.keys(g, j, 300).rows, &held.k(j, g, 0), 32);
+  for (const score_stage stage : stages)
+    check_equal(all_scores<float>(stage, p, cache, hr::causal(), {}),
+                exact_scores(stage, held, hr::causal(), hr::attention_options<float>()), 32);
+}
+
+TEST_CASE("what does not fit is refused before the first visit") {
+  const problem<> p({2, 9, 4, 2, 8, 4});
+  const any_attention attend(4, 2, 8, 4), other(4, 4, 8, 4);
+  const auto refused = [&](const any_attention& by, hr::view<const float> q,
+                           const hr::attention_options<float>& options) {
+    try {
+      hr::visit_scores(by, score_stage::raw, q, source_of(p), hr::none(), options,
+                       [](const auto&) { FAIL("visited"); });
+    } catch (const std::invalid_argument& error) {
+      return std::string(error.what());
+    }
+    return std::string("nothing was thrown");
+  };
+  CHECK(refused(other, p.queries(), {}) == "visit_scores: k has 2 heads, expected KV_groups = 4");
+  CHECK(refused(attend, p.keys(), {}) == "visit_scores: q has 2 heads, expected Q_heads = 4");
+  CHECK(refused(attend, p.queries(), {.softcap = -1}).find("visit_scores: softcap = -1") == 0);
+}
