@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/detail/memory.hpp>
+
 #include <benchmark/benchmark.h>
 #include <Eigen/Core>
 #include <algorithm>
@@ -72,12 +74,15 @@ inline std::size_t beyond_caches(int threads = 1) {
   return 2 * bytes;
 }
 
-/// Memory larger than any cache, to read from.
+/// Memory larger than any cache, to read from; on huge pages, as the library's caches are.
 class read_stream {
  public:
   explicit read_stream(std::size_t bytes = beyond_caches())
-      : rows_(bytes / sizeof(lanes)), data_(new lanes[rows_]) {
-    std::fill_n(data_.get(), rows_, lanes{} + 1.0f);  // until written, it has no pages of its own
+      : rows_(bytes / sizeof(lanes)),
+        memory_(headroom::detail::uninitialised<std::byte>(static_cast<Eigen::Index>(bytes))),
+        data_(reinterpret_cast<lanes*>(memory_.get())) {
+    // Until written, it has no pages of its own.
+    std::uninitialized_fill_n(data_, rows_, lanes{} + 1.0f);
   }
 
   /// Reads it all once. Returns the bytes. Afterwards the caches hold nothing of the caller's.
@@ -109,7 +114,8 @@ class read_stream {
   }
 
   std::size_t rows_;
-  std::unique_ptr<lanes[]> data_;
+  headroom::detail::aligned_array<std::byte> memory_;
+  lanes* data_;
 };
 
 }  // namespace headroom_bench

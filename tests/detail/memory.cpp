@@ -1,15 +1,18 @@
 // SPDX-FileCopyrightText: 2026 The headroom authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Rule: an array starts on a cache line and may be of any size, none included.
+// Rule: an array starts on a page and may be of any size, none included.
 #include <headroom/detail/memory.hpp>
 
 #include "support/catch.hpp"
 
 #include <cstdint>
 
-TEST_CASE("arrays start on a cache line") {
-  for (const Eigen::Index size : {0, 1, 3, 1000}) {
+TEST_CASE("arrays start on a page, and all of them is there") {
+  constexpr auto huge =
+      static_cast<Eigen::Index>(headroom::detail::least_on_huge_pages / sizeof(float));
+  for (const Eigen::Index size :
+       {Eigen::Index(0), Eigen::Index(1), Eigen::Index(1000), huge - 1, huge, huge + 1001}) {
     const auto array = headroom::detail::uninitialised<float>(size);
     REQUIRE(array != nullptr);
     CHECK(reinterpret_cast<std::uintptr_t>(array.get()) % headroom::detail::page == 0);
