@@ -96,6 +96,58 @@ TEST_CASE("after truncation the cache is as if the later tokens had never come")
   CHECK(holds(cache, p.keys(), p.values(), 11));
 }
 
+TEST_CASE("tokens are written over others, and what goes beyond them is appended") {
+  const problem p(size);
+  const problem other(size, 2);
+  hr::kv_cache<float, 2, 8, 5> cache(size.kv_len);
+  cache.append(p.keys().slice_tokens(0, 3), p.values().slice_tokens(0, 3));
+  cache.append(other.keys().slice_tokens(0, 4), other.values().slice_tokens(0, 4));
+  cache.write(3, p.keys().slice_tokens(3, 6), p.values().slice_tokens(3, 6));
+  CHECK(cache.tokens() == 7);
+  cache.write(6, p.keys().slice_tokens(6, 11), p.values().slice_tokens(6, 11));
+  CHECK(holds(cache, p.keys(), p.values(), 11));
+  cache.write(0, p.keys().slice_tokens(0, 0), p.values().slice_tokens(0, 0));
+  CHECK(holds(cache, p.keys(), p.values(), 11));
+
+  cache.write_keys(4, other.keys().slice_tokens(4, 6));
+  CHECK(cache.key_view()(5, 1, 7) == other.keys()(5, 1, 7));
+  CHECK(cache.value_view()(5, 1, 4) == p.values()(5, 1, 4));
+  cache.write_keys(4, p.keys().slice_tokens(4, 6));
+  CHECK(holds(cache, p.keys(), p.values(), 11));
+
+  const auto k = other.keys().slice_tokens(0, 3);
+  const auto v = other.values().slice_tokens(0, 3);
+  CHECK_THROWS_WITH(cache.write(12, k, v),
+                    "kv_cache: writing after tokens [0, 12), expected a range within size = 11");
+  CHECK_THROWS_AS(cache.write(-1, k, v), std::invalid_argument);
+  CHECK_THROWS_AS(cache.write(9, k, v), std::length_error);
+  CHECK_THROWS_WITH(cache.write_keys(9, k),
+                    "kv_cache: writing keys of tokens [9, 12), expected a range within size = 11");
+  CHECK_THROWS_WITH(cache.write_keys(0, k.slice_dim(0, 5)), "kv_cache: k has width 5, expected 8");
+  CHECK(holds(cache, p.keys(), p.values(), 11));
+}
+
+TEST_CASE("tokens behind those that are erased move up") {
+  const problem p(size);
+  hr::kv_cache<float, 2, 8, 5> cache(size.kv_len);
+  cache.append(p.keys(), p.values());
+  cache.erase(3, 7);
+  CHECK(cache.tokens() == 7);
+  for (Index t = 3; t < 7; ++t)
+    for (Index g = 0; g < 2; ++g) {
+      CHECK(cache.key_view()(t, g, 7) == p.keys()(t + 4, g, 7));
+      CHECK(cache.value_view()(t, g, 4) == p.values()(t + 4, g, 4));
+    }
+  cache.erase(7, 7);
+  cache.erase(3, 7);
+  CHECK(holds(cache, p.keys(), p.values(), 3));
+  CHECK_THROWS_WITH(cache.erase(1, 4),
+                    "kv_cache: erasing tokens [1, 4), expected a range within size = 3");
+  CHECK_THROWS_AS(cache.erase(-1, 2), std::invalid_argument);
+  CHECK_THROWS_AS(cache.erase(2, 1), std::invalid_argument);
+  CHECK(holds(cache, p.keys(), p.values(), 3));
+}
+
 TEST_CASE("attention over a cache does not see what lies past its end") {
   const problem p(size);
   problem garbage(size);

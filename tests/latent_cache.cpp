@@ -13,6 +13,7 @@
 #include "support/catch.hpp"
 #include "support/random.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <vector>
 
@@ -120,6 +121,40 @@ TEST_CASE("truncating and appending again gives what appending at once gives") {
   REQUIRE(cache.tokens() == 0);
   cache.append(c, k_pe);
   REQUIRE(cache.tokens() == 6);
+}
+
+TEST_CASE("tokens are written over others, rotary keys alone too, and erased from the middle") {
+  random_source random(7);
+  const matrix c = random_matrix(random, 6, 64), k_pe = random_matrix(random, 6, 2);
+  headroom::latent_cache<headroom::int8_blocks, 64, 2> cache(6), expected(6);
+  expected.append(c, k_pe);
+  const auto same = [&](Index t, Index as) {
+    const auto row = cache.keys(0, t, t + 1), other = expected.keys(0, as, as + 1);
+    return std::equal(row.rows, row.rows + row.stride, other.rows);
+  };
+  cache.append(ones(4, 64), ones(4, 2));
+  cache.write(0, c.topRows(3), k_pe.topRows(3));
+  CHECK(cache.tokens() == 4);
+  cache.write(3, c.bottomRows(3), k_pe.bottomRows(3));
+  CHECK(cache.tokens() == 6);
+  cache.write_rope_keys(1, ones(2, 2));
+  CHECK(cache.rope_key_view()(2, 0, 1) == Eigen::bfloat16(1));
+  cache.write_rope_keys(1, k_pe.middleRows(1, 2));
+  for (Index t = 0; t < 6; ++t) CHECK(same(t, t));
+  CHECK_THROWS_WITH(cache.write(7, ones(1, 64), ones(1, 2)),
+                    "latent_cache: writing after tokens [0, 7), expected a range within size = 6");
+  CHECK_THROWS_AS(cache.write(5, ones(2, 64), ones(2, 2)), std::length_error);
+  CHECK_THROWS_WITH(cache.write_rope_keys(5, ones(2, 2)),
+                    "latent_cache: writing rotary keys of tokens [5, 7), expected a range within "
+                    "size = 6");
+  CHECK_THROWS_WITH(cache.write_rope_keys(5, ones(1, 3)),
+                    "latent_cache: rope_keys are [1, 1, 3], expected [tokens, 1, rope = 2]");
+  CHECK_THROWS_WITH(cache.erase(5, 7),
+                    "latent_cache: erasing tokens [5, 7), expected a range within size = 6");
+  for (Index t = 0; t < 6; ++t) CHECK(same(t, t));
+  cache.erase(1, 3);
+  CHECK(cache.tokens() == 4);
+  for (Index t = 0; t < 4; ++t) CHECK(same(t, t < 1 ? t : t + 2));
 }
 
 TEST_CASE("the cost model knows what a token takes") {

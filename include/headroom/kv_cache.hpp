@@ -9,6 +9,7 @@
 #include <headroom/kv_source.hpp>
 #include <headroom/view.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <stdexcept>
@@ -23,6 +24,12 @@ inline void require_room(const char* who, Index tokens, Index size, Index capaci
   if (size + tokens > capacity)
     throw std::length_error(text(who) + ": appending " + text(tokens) + " tokens to " + text(size) +
                             " exceeds the capacity of " + text(capacity));
+}
+
+// Tokens [begin, end) are of a cache of `size`.
+inline void require_tokens(const char* who, const char* what, Index begin, Index end, Index size) {
+  require(0 <= begin && begin <= end && end <= size, who, ": ", what, " tokens [", begin, ", ", end,
+          "), expected a range within size = ", size);
 }
 
 inline void require_truncation(const char* who, Index tokens, Index size) {
@@ -40,7 +47,18 @@ struct codec_of<Stored> : std::type_identity<scalar_codec<Stored>> {};
 template <class Stored>
 inline constexpr bool is_storable = storage_scalar<Stored> || codec<Stored>;
 
-// The keys and values that are to be appended to a cache of these sizes, called `who`.
+// Keys or values for a cache of these sizes, called `who`.
+template <viewable Rows>
+view<const scalar_of<Rows>> new_rows(const char* who, const char* name, const Rows& given,
+                                     Index groups, Index dim) {
+  const view<const scalar_of<Rows>> rows = view_argument(who, name, given, groups);
+  require(rows.heads() == groups, who, ": ", name, " has ", rows.heads(),
+          " heads, expected KV_groups = ", groups);
+  require(rows.dim() == dim, who, ": ", name, " has width ", rows.dim(), ", expected ", dim);
+  return rows;
+}
+
+// Both.
 template <viewable Keys, viewable Values>
 struct new_keys_and_values {
   view<const scalar_of<Keys>> keys;
@@ -48,19 +66,9 @@ struct new_keys_and_values {
 
   new_keys_and_values(const char* who, const Keys& k, const Values& v, Index groups, Index qk_dim,
                       Index v_dim)
-      : keys(view_argument(who, "k", k, groups)), values(view_argument(who, "v", v, groups)) {
-    check(who, "k", keys.heads(), keys.dim(), groups, qk_dim);
-    check(who, "v", values.heads(), values.dim(), groups, v_dim);
+      : keys(new_rows(who, "k", k, groups, qk_dim)), values(new_rows(who, "v", v, groups, v_dim)) {
     require(values.tokens() == keys.tokens(), who, ": v has ", values.tokens(),
             " tokens, expected ", keys.tokens(), " as k");
-  }
-
- private:
-  static void check(const char* who, const char* name, Index heads, Index dim, Index groups,
-                    Index expected_dim) {
-    require(heads == groups, who, ": ", name, " has ", heads,
-            " heads, expected KV_groups = ", groups);
-    require(dim == expected_dim, who, ": ", name, " has width ", dim, ", expected ", expected_dim);
   }
 };
 
@@ -132,15 +140,52 @@ class kv_cache {
   ///         the cache is then unchanged
   template <viewable Keys, viewable Values>
   void append(const Keys& k, const Values& v) {
+    write(size_, k, v);
+  }
+
+  /// Writes tokens in place of those from `first` on; what is more than these, it appends.
+  ///
+  /// \param first  0 to tokens()
+  /// \param k, v   as for append
+  /// \throws as append, and std::invalid_argument where `first` is out of range
+  template <viewable Keys, viewable Values>
+  void write(Index first, const Keys& k, const Values& v) {
     const auto [keys, values] =
         detail::new_keys_and_values("kv_cache", k, v, groups(), qk_dim(), v_dim());
-    detail::require_room("kv_cache", keys.tokens(), size_, capacity_);
+    detail::require_tokens("kv_cache", "writing after", 0, first, size_);
+    detail::require_room("kv_cache", keys.tokens(), first, capacity_);
     for (Index t = 0; t < keys.tokens(); ++t)
       for (Index g = 0; g < groups(); ++g) {
-        KeyCodec::encode(keys.row(t, g), key_row(g, size_ + t), qk_dim());
-        ValueCodec::encode(values.row(t, g), value_row(g, size_ + t), v_dim());
+        KeyCodec::encode(keys.row(t, g), key_row(g, first + t), qk_dim());
+        ValueCodec::encode(values.row(t, g), value_row(g, first + t), v_dim());
       }
-    size_ += keys.tokens();
+    size_ = std::max(size_, first + keys.tokens());
+  }
+
+  /// Writes keys in place of those from token `first` on, whose values stay.
+  ///
+  /// \param k  [tokens, KV_groups, qk_dim]
+  /// \throws std::invalid_argument if a shape disagrees, or if there are fewer tokens
+  template <viewable Keys>
+  void write_keys(Index first, const Keys& k) {
+    const auto keys = detail::new_rows("kv_cache", "k", k, groups(), qk_dim());
+    detail::require_tokens("kv_cache", "writing keys of", first, first + keys.tokens(), size_);
+    for (Index t = 0; t < keys.tokens(); ++t)
+      for (Index g = 0; g < groups(); ++g)
+        KeyCodec::encode(keys.row(t, g), key_row(g, first + t), qk_dim());
+  }
+
+  /// Removes tokens [begin, end); those behind move up as they are stored. Where keys are rotated
+  /// by their positions see context_shift.hpp.
+  ///
+  /// \throws std::invalid_argument if there are no such tokens
+  void erase(Index begin, Index end) {
+    detail::require_tokens("kv_cache", "erasing", begin, end, size_);
+    for (Index g = 0; g < groups(); ++g) {
+      std::copy(key_row(g, end), key_row(g, size_), key_row(g, begin));
+      std::copy(value_row(g, end), value_row(g, size_), value_row(g, begin));
+    }
+    size_ -= end - begin;
   }
 
   /// Keeps the first `tokens` tokens; exact, whatever came after them.

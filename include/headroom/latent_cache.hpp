@@ -34,7 +34,17 @@ struct latent_row_codec
 template <storage_scalar Stored, int latent_rank>
 struct latent_row_codec<Stored, Stored, latent_rank> : codec_of<Stored> {};
 
-// The latents and rotary keys that are to be appended to a cache of these sizes, called `who`.
+// Rotary keys for a cache of this width, called `who`.
+template <viewable RopeKeys>
+view<const scalar_of<RopeKeys>> new_rope_keys(const char* who, const RopeKeys& rope_keys,
+                                              Index rope_width) {
+  const view<const scalar_of<RopeKeys>> k_pe = view_argument(who, "rope_keys", rope_keys, 1);
+  require(k_pe.heads() == 1 && k_pe.dim() == rope_width, who, ": rope_keys are [", k_pe.tokens(),
+          ", ", k_pe.heads(), ", ", k_pe.dim(), "], expected [tokens, 1, rope = ", rope_width, "]");
+  return k_pe;
+}
+
+// Them, and the latents of the same tokens.
 template <viewable Latents, viewable RopeKeys>
 struct new_latents {
   view<const scalar_of<Latents>> c;
@@ -43,12 +53,9 @@ struct new_latents {
   new_latents(const char* who, const Latents& latents, const RopeKeys& rope_keys,
               Index latent_width, Index rope_width)
       : c(view_argument(who, "latents", latents, 1)),
-        k_pe(view_argument(who, "rope_keys", rope_keys, 1)) {
+        k_pe(new_rope_keys(who, rope_keys, rope_width)) {
     require(c.heads() == 1 && c.dim() == latent_width, who, ": latents are [", c.tokens(), ", ",
             c.heads(), ", ", c.dim(), "], expected [tokens, 1, latent_rank = ", latent_width, "]");
-    require(k_pe.heads() == 1 && k_pe.dim() == rope_width, who, ": rope_keys are [", k_pe.tokens(),
-            ", ", k_pe.heads(), ", ", k_pe.dim(), "], expected [tokens, 1, rope = ", rope_width,
-            "]");
     require(k_pe.tokens() == c.tokens(), who, ": rope_keys have ", k_pe.tokens(),
             " tokens, expected ", c.tokens(), " as latents");
   }
@@ -126,15 +133,49 @@ class latent_cache {
   ///         the cache is then unchanged
   template <viewable Latent, viewable RopeKey>
   void append(const Latent& latents, const RopeKey& rope_keys) {
+    write(size_, latents, rope_keys);
+  }
+
+  /// Writes tokens in place of those from `first` on; what is more than these, it appends.
+  ///
+  /// \param first               0 to tokens()
+  /// \param latents, rope_keys  as for append
+  /// \throws as append, and std::invalid_argument where `first` is out of range
+  template <viewable Latent, viewable RopeKey>
+  void write(Index first, const Latent& latents, const RopeKey& rope_keys) {
     const auto [c, k_pe] =
         detail::new_latents("latent_cache", latents, rope_keys, rank(), rope_width());
-    detail::require_room("latent_cache", c.tokens(), size_, capacity_);
+    detail::require_tokens("latent_cache", "writing after", 0, first, size_);
+    detail::require_room("latent_cache", c.tokens(), first, capacity_);
     for (Index t = 0; t < c.tokens(); ++t) {
-      Storage* const stored = row(size_ + t);
+      Storage* const stored = row(first + t);
       ValueCodec::encode(c.row(t, 0), stored, rank());
       RopeCodec::encode(k_pe.row(t, 0), rope_key(stored), rope_width());
     }
-    size_ += c.tokens();
+    size_ = std::max(size_, first + c.tokens());
+  }
+
+  /// Writes rotary keys in place of those from token `first` on, whose latents stay.
+  ///
+  /// \param rope_keys  [tokens, 1, rope]
+  /// \throws std::invalid_argument if a shape disagrees, or if there are fewer tokens
+  template <viewable RopeKey>
+  void write_rope_keys(Index first, const RopeKey& rope_keys) {
+    const auto k_pe = detail::new_rope_keys("latent_cache", rope_keys, rope_width());
+    detail::require_tokens("latent_cache", "writing rotary keys of", first, first + k_pe.tokens(),
+                           size_);
+    for (Index t = 0; t < k_pe.tokens(); ++t)
+      RopeCodec::encode(k_pe.row(t, 0), rope_key(row(first + t)), rope_width());
+  }
+
+  /// Removes tokens [begin, end); those behind move up as they are stored. Where keys are rotated
+  /// by their positions see context_shift.hpp.
+  ///
+  /// \throws std::invalid_argument if there are no such tokens
+  void erase(Index begin, Index end) {
+    detail::require_tokens("latent_cache", "erasing", begin, end, size_);
+    std::copy(row(end), row(size_), row(begin));
+    size_ -= end - begin;
   }
 
   /// Keeps the first `tokens` tokens; exact, whatever came after them.
