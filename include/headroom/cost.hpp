@@ -37,6 +37,17 @@ constexpr Index window_pairs(Index q_len, Index kv_len, Index window) {
   return causal_pairs(q_len, kv_len) - causal_pairs(q_len, std::max<Index>(kv_len - window, 0));
 }
 
+/// Tokens that a ring_cache holds, whatever the length of the context: window + chunk - 1, for the
+/// first query of a chunk sees window - 1 tokens before it, and what is kept of the beginning. Its
+/// bytes are cache_bytes of these.
+///
+/// \param window  keys a query sees at most, its own position included; at least 1
+/// \param prefix  first tokens of the context that are kept beside the window
+/// \param chunk   most tokens that are appended at once; at least 1
+constexpr Index ring_tokens(Index window, Index prefix = 0, Index chunk = 1) {
+  return prefix + window + chunk - 1;
+}
+
 /// One attention layer in which Q_heads query heads share KV_groups key/value heads: multi-head,
 /// grouped-query and multi-query attention, with output projection.
 struct attention_shape {

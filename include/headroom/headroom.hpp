@@ -54,6 +54,7 @@
 #include <headroom/paged_view.hpp>      // pages of somebody else's, and a block table
 #include <headroom/parallel.hpp>        // who runs the work
 #include <headroom/reference.hpp>       // what is computed, as plain loops
+#include <headroom/ring_cache.hpp>      // the last tokens of a context without end
 #include <headroom/rms_norm.hpp>        // the norm of queries, keys and latents
 #include <headroom/rope.hpp>            // the rotary embedding
 #include <headroom/rope_scaling.hpp>    // frequencies of the rotary embedding

@@ -94,6 +94,19 @@ class mla {
       absorbed(q, latents, up, out, mask, options, executor);
   }
 
+  /// The same over a cache around another, such as a ring_cache<latent_cache<...>>.
+  template <viewable Query, wrapping_cache Cache, class Weight, viewable Out,
+            attention_mask Mask = none, executor Executor = serial>
+  void operator()(const Query& q, const Cache& latents, const linear<Weight>& up, Out&& out,
+                  const Mask& mask = {}, const attention_options<scalar_of<Out>>& options = {},
+                  const Executor& executor = {}) const {
+    const auto attend = [&](const auto& queries, const auto& source, auto&& output,
+                            const auto&... others) {
+      (*this)(queries, source, up, output, others...);
+    };
+    latents.attend(attend, q, out, mask, options, executor);
+  }
+
   /// The expanded form: keys and values of each head are made tile by tile, each tile once.
   /// \cost  q_len * kv_len * 2 Q_heads (nope + rope + value) flops, and kv_len * 2 latent_rank
   ///        Q_heads (nope + value) for the expansion; memory linear in q_len per thread

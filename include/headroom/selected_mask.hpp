@@ -65,4 +65,24 @@ struct selected_mask {
   }
 };
 
+namespace detail {
+
+// Another mask, which outlives it: masks may be large, or own memory.
+template <attention_mask Mask>
+struct mask_reference {
+  static constexpr bool modifies_scores = Mask::modifies_scores;
+
+  const Mask* mask;
+
+  key_range keys(const query_row& row) const { return mask->keys(row); }
+  bool visible(const query_row& row, Index key) const { return mask->visible(row, key); }
+  template <class Score>
+  Score modify(Score score, const query_row& row, Index key) const {
+    return mask->modify(score, row, key);
+  }
+  void check(const mask_shape& shape) const { mask->check(shape); }
+};
+
+}  // namespace detail
+
 }  // namespace headroom::inline HEADROOM_ISA

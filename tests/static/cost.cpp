@@ -43,6 +43,11 @@ static_assert(llama3.cache_bytes(8192, 2) == 8192 * 4096);
 static_assert(llama3.decode_intensity(2) == 4);
 static_assert(llama3.attention_flops(1) == 4 * 32 * 128);
 
+// The same in a ring of 4096 tokens: 16 MiB, however long the context. A chunk of 512 needs 511
+// tokens more, for its first query sees as many before the window of its last.
+static_assert(llama3.cache_bytes(headroom::ring_tokens(4096), 2) == 16 * 1024 * 1024);
+static_assert(headroom::ring_tokens(4096, 4, 512) == 4 + 4096 + 511);
+
 // DeepSeek-V3: 576 numbers a token instead of 40,960; 81,920 flops a query-key pair expanded and
 // 278,528 absorbed; the expanded form wins from 170.7 queries on over a long context and from 128
 // over 512 tokens; a decode step does 242 flops per byte of a 16-bit cache.

@@ -1,0 +1,355 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: a ring_cache is used as a kv_cache is, in memory that does not grow; what it can no longer
+// answer it refuses, and stays as it was. ring_cache_law.cpp has the law about what it answers.
+#include <headroom/batch.hpp>
+#include <headroom/cost.hpp>
+#include <headroom/int8_codec.hpp>
+#include <headroom/kv_cache.hpp>
+#include <headroom/latent_cache.hpp>
+#include <headroom/layer.hpp>
+#include <headroom/mla.hpp>
+#include <headroom/ring_cache.hpp>
+
+#include <array>
+#include <stdexcept>
+#include <vector>
+
+#include "support/allocation_counter.hpp"
+#include "support/catch.hpp"
+#include "support/problem.hpp"
+
+namespace hr = headroom;
+using namespace headroom_tests;
+using Eigen::Index;
+
+namespace {
+
+using Cache = hr::kv_cache<float, 2, 16>;
+using Ring = hr::ring_cache<Cache>;
+using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+static_assert(hr::wrapping_cache<Ring>);
+static_assert(!hr::kv_source<Ring>);  // its slots are in no order of tokens
+static_assert(hr::kv_selection<hr::kept_tokens<Cache>>);
+
+template <class Problem>
+void append(Ring& ring, const Problem& p, Index begin, Index end) {
+  for (const Index chunk = ring.shape().chunk; begin < end; begin += chunk) {
+    const Index next = std::min(begin + chunk, end);
+    ring.append(p.keys().slice_tokens(begin, next), p.values().slice_tokens(begin, next));
+  }
+}
+
+template <class Source, class Mask = hr::causal, class Executor = hr::serial>
+answer<float> attend_to(hr::view<const float> q, const Source& source, const Mask& mask = {},
+                        const Executor& executor = {}) {
+  answer<float> result{{q.tokens(), 4, 16}, {q.tokens(), 4, 1}};
+  hr::gqa<4, 2, 16>()(q, source, result.out.view(), mask, {.lse = result.lse.per_head()}, executor);
+  return result;
+}
+
+// What `call` says when it refuses with exactly this type of exception.
+template <class Exception = std::invalid_argument, class Call>
+std::string refusal(const Call& call) {
+  try {
+    call();
+  } catch (const std::exception& e) {
+    return typeid(e) == typeid(Exception) ? e.what() : std::string("another type: ") + e.what();
+  }
+  return "nothing was thrown";
+}
+
+}  // namespace
+
+TEST_CASE("memory is the window, the prefix and a chunk, whatever the context") {
+  const problem<> p({1, 300, 4, 2, 16, 16});
+  Ring ring({.window = 20, .prefix = 4, .chunk = 8});
+  const float* const memory = ring.stored().key_view().data();
+  append(ring, p, 0, 300);
+  CHECK(ring.tokens() == 300);
+  CHECK(ring.capacity() == 4 + 20 + 8 - 1);
+  CHECK(ring.stored().tokens() == ring.capacity());
+  CHECK(ring.stored().key_view().data() == memory);
+  static_assert(hr::ring_tokens(20, 4, 8) == 31);
+  static_assert(hr::ring_tokens(20) == 20);
+  constexpr hr::attention_shape shape{.hidden = 64, .Q_heads = 4, .KV_groups = 2, .qk_dim = 16};
+  CHECK(shape.cache_bytes(hr::ring_tokens(20, 4, 8), sizeof(float)) ==
+        ring.capacity() * ring.bytes_per_token());
+}
+
+TEST_CASE("runs are the slots themselves, and end where the ring begins again") {
+  const problem<> p({1, 40, 4, 2, 16, 16});
+  Ring ring({.window = 6, .prefix = 2, .chunk = 3});  // 2 slots, and 8 that are used in turn
+  const Cache& slots = ring.stored();
+  append(ring, p, 0, 10);
+  {  // nothing was overwritten yet, and nothing has left the window of a query at 7
+    const auto kept = ring.kept(3);
+    CHECK(kept.tokens() == 10);
+    CHECK(kept.keys(1, 0, 10).tokens == 10);
+    CHECK(kept.keys(1, 0, 10).rows == slots.key_view().row(0, 1));
+  }
+  append(ring, p, 10, 15);  // the last five, 10 to 14, lie in slots 2 to 6, and 7 to 9 in 9 and on
+  const auto kept = ring.kept(3);
+  CHECK(kept.tokens() == 2 + 6 + 3 - 1);
+  CHECK(kept.first_position() == 7);
+  CHECK(kept.token(1) == 1);
+  CHECK(kept.token(2) == 7);
+  CHECK(kept.token(9) == 14);
+  CHECK(kept.all_tokens() == 15);
+  for (const auto& [t, place] : {std::pair<Index, Index>{-3, 0},
+                                 {0, 0},
+                                 {1, 1},
+                                 {2, 2},
+                                 {6, 2},
+                                 {7, 2},
+                                 {8, 3},
+                                 {14, 9},
+                                 {15, 10},
+                                 {99, 10}})
+    CHECK(kept.place(t) == place);
+  CHECK(kept.keys(0, 0, 10).tokens == 2);
+  CHECK(kept.keys(0, 2, 10).rows == slots.key_view().row(7, 0));
+  CHECK(kept.keys(0, 2, 10).tokens == 3);
+  CHECK(kept.keys(0, 2, 4).tokens == 2);
+  CHECK(kept.values(1, 5, 10).rows == slots.value_view().row(2, 1));
+  CHECK(kept.values(1, 5, 10).tokens == 5);
+  CHECK(kept.keys(1, 9, 10).rows[3] == p.keys()(14, 1, 3));
+}
+
+TEST_CASE("each query of a chunk has its whole window, at every edge of the ring") {
+  const Index window = GENERATE(1, 2, 4), chunk = GENERATE(1, 3, 4, 9);
+  const Index prefix = GENERATE(0, 1, 5);
+  const problem<> p({chunk, 60, 4, 2, 16, 16});
+  const auto windowed = hr::causal() & (hr::sliding_window(window) | hr::prefix(prefix));
+  for (Index start = 0; start <= chunk; ++start) {
+    Ring ring({.window = window, .prefix = prefix, .chunk = chunk});
+    append(ring, p, 0, start);
+    for (Index t = start; t + chunk <= 40; t += chunk) {
+      append(ring, p, t, t + chunk);
+      const auto keys = p.keys().slice_tokens(0, t + chunk);
+      const auto values = p.values().slice_tokens(0, t + chunk);
+      const auto exact = exact_attention<float>(p.queries(), keys, values, windowed);
+      REQUIRE(error_ratio(attend_to(p.queries(), ring), exact) <= 1);
+    }
+  }
+}
+
+TEST_CASE("what was dropped or taken back does not reach a result, whatever it holds") {
+  const problem<> p({8, 200, 4, 2, 16, 16});
+  const hr::ring_shape shape{.window = 20, .prefix = 4, .chunk = 8};
+  const RowMajor nan = RowMajor::Constant(8, 32, quiet_nan<float>());
+  Ring clean(shape), odd(shape);
+  append(clean, p, 0, 100);
+
+  append(odd, p, 0, 4);
+  for (int i = 0; i < 7; ++i) odd.append(nan, nan);  // tokens 4 to 59: out of sight from 79 on
+  append(odd, p, 60, 80);
+  const auto seeing = attend_to(p.queries(), odd);
+  CHECK(std::isnan(seeing.out.view()(0, 0, 0)));
+  CHECK(std::isnan(seeing.out.view()(6, 0, 0)));
+  CHECK(std::isfinite(seeing.out.view()(7, 0, 0)));
+  append(odd, p, 80, 100);
+  CHECK(same_bits(attend_to(p.queries(), odd), attend_to(p.queries(), clean)));
+
+  odd.append(nan, nan);
+  odd.truncate(100);
+  append(odd, p, 100, 101);
+  append(clean, p, 100, 101);
+  const auto q = p.queries().slice_tokens(0, 1);
+  CHECK(same_bits(attend_to(q, odd), attend_to(q, clean)));
+  odd.clear();
+  odd.append(nan, nan);
+  odd.truncate(0);
+  Ring fresh(shape);
+  append(odd, p, 0, 30);
+  append(fresh, p, 0, 30);
+  CHECK(same_bits(attend_to(p.queries(), odd), attend_to(p.queries(), fresh)));
+}
+
+TEST_CASE("drafts that are taken back leave no trace") {
+  const problem<> p({5, 400, 4, 2, 16, 16}), drafts({5, 400, 4, 2, 16, 16}, 2);
+  const hr::ring_shape shape{.window = 30, .prefix = GENERATE(0, 3), .chunk = 5};
+  Ring plain(shape), drafted(shape);
+  append(plain, p, 0, 31);
+  append(drafted, p, 0, 31);
+  for (Index t = 31; t < 390; ++t) {
+    append(drafted, drafts, t, t + 5);
+    attend_to(p.queries(), drafted);
+    drafted.truncate(t);
+    append(drafted, p, t, t + 1);
+    append(plain, p, t, t + 1);
+    const auto q = p.queries().slice_tokens(t % 5, t % 5 + 1);
+    REQUIRE(same_bits(attend_to(q, drafted), attend_to(q, plain)));
+  }
+}
+
+TEST_CASE("what would need overwritten keys is refused, and the ring is unchanged") {
+  const problem<> p({5, 100, 4, 2, 16, 16});
+  Ring ring({.window = 10, .prefix = 2, .chunk = 4});
+  append(ring, p, 0, 50);  // tokens 37 and on are kept
+  const auto q = p.queries().slice_tokens(0, 1);
+  const auto before = attend_to(q, ring);
+  CHECK(refusal([&] { ring.truncate(45); }) ==
+        "ring_cache: truncate: the next query at position 45 sees token 36, expected at least 37, "
+        "the oldest that is kept");
+  CHECK(refusal([&] { ring.truncate(51); }) ==
+        "ring_cache: truncate to 51 tokens, expected 0 to size = 50");
+  CHECK(refusal([&] { ring.truncate(-1); }) ==
+        "ring_cache: truncate to -1 tokens, expected 0 to size = 50");
+  CHECK(refusal([&] { attend_to(p.queries(), ring); }) ==
+        "ring_cache: the first query at position 45 sees token 36, expected at least 37, the "
+        "oldest that is kept");
+  CHECK(refusal<std::length_error>([&] {
+          ring.append(p.keys().slice_tokens(0, 5), p.values().slice_tokens(0, 5));
+        }) == "ring_cache: appending 5 tokens at once exceeds the chunk of 4");
+  CHECK(refusal([&] { ring.append(p.keys().slice_tokens(0, 3), p.values().slice_tokens(0, 2)); }) ==
+        "ring_cache: 3 and 2 tokens were given, expected as many of both");
+  CHECK(refusal([&] {
+          ring.append(p.keys().slice_tokens(0, 3), p.values().slice_tokens(0, 3).slice_dim(0, 15));
+        }) == "kv_cache: v has width 15, expected 16");
+  CHECK(refusal([&] {
+          ring.append(p.keys().slice_tokens(0, 0).slice_heads(0, 1), p.values().slice_tokens(0, 0));
+        }) == "kv_cache: k has 1 heads, expected KV_groups = 2");
+  CHECK(ring.tokens() == 50);
+  CHECK(same_bits(attend_to(q, ring), before));
+  ring.truncate(46);
+  CHECK(ring.tokens() == 46);
+  ring.truncate(2);  // the prefix alone needs no ring
+  CHECK(ring.tokens() == 2);
+  append(ring, p, 2, 50);
+  CHECK(same_bits(attend_to(q, ring), before));
+
+  CHECK(refusal([] { Ring({.window = 0}); }) == "ring_cache: window = 0, expected at least 1");
+  CHECK(refusal([] { Ring({.window = 1, .prefix = -1}); }) ==
+        "ring_cache: prefix = -1, expected at least 0");
+  CHECK(refusal([] { Ring({.window = 1, .chunk = 0}); }) ==
+        "ring_cache: chunk = 0, expected at least 1");
+  CHECK(refusal([] { hr::ring_cache<hr::kv_cache<float>>({.window = 1}, 2, 0); }) ==
+        "kv_cache: qk_dim = 0 was given, expected at least 1");
+}
+
+TEST_CASE("a mask speaks of the whole context, and is checked against it") {
+  const problem<> p({1, 50, 4, 2, 16, 16});
+  Ring ring({.window = 10, .prefix = 2, .chunk = 4});
+  append(ring, p, 0, 50);
+  CHECK(refusal([&] { attend_to(p.queries(), ring, hr::key_length(51)); }) ==
+        "key_length: length = 51, expected 0 to kv_len = 50");
+  CHECK_NOTHROW(attend_to(p.queries(), ring, hr::key_length(50)));
+}
+
+TEST_CASE("rings of a batch get what they get alone, on any number of threads") {
+  const problem<> p({9, 300, 4, 2, 16, 16});
+  std::vector<Ring> rings;
+  rings.emplace_back(hr::ring_shape{.window = 40, .prefix = 4, .chunk = 5});
+  rings.emplace_back(hr::ring_shape{.window = 7, .chunk = 5});
+  rings.emplace_back(hr::ring_shape{.window = 1000, .chunk = 5});
+  const Index sizes[] = {300, 33, 270};
+  const std::vector<Index> offsets = {0, 3, 4, 9};
+  std::vector<hr::kept_tokens<Cache>> kept;
+  for (std::size_t i = 0; i < 3; ++i) {
+    append(rings[i], p, 0, sizes[i]);
+    kept.push_back(rings[i].kept(offsets[i + 1] - offsets[i]));
+  }
+  using Mask = decltype(kept[0].masked(hr::causal()));
+  std::vector<hr::batch_sequence<hr::kept_tokens<Cache>, Mask>> sequences;
+  for (const auto& of : kept)
+    sequences.emplace_back(of, of.masked(hr::causal()), of.first_position());
+  tensor<float> out(9, 4, 16);
+  const auto check = [&](const auto& executor) {
+    hr::attend_batch(hr::gqa<4, 2, 16>(), p.queries(), offsets, sequences, out.view(), {},
+                     executor);
+    for (std::size_t i = 0; i < 3; ++i) {
+      const auto alone = attend_to(p.queries().slice_tokens(offsets[i], offsets[i + 1]), rings[i]);
+      const hr::view<const float> got = out.view().slice_tokens(offsets[i], offsets[i + 1]);
+      CHECK(same_bits(got, alone.out.view()));
+    }
+  };
+  check(hr::serial());
+#ifdef _OPENMP
+  check(hr::openmp{3});
+#endif
+}
+
+TEST_CASE("a step allocates nothing once one like it has run") {
+  const problem<> p({3, 100, 4, 2, 16, 16});
+  hr::ring_cache<hr::kv_cache<hr::int8_rows>> ring({.window = 30, .prefix = 4, .chunk = 3}, 2, 16);
+  tensor<float> out(3, 4, 16);
+  const auto steps = [&] {
+    for (Index t = 0; t < 60; t += 3) {
+      ring.append(p.keys().slice_tokens(t, t + 3), p.values().slice_tokens(t, t + 3));
+      hr::gqa<4, 2, 16>()(p.queries(), ring, out.view(), hr::causal());
+      ring.truncate(ring.tokens() - 1);
+    }
+  };
+  steps();
+  const long count = allocations_of(steps);
+  if (counts_allocations) CHECK(count == 0);
+}
+
+TEST_CASE("a layer runs over a ring as over a cache and a window, and takes back what failed") {
+  const RowMajor w = RowMajor::Random(16, 16), narrow = RowMajor::Random(8, 16);
+  hr::layer_options<float> options;
+  options.rotary = hr::rope(4);
+  const hr::attention_layer layer(
+      hr::attention<4, 2, 4>(),
+      hr::attention_weights<float>{
+          hr::linear(w), hr::linear(narrow), hr::linear(narrow), hr::linear(w), {}, {}, 1e-6},
+      options);
+  hr::kv_cache<float> cache(100, 2, 4);
+  hr::ring_cache<hr::kv_cache<float>> ring({.window = 8, .prefix = 1, .chunk = 9}, 2, 4);
+  const auto windowed = hr::causal() & (hr::sliding_window(8) | hr::prefix(1));
+  const RowMajor x = RowMajor::Random(10, 16);
+  RowMajor out(10, 16), expected(10, 16);
+  for (const Index tokens : {9, 1, 4, 9, 9, 1}) {
+    layer(x.topRows(tokens), ring, out.topRows(tokens));
+    layer(x.topRows(tokens), cache, expected.topRows(tokens), windowed);
+    CHECK((out.topRows(tokens) - expected.topRows(tokens)).norm() <
+          1e-5f * expected.topRows(tokens).norm());
+  }
+  CHECK_THROWS_AS(layer(x, ring, out), std::length_error);
+  CHECK_THROWS_AS(layer(x.topRows(9), ring, out.topRows(9), hr::key_length(-1)),
+                  std::invalid_argument);
+  CHECK(ring.tokens() == 33);
+  layer(x.topRows(1), ring, out.topRows(1));
+  layer(x.topRows(1), cache, expected.topRows(1), windowed);
+  CHECK((out.row(0) - expected.row(0)).norm() < 1e-5f * expected.row(0).norm());
+}
+
+TEST_CASE("a ring of latents is MLA under a window, expanded and absorbed") {
+  constexpr Index heads = 3, rank = 12, nope = 6, rope = 4, value = 5, window = 20, prefix = 3;
+  random_source random(77);
+  const auto matrix = [&](Index rows, Index cols) {
+    Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> m(rows, cols);
+    random.fill(hr::as_view(m, 1));
+    return m;
+  };
+  const auto c = matrix(200, rank), k_pe = matrix(200, rope), up = matrix(heads * 11, rank);
+  const hr::mla<heads, rank, nope, rope, value> attend;
+  hr::latent_cache<double, rank, rope> full(200);
+  hr::ring_cache<hr::latent_cache<double, rank, rope>> ring(
+      {.window = window, .prefix = prefix, .chunk = 30});
+  for (const auto& [begin, end] : {std::pair<Index, Index>{0, 30},
+                                   {30, 31},
+                                   {31, 60},
+                                   {60, 90},
+                                   {90, 91},
+                                   {91, 93},
+                                   {93, 123},
+                                   {123, 124}}) {
+    const Index count = end - begin;
+    const auto q = matrix(count, heads * (nope + rope));
+    auto out = matrix(count, heads * value), expected = out;
+    full.append(c.middleRows(begin, count), k_pe.middleRows(begin, count));
+    ring.append(c.middleRows(begin, count), k_pe.middleRows(begin, count));
+    attend(q, full, hr::linear(up), expected,
+           hr::causal() & (hr::sliding_window(window) | hr::prefix(prefix)));
+    attend(q, ring, hr::linear(up), out, hr::causal());
+    REQUIRE((out - expected).norm() <= 1e-12 * expected.norm());
+    const auto kept = ring.kept(count);
+    attend.absorbed(q, kept, hr::linear(up), out, kept.masked(hr::causal()),
+                    {.first_position = kept.first_position()});
+    REQUIRE((out - expected).norm() <= 1e-12 * expected.norm());
+  }
+}
