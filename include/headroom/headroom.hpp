@@ -29,6 +29,7 @@
 #include <headroom/cached_layer.hpp>    // how a layer is called: prefill, decode, batch, cross
 #include <headroom/cascade.hpp>         // sequences that begin alike
 #include <headroom/codec.hpp>           // how stored rows become numbers
+#include <headroom/context_shift.hpp>   // a full context goes on without its middle
 #include <headroom/convert.hpp>         // MHA checkpoints into GQA and MQA
 #include <headroom/cost.hpp>            // parameters, flops and bytes, at compile time
 #include <headroom/dense_mask.hpp>      // the same as data: flags and biases
