@@ -7,6 +7,8 @@
 
 #include <headroom/cost.hpp>
 #include <headroom/kv_cache.hpp>
+#include <headroom/mask.hpp>
+#include <optional>
 #include <utility>
 
 namespace headroom_bench {
@@ -22,8 +24,9 @@ struct grouped_inputs {
     fill(cache, random, KV_groups * dim, KV_groups * dim);
   }
 
-  /// \throws std::runtime_error if `out` is not causal attention
-  void check(const matrix& out) const {
+  /// \throws std::runtime_error if `out` is not attention under the mask, causal unless given
+  template <headroom::attention_mask Mask = headroom::causal>
+  void check(const matrix& out, const Mask& mask = {}) const {
     for (Index h : spots(Q_heads)) {
       const Index g = h / (Q_heads / KV_groups);
       matrix k(cache.tokens(), dim), v(cache.tokens(), dim);
@@ -34,7 +37,7 @@ struct grouped_inputs {
       for (Index t : spots(q.rows()))
         check_row(headroom::as_view(q, Q_heads), headroom::as_view(out, Q_heads), t, h,
                   headroom::as_view(std::as_const(k), 1), headroom::as_view(std::as_const(v), 1),
-                  allowed_error<KV>);
+                  allowed_error<KV>, std::nullopt, mask);
     }
   }
 

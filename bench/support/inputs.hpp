@@ -91,21 +91,23 @@ inline void check_near(const Eigen::RowVectorXf& actual, const Eigen::RowVectorX
   }
 }
 
-/// Compares row t of head h of a causal answer with the reference, in double.
+/// Compares row t of head h of an answer with the reference, in double.
 ///
 /// \param q    [q_len, Q_heads, qk_dim]
 /// \param out  [q_len, Q_heads, v_dim]
 /// \param k    [kv_len, 1, qk_dim], the keys of that head
 /// \param v    [kv_len, 1, v_dim]
 /// \param scale  of the scores; 1 / sqrt(qk_dim) if not given
+/// \param mask   causal unless given
 /// \throws std::runtime_error as check_near
-template <class KV>
+template <class KV, headroom::attention_mask Mask = headroom::causal>
 void check_row(headroom::view<const float> q, headroom::view<const float> out, Index t, Index h,
                headroom::view<const KV> k, headroom::view<const KV> v,
-               double allowed = allowed_error<KV>, std::optional<double> scale = std::nullopt) {
+               double allowed = allowed_error<KV>, std::optional<double> scale = std::nullopt,
+               const Mask& mask = {}) {
   Eigen::RowVectorXd expected(v.dim());
   headroom::reference_attention(q.slice_tokens(t, t + 1).slice_heads(h, h + 1), k, v,
-                                headroom::as_view(expected, 1), headroom::causal{},
+                                headroom::as_view(expected, 1), mask,
                                 {.scale = scale, .first_position = k.tokens() - q.tokens() + t});
   check_near(Eigen::Map<const Eigen::RowVectorXf>(out.row(t, h), out.dim()), expected, t, h,
              allowed);
