@@ -101,6 +101,7 @@ model_config read_config(const std::filesystem::path& directory) {
   config.heads = file.size("num_attention_heads");
   config.context = file.size("max_position_embeddings");
   config.norm_eps = file.get_or("rms_norm_eps", 1e-6);
+  if (config.norm_eps < 0) file.fail_value("rms_norm_eps", "expected 0 or more");
   config.tied_head = file.get_or("tie_word_embeddings", false);
   config.end_tokens = read_end_tokens(file);
   file.require("hidden_act", "silu");

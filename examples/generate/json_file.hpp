@@ -14,6 +14,16 @@
 
 namespace generate {
 
+/// For nlohmann::json::parse: refuses lists and objects that are nested deeper than in any file of
+/// a model, because to copy, compare or print them takes a call for each level.
+inline auto refuse_nesting(const std::string& where) {
+  return [where](int depth, nlohmann::json::parse_event_t, const nlohmann::json&) {
+    constexpr int most = 32;
+    if (depth > most) fail(where, ": JSON of more than ", most, " levels");
+    return true;
+  };
+}
+
 /// A JSON object from a file, read key by key; what is wrong is said with the file, the key and the
 /// value. A key whose value is null counts as absent, as in Hugging Face's configurations.
 class json_object {
@@ -22,7 +32,7 @@ class json_object {
   static json_object read(const std::filesystem::path& path) {
     std::ifstream file(path);
     if (!file) fail(path.string(), ": cannot be opened");
-    nlohmann::json value = nlohmann::json::parse(file, nullptr, false);
+    nlohmann::json value = nlohmann::json::parse(file, refuse_nesting(path.string()), false);
     if (value.is_discarded()) fail(path.string(), ": not valid JSON");
     return json_object(std::move(value), path.string());
   }
@@ -51,7 +61,7 @@ class json_object {
   /// A whole number of at least `least`.
   std::ptrdiff_t size(const std::string& key, std::ptrdiff_t least = 1) const {
     const auto number = get<std::ptrdiff_t>(key);
-    // Products of four such numbers stay far from overflow, and no model comes near.
+    // Products of two such numbers stay far from overflow, and no model comes near.
     constexpr std::ptrdiff_t most = 1 << 28;
     if (number < least || number > most)
       fail_value(key, "expected " + std::to_string(least) + " to " + std::to_string(most));

@@ -61,6 +61,10 @@ void read_rope(const json_object& file, model_config& config) {
       config.softmax_factor = magnitude.softmax_factor;
     }
   }
+  constexpr Index widest = 1 << 16;  // no model comes near, and a table of frequencies is made
+  if (config.rotary_dim() > widest)
+    fail(file.where(), ": RoPE turns ", config.rotary_dim(),
+         " numbers of a head, expected at most ", widest);
   try {
     headroom::rope(config.rotary_dim(), config.rope);
   } catch (const std::invalid_argument& wrong) {

@@ -12,6 +12,8 @@
 #include <span>
 #include <utility>
 
+#include "json_file.hpp"
+
 namespace generate {
 
 static_assert(std::endian::native == std::endian::little,
@@ -55,11 +57,12 @@ std::span<const std::byte> header_bytes(std::span<const std::byte> file, const s
 /// JSON parsers keep the last of two equal names; a file with two is damaged or malicious.
 json parse_header(std::span<const std::byte> bytes, const std::string& where) {
   std::set<std::string> names;
+  const auto nesting = refuse_nesting(where);
   const auto refuse_repetition = [&](int depth, json::parse_event_t event, json& value) {
     if (event == json::parse_event_t::key && depth == 1 &&
         !names.insert(value.get<std::string>()).second)
       fail(where, ": tensor ", value.get<std::string>(), " occurs twice");
-    return true;
+    return nesting(depth, event, value);
   };
   const char* const text = reinterpret_cast<const char*>(bytes.data());
   json header = json::parse(text, text + bytes.size(), refuse_repetition, false);
@@ -135,16 +138,19 @@ safetensors_file::safetensors_file(const std::filesystem::path& path) : file_(pa
   for (const auto& [name, entry] : header.items()) {
     auto [t, range] = parse_entry(entry, data.size(), where + ": tensor " + name);
     ranges.emplace_back(range, name);
-    const auto bytes = data.subspan(range.begin, range.end - range.begin);
-    t.data = bytes.data();
-    if (reinterpret_cast<std::uintptr_t>(t.data) % scalar_bytes(t.dtype) != 0) {
-      realigned_.push_back(std::make_unique<std::byte[]>(bytes.size()));
-      std::copy(bytes.begin(), bytes.end(), realigned_.back().get());
-      t.data = realigned_.back().get();
-    }
+    t.data = data.data() + range.begin;
     tensors_.emplace(name, std::move(t));
   }
-  check_layout(std::move(ranges), data.size(), where);
+  check_layout(ranges, data.size(), where);
+  // Not before: of ranges that overlap there may be more copies than memory.
+  for (const auto& [range, name] : ranges) {
+    tensor& t = tensors_.at(name);
+    if (reinterpret_cast<std::uintptr_t>(t.data) % scalar_bytes(t.dtype) == 0) continue;
+    const std::uint64_t size = range.end - range.begin;
+    realigned_.push_back(std::make_unique<std::byte[]>(size));
+    std::copy_n(t.data, size, realigned_.back().get());
+    t.data = realigned_.back().get();
+  }
 }
 
 }  // namespace generate

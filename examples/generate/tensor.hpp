@@ -3,6 +3,7 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -24,6 +25,8 @@ struct tensor {
   const std::byte* data = nullptr;
 
   Index numbers() const {
+    // Other extents of an empty tensor may be as large as they like.
+    if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;
     Index product = 1;
     for (const Index extent : shape) product *= extent;
     return product;

@@ -163,6 +163,11 @@ TEST_CASE("Damaged files are named") {
   require_refused(
       "llama3", [](const auto& d) { write(d / "config.json", "[]"); },
       "config.json: expected a JSON object");
+  const std::string deep = std::string(300'000, '[') + std::string(300'000, ']');
+  require_refused(
+      "llama3",
+      [&](const auto& d) { write(d / "config.json", R"({"eos_token_id":)" + deep + "}"); },
+      "config.json: JSON of more than 32 levels");
   require_refused(
       "llama3", [](const auto& d) { fs::resize_file(d / "model.safetensors", 9000); },
       "it is truncated or damaged");
@@ -220,6 +225,8 @@ TEST_CASE("Values that make no sense are refused with key and value") {
   require_config_refused("llama3", "rope_theta", "big", "rope_theta is \"big\", expected a number");
   require_config_refused("llama3", "rope_theta", 0, "rope: base is 0");
   require_config_refused("llama3", "head_dim", 7, "expected an even number");
+  require_config_refused("llama3", "head_dim", 1 << 28, "RoPE turns 268435456 numbers of a head");
+  require_config_refused("llama3", "rms_norm_eps", -1e-6, "rms_norm_eps is -1e-06, expected 0 or");
   require_config_refused("llama3", "num_key_value_heads", 3, "does not divide num_attention_heads");
   require_config_refused("llama3", "eos_token_id", "end", "expected a token id or a list of them");
   require_config_refused("llama3", "rope_scaling", {{"type", "yarn"}}, "factor is missing");

@@ -122,6 +122,37 @@ TEST_CASE("Ranges that leave the data, overlap, or leave gaps are refused") {
   require_refused(two("[0,4]", "[0,4]"), "overlaps another one");
 }
 
+TEST_CASE("An empty tensor may be as wide as it likes") {
+  const scratch_directory directory;
+  write(directory / "x.safetensors",
+        safetensors("{\"f\":" + entry("F32", "[4294967296,4294967296,0]", "[0,0]") + "}", ""));
+  const generate::safetensors_file file(directory / "x.safetensors");
+  REQUIRE(file.tensors().at("f").numbers() == 0);
+}
+
+TEST_CASE("Lists within lists are refused before anything walks them") {
+  const std::string deep = std::string(300'000, '[') + std::string(300'000, ']');
+  require_refused(safetensors(R"({"f":{"dtype":"F32","shape":)" + deep + "}}", ""),
+                  "JSON of more than 32 levels");
+  require_refused(safetensors(deep, ""), "JSON of more than 32 levels");
+}
+
+TEST_CASE("A file whose tensors overlap is refused before any is copied") {
+  // At odd addresses, so that each would be copied: a hundred times a file that is not even there.
+  constexpr std::uint64_t bytes = std::uint64_t(1) << 30;
+  const std::string shape = "[" + std::to_string(bytes / 2) + "]";
+  const std::string offsets = "[1," + std::to_string(bytes + 1) + "]";
+  std::string header = R"({"first":)" + entry("U8", "[1]", "[0,1]");
+  for (int i = 0; i < 100; ++i)
+    header += ",\"" + std::to_string(i) + "\":" + entry("I16", shape, offsets);
+  header += header.size() % 2 == 0 ? " }" : "}";
+  const scratch_directory directory;
+  const fs::path path = directory / "x.safetensors";
+  write(path, safetensors(header, ""));
+  fs::resize_file(path, 8 + header.size() + 1 + bytes);
+  REQUIRE_THROWS_WITH(generate::safetensors_file(path), contains("overlaps another one"));
+}
+
 TEST_CASE("A name that occurs twice is refused") {
   const std::string f = "\"f\":" + entry("F32", "[1]", "[0,4]");
   require_refused(safetensors("{" + f + "," + f + "}", "1234"), "tensor f occurs twice");
