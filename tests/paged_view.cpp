@@ -147,6 +147,16 @@ TEST_CASE("what does not fit is refused with the number that is wrong") {
   CHECK(refusal(sizes, table, std::numeric_limits<Index>::max()).starts_with("paged_view: the"));
 }
 
+TEST_CASE("a page of another pool that this one does not have is refused") {
+  const problem<> p({0, 10, 1, 1, 2, 2});
+  hr::page_pool<float, 1, 2> pool(4, 2), other(8, 2);
+  hr::paged_cache sequence(other);
+  sequence.append(p.keys(), p.values());
+  CHECK_THROWS_WITH((hr::paged_view<float>(pool.key_pages(), pool.value_pages(), {4, 2, 1, 2, 2},
+                                           sequence.block_table(), 10)),
+                    "paged_view: the block table lists page 4 at 4, expected 0 to pages - 1 = 3");
+}
+
 TEST_CASE("what lies behind the last token's page is not looked at") {
   const std::vector<hr::page_id> invalid_later = {7, 2, -1, 100};
   CHECK(refusal(sizes, invalid_later, 8) == "nothing was thrown");

@@ -72,7 +72,8 @@ token_run<Storage> page_run(const page_memory<Storage>& memory, const page_id* t
 /// read to a smaller v_dim.
 ///
 /// A view owns nothing: memory and table must outlive it. It reads no slot behind the last token
-/// and no entry of the table behind the last token's page.
+/// and no entry of the table behind the last token's page. Whose pages a table lists it cannot
+/// know: a number of another pool's is refused only if there is no such page here.
 ///
 /// \tparam Stored_, StoredValue_  as of kv_cache
 template <class Stored_, class StoredValue_ = Stored_>
