@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 #   cmake/bootstrap.sh demo|test|bench|asan|tsan    installs what is missing, then runs the preset of that name
-#   cmake/bootstrap.sh deps                         only installs what all of them need
+#   cmake/bootstrap.sh fuzz                         the same; clang then searches for inputs that fail, for minutes
+#   cmake/bootstrap.sh deps                         only installs what all of them but fuzz need
 #
 # Installs with apt-get (Debian 12, Ubuntu 24.04 and later), through sudo unless root, and only what is
 # missing. On other systems it names what to install.
@@ -14,17 +15,23 @@ fail() { printf 'bootstrap: %s\n' "$@" >&2; exit 1; }
 
 job=${1:-}
 libraries=(libeigen3-dev nlohmann-json3-dev libcli11-dev)
+compiler=${CXX:-g++}
 case $job in
   demo) ;;
   bench) libraries=(libeigen3-dev libbenchmark-dev) ;;
   asan | tsan) libraries+=(catch2 libsentencepiece-dev) ;;
+  fuzz) libraries+=(catch2 libclang-rt-dev) compiler=clang++ ;;
   test | deps) libraries+=(catch2 libsentencepiece-dev libbenchmark-dev) ;;
-  *) fail "usage: ${BASH_SOURCE[0]} demo|test|bench|asan|tsan|deps" ;;
+  *) fail "usage: ${BASH_SOURCE[0]} demo|test|bench|asan|tsan|fuzz|deps" ;;
 esac
 
 # A tool counts as present wherever it comes from, a library only as a package.
 missing=()
-command -v "${CXX:-g++}" >/dev/null || missing+=(g++)
+if [[ $compiler == clang++ ]]; then
+  command -v clang++ >/dev/null || missing+=(clang)
+else
+  command -v "$compiler" >/dev/null || missing+=(g++)
+fi
 command -v cmake >/dev/null || missing+=(cmake)
 command -v ninja >/dev/null || missing+=(ninja-build)
 if command -v apt-get >/dev/null; then
