@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
 #include <filesystem>
 #include <headroom/rope.hpp>
 #include <optional>
@@ -54,6 +55,12 @@ struct model_config {
 
   /// Width of the part of a head that RoPE turns.
   Index rotary_dim() const { return latent ? latent->rope : head_dim; }
+
+  /// Factor on q.k of latent attention.
+  float latent_scale() const {
+    return static_cast<float>(softmax_factor /
+                              std::sqrt(static_cast<double>(latent->nope + latent->rope)));
+  }
 
   /// Whether layer number `layer` has experts in place of one MLP.
   bool has_experts(Index layer) const {

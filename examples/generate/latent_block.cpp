@@ -1,6 +1,5 @@
 // SPDX-FileCopyrightText: 2026 The headroom authors
 // SPDX-License-Identifier: Apache-2.0
-#include <cmath>
 #include <headroom/cost.hpp>
 #include <headroom/latent_cache.hpp>
 #include <headroom/mla_layer.hpp>
@@ -12,11 +11,6 @@ namespace generate {
 namespace {
 
 constexpr int dynamic = Eigen::Dynamic;  // every size comes from config.json
-
-float softmax_scale(const model_config& c) {
-  return static_cast<float>(c.softmax_factor /
-                            std::sqrt(static_cast<double>(c.latent->nope + c.latent->rope)));
-}
 
 /// Multi-head latent attention with DeepSeek-V2's names.
 template <class Weight, class Cached>
@@ -37,7 +31,7 @@ class latent_block : public attention_block {
         weights_(read(weights, name, config, latent)),
         layer_(
             core(config.heads, latent.rank, latent.nope, latent.rope, latent.value), weights_,
-            {.rotary = headroom::rope(latent.rope, config.rope), .scale = softmax_scale(config)}),
+            {.rotary = headroom::rope(latent.rope, config.rope), .scale = config.latent_scale()}),
         cache_(capacity, latent.rank, latent.rope) {}
 
   void operator()(const Matrix& x, Matrix& out, const threads& executor) override {

@@ -5,7 +5,7 @@
 // directories. Without arguments: the demo, four small models of one width with four attentions.
 //
 // To read it, from the bottom up: safetensors, checkpoint, weights (files to matrices); config;
-// grouped_block, latent_block (attention, where headroom comes in), mlp, experts; model;
+// grouped_block, latent_block (attention, where headroom comes in), mlp, experts; decoder; model;
 // generation, evaluation, fewer_heads; demo.
 #include <CLI/CLI.hpp>
 #include <cstdio>

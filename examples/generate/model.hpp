@@ -4,17 +4,12 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "attention_block.hpp"
-#include "checkpoint.hpp"
-#include "config.hpp"
-#include "experts.hpp"
-#include "mlp.hpp"
+#include "decoder.hpp"
 
 namespace generate {
 
@@ -28,24 +23,18 @@ struct run_options {
 /// Is told how far a long call is, 0 to 1.
 using reporter = std::function<void(double)>;
 
-/// A decoder-only transformer of the Llama or DeepSeek-V2 kind and the sequence that it is reading:
-///
-///   x      = embedding[ids]
-///   x      = x + attention(rms_norm(x));  x = x + mlp(rms_norm(x))     for each layer
-///   logits = rms_norm(x) head^T
-///
-/// One class for multi-head, grouped-query, multi-query and latent attention, dense layers and
-/// experts. Matrices are used where the checkpoint's file is mapped, in the scalar stored there.
+/// A decoder, its attention, and the sequence that it is reading. One class for multi-head,
+/// grouped-query, multi-query and latent attention, dense layers and experts.
 class language_model {
  public:
   /// \throws model_error if the checkpoint does not fit the configuration
   language_model(const model_config& config, checkpoint weights, const run_options& options);
 
-  const model_config& config() const { return config_; }
+  const model_config& config() const { return decoder_.config(); }
   Index tokens() const { return tokens_; }
 
   /// Numbers in all tensors of the checkpoint.
-  Index parameters() const;
+  Index parameters() const { return decoder_.parameters(); }
 
   /// Sums over the layers; see attention_block.
   footprint predicted_attention() const;
@@ -65,26 +54,12 @@ class language_model {
   void truncate(Index tokens);
 
  private:
-  struct decoder_layer {
-    Eigen::RowVectorXf attention_norm, mlp_norm;
-    std::unique_ptr<attention_block> attention;
-    std::variant<swiglu, mixture_of_experts> mlp;
-  };
-
-  decoder_layer read_layer(weight_reader& weights, Index layer) const;
-  Matrix embed(std::span<const Index> ids) const;
   Matrix hidden_states(std::span<const Index> ids, const reporter& report = {});
-  void normalise(Matrix& x, const Eigen::RowVectorXf& gain) const;
-  Matrix apply_head(Matrix x) const;
   void check(std::span<const Index> ids) const;
 
-  model_config config_;
   run_options options_;
-  checkpoint weights_;
-  tensor embedding_;
-  std::vector<decoder_layer> layers_;
-  Eigen::RowVectorXf final_norm_;
-  std::optional<any_linear> head_;
+  std::vector<std::unique_ptr<attention_block>> attention_;  // of each layer
+  decoder decoder_;
   Index tokens_ = 0;
 };
 
