@@ -128,14 +128,6 @@ TEST_CASE("the exponential is exact at 0 and 0 far below it") {
   CHECK(std::isnan(power(std::numeric_limits<float>::quiet_NaN())));
 }
 
-TEST_CASE("asking for memory changes nothing, wherever it is") {
-  const float number = 3;
-  hr::prefetch(&number);
-  hr::prefetch<float>(nullptr);
-  hr::prefetch(reinterpret_cast<const float*>(std::uintptr_t(0x10)));
-  CHECK(number == 3);
-}
-
 TEST_CASE("some lane is less, or none; a NaN is not") {
   std::vector<float> a(static_cast<std::size_t>(hr::lanes), 1), b = a;
   const auto less = [&] { return hr::any_less(hr::load(a.data()), hr::load(b.data())); };
