@@ -20,10 +20,10 @@ class line_reader {
  public:
   using Storage = typename Codec::Storage;
 
-  line_reader(const line_shape& shape, Index dim, scratch& memory)
+  line_reader(const line_shape& shape, Index row_dim, scratch& memory)
       : shape_(shape),
-        dim_(dim),
-        decoded_(memory.take<float>(decodes ? shape.pairs() * dim : 0)),
+        dim_(row_dim),
+        decoded_(memory.take<float>(decodes ? shape.pairs() * row_dim : 0)),
         decoded_rows_(memory.take<const float*>(decodes ? shape.pairs() : 0)) {}
 
   /// Calls use(rows, reader) with the first `count` stored rows of each group; reader gives a row's
