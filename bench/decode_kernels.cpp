@@ -13,7 +13,9 @@
 #include <headroom/detail/kernels/dot.hpp>
 #include <headroom/detail/kernels/weighted_sum.hpp>
 #include <headroom/detail/line_walk.hpp>
+#include <headroom/detail/memory.hpp>
 #include <headroom/kv_source.hpp>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,8 +32,8 @@ class products {
 
   explicit products(Index tokens)
       : tokens_(tokens),
-        keys_(static_cast<std::size_t>(tokens * groups * dim), KV(0.5f)),
-        values_(keys_),
+        keys_(filled(tokens * groups * dim)),
+        values_(filled(tokens * groups * dim)),
         queries_(groups * rows * dim, 0.5f),
         weights_(static_cast<std::size_t>(lines_at_a_time * shape_.size())),
         value_(groups * rows * dim) {}
@@ -63,16 +65,24 @@ class products {
   }
 
  private:
-  auto run_of(const std::vector<KV>& stored) const {
+  using array = detail::aligned_array<KV>;  // on huge pages, as the library's caches are
+
+  static array filled(Index size) {
+    array numbers = detail::uninitialised<KV>(size);
+    std::uninitialized_fill_n(numbers.get(), size, KV(0.5f));
+    return numbers;
+  }
+
+  auto run_of(const array& stored) const {
     return [this, &stored](Index g, Index first) {
-      return headroom::token_run<KV>{stored.data() + (first * groups + g) * dim, groups * dim,
+      return headroom::token_run<KV>{stored.get() + (first * groups + g) * dim, groups * dim,
                                      tokens_ - first};
     };
   }
 
   detail::line_shape shape_ = detail::line_shape::of(groups, rows);
   Index tokens_;
-  std::vector<KV> keys_, values_;  // [tokens, groups, dim]
+  array keys_, values_;  // [tokens, groups, dim]
   std::vector<float> queries_, weights_, value_;
 };
 

@@ -3,8 +3,8 @@
 //
 // What the block sizes of detail/block.hpp were chosen by: blocks of so many rows walk the keys of
 // a long context in tiles of so many, with the kernels and the packing of attention and nothing
-// else. More rows share the reading and packing of a tile; more keys, the reading of sums; both
-// end where the second-level cache does.
+// else. More rows share the reading and packing of a tile, and leave fewer blocks to threads; more
+// keys share the reading of sums, while the second-level cache holds them.
 //
 //   tiles/OPERAND/ROWSxKEYS    4608 keys, width 128
 //
