@@ -10,7 +10,6 @@
 #include <array>
 #include <functional>
 #include <span>
-#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -19,6 +18,7 @@
 #include "support/paged_source.hpp"
 #include "support/problem.hpp"
 #include "support/random.hpp"
+#include "support/refusal.hpp"
 #include "support/sizes.hpp"
 
 namespace hr = headroom;
@@ -237,13 +237,10 @@ std::string refusal(const ragged<>& batch, const std::vector<Index>& offsets, Op
   random_source random(5);
   random.fill(result.out.view());
   const answer<float> before = result;
-  std::string said = "nothing was thrown";
-  try {
+  const std::string said = refusal_of([&] {
     hr::attend_batch(batch.heads(), batch.queries(), offsets, batch.sequences,
                      out.data() ? out : result.out.view(), options);
-  } catch (const std::invalid_argument& e) {
-    said = e.what();
-  }
+  });
   return same_bits(std::as_const(result.out).view(), before.out.view())
              ? said
              : "out was written: " + said;

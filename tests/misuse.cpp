@@ -17,6 +17,7 @@
 
 #include "support/catch.hpp"
 #include "support/problem.hpp"
+#include "support/refusal.hpp"
 
 namespace hr = headroom;
 using namespace headroom_tests;
@@ -26,17 +27,6 @@ namespace {
 
 using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using shape_check = std::function<void(const hr::mask_shape&)>;
-
-// What `call` says when it refuses with exactly this type of exception.
-template <class Exception = std::invalid_argument, class Call>
-std::string refusal(const Call& call) {
-  try {
-    call();
-  } catch (const std::exception& e) {
-    return typeid(e) == typeid(Exception) ? e.what() : std::string("another type: ") + e.what();
-  }
-  return "nothing was thrown";
-}
 
 // Stands for any mask in a call: it asks another one whether the shape fits.
 struct mask_with_check : hr::mask_defaults {
@@ -72,7 +62,7 @@ struct attention_call {
 
   std::string refusal_of(const std::function<void()>& run) const {
     const tensor<float> out_before = out, lse_before = lse;
-    const std::string said = refusal(run);
+    const std::string said = headroom_tests::refusal_of(run);
     if (!same_bits(out.view(), out_before.view())) return "out was written: " + said;
     if (!same_bits(lse.view(), lse_before.view())) return "lse was written: " + said;
     return said;
@@ -100,7 +90,7 @@ struct cache_call {
   // What the call says; it must not have changed the cache.
   template <class Exception = std::invalid_argument>
   std::string refusal_of(const std::function<void()>& run) const {
-    const std::string said = refusal<Exception>(run);
+    const std::string said = headroom_tests::refusal_of<Exception>(run);
     const bool unchanged = same_bits(cache.key_view(), p.keys().slice_tokens(0, 3)) &&
                            same_bits(cache.value_view(), p.values().slice_tokens(0, 3));
     return unchanged ? said : "the cache was changed: " + said;
@@ -183,16 +173,16 @@ TEST_CASE("attention names the matrix whose columns are not whole heads") {
   RowMajor out = RowMajor::Random(3, 24);
   const RowMajor before = out;
   const auto heads = attention_call::heads();
-  CHECK(refusal([&] { heads(odd.topRows(3), k, v, out); }) ==
+  CHECK(refusal_of([&] { heads(odd.topRows(3), k, v, out); }) ==
         "attention: q has 13 columns, expected a multiple of heads = 4");
-  CHECK(refusal([&] { heads(q, odd, v, out); }) ==
+  CHECK(refusal_of([&] { heads(q, odd, v, out); }) ==
         "attention: k has 13 columns, expected a multiple of heads = 2");
-  CHECK(refusal([&] { heads(q, k, odd, out); }) ==
+  CHECK(refusal_of([&] { heads(q, k, odd, out); }) ==
         "attention: v has 13 columns, expected a multiple of heads = 2");
-  CHECK(refusal([&] { heads(q, k, v, out.leftCols(23)); }) ==
+  CHECK(refusal_of([&] { heads(q, k, v, out.leftCols(23)); }) ==
         "attention: out has 23 columns, expected a multiple of heads = 4");
   // As many columns as query heads would need: whole heads, of the wrong width.
-  CHECK(refusal([&] { heads(q, q, v, out); }) ==
+  CHECK(refusal_of([&] { heads(q, q, v, out); }) ==
         "attention: v has 5 tokens, expected kv_len = 3 "
         "as k");
   CHECK(out == before);
@@ -257,17 +247,17 @@ TEST_CASE("attention over a cache of other sizes names the cache's") {
 }
 
 TEST_CASE("an attention of impossible sizes is not made") {
-  CHECK(refusal([] { any_attention(32, 5, 64, 64); }) ==
+  CHECK(refusal_of([] { any_attention(32, 5, 64, 64); }) ==
         "attention: KV_groups = 5 does not divide Q_heads = 32");
-  CHECK(refusal([] { any_attention(0, 1, 64, 64); }) ==
+  CHECK(refusal_of([] { any_attention(0, 1, 64, 64); }) ==
         "attention: Q_heads = 0 was given, expected at least 1");
-  CHECK(refusal([] { any_attention(8, 0, 64, 64); }) ==
+  CHECK(refusal_of([] { any_attention(8, 0, 64, 64); }) ==
         "attention: KV_groups = 0 was given, expected at least 1");
-  CHECK(refusal([] { any_attention(8, 2, -64, 64); }) ==
+  CHECK(refusal_of([] { any_attention(8, 2, -64, 64); }) ==
         "attention: qk_dim = -64 was given, expected at least 1");
-  CHECK(refusal([] { hr::attention<8, 2>(64, 0); }) ==
+  CHECK(refusal_of([] { hr::attention<8, 2>(64, 0); }) ==
         "attention: v_dim = 0 was given, expected at least 1");
-  CHECK(refusal([] { hr::attention<8, 2, 64>(8, 4, 64, 64); }) ==
+  CHECK(refusal_of([] { hr::attention<8, 2, 64>(8, 4, 64, 64); }) ==
         "attention: KV_groups = 4 was given, expected 2 as in the template");
 }
 
@@ -313,17 +303,17 @@ TEST_CASE("a cache refuses what does not fit and stays as it is") {
 }
 
 TEST_CASE("a cache of impossible sizes is not made") {
-  CHECK(refusal([] { hr::kv_cache<float>(-1, 2, 8); }) ==
+  CHECK(refusal_of([] { hr::kv_cache<float>(-1, 2, 8); }) ==
         "kv_cache: capacity = -1, expected at least 0");
-  CHECK(refusal([] { hr::kv_cache<float>(4, 0, 8); }) ==
+  CHECK(refusal_of([] { hr::kv_cache<float>(4, 0, 8); }) ==
         "kv_cache: KV_groups = 0 was given, expected at least 1");
-  CHECK(refusal([] { hr::kv_cache<float>(4, 2, 0); }) ==
+  CHECK(refusal_of([] { hr::kv_cache<float>(4, 2, 0); }) ==
         "kv_cache: qk_dim = 0 was given, expected at least 1");
-  CHECK(refusal([] { hr::kv_cache<float, 2, 8>(4, 2, 7, 8); }) ==
+  CHECK(refusal_of([] { hr::kv_cache<float, 2, 8>(4, 2, 7, 8); }) ==
         "kv_cache: qk_dim = 7 was given, expected 8 as in the template");
-  CHECK(refusal([] { hr::latent_cache<float>(4, 0, 8); }) ==
+  CHECK(refusal_of([] { hr::latent_cache<float>(4, 0, 8); }) ==
         "latent_cache: latent_rank = 0 was given, expected at least 1");
-  CHECK(refusal([] { hr::latent_cache<float>(4, 16, -1); }) ==
+  CHECK(refusal_of([] { hr::latent_cache<float>(4, 16, -1); }) ==
         "latent_cache: rope = -1 was given, expected at least 0");
 }
 
@@ -340,26 +330,27 @@ TEST_CASE("latent attention names what disagrees, and writes nothing") {
   const hr::linear<float> with_bias(weight.data(), 14, 8, bias.data());
   const hr::mla<2, 8, 4, 2, 3> heads;
 
-  CHECK(refusal([&] { heads(q, wide, up, out); }) ==
+  CHECK(refusal_of([&] { heads(q, wide, up, out); }) ==
         "mla: latents have width 16, expected latent_rank = 8");
-  CHECK(refusal([&] { heads(q, other_rope, up, out); }) ==
+  CHECK(refusal_of([&] { heads(q, other_rope, up, out); }) ==
         "mla: latents with rotary keys have width 12, expected latent_rank + rope = 10");
-  CHECK(refusal([&] { heads(q, latents, transposed, out); }) ==
+  CHECK(refusal_of([&] { heads(q, latents, transposed, out); }) ==
         "mla: up is [8, 14], expected [Q_heads * (nope + value), latent_rank] = [14, 8]");
-  CHECK(refusal([&] { heads(q, latents, with_bias, out); }) == "mla: up has a bias, expected none");
-  CHECK(refusal([&] { heads(q.leftCols(10), latents, up, out); }) ==
+  CHECK(refusal_of([&] { heads(q, latents, with_bias, out); }) ==
+        "mla: up has a bias, expected none");
+  CHECK(refusal_of([&] { heads(q.leftCols(10), latents, up, out); }) ==
         "mla: q has width 5, expected nope + rope = 6");
-  CHECK(refusal([&] { heads(q, latents, up, out.leftCols(4)); }) ==
+  CHECK(refusal_of([&] { heads(q, latents, up, out.leftCols(4)); }) ==
         "mla: out has width 2, expected value = 3");
-  CHECK(refusal([&] { heads(q, latents, up, out.topRows(0)); }) ==
+  CHECK(refusal_of([&] { heads(q, latents, up, out.topRows(0)); }) ==
         "mla: out has 0 tokens, expected q_len = 1");
   CHECK(out == before);
 
-  CHECK(refusal([&] { latents.append(c.leftCols(7), k_pe); }) ==
+  CHECK(refusal_of([&] { latents.append(c.leftCols(7), k_pe); }) ==
         "latent_cache: latents are [5, 1, 7], expected [tokens, 1, latent_rank = 8]");
-  CHECK(refusal([&] { latents.append(c.topRows(4), k_pe); }) ==
+  CHECK(refusal_of([&] { latents.append(c.topRows(4), k_pe); }) ==
         "latent_cache: rope_keys have 5 tokens, expected 4 as latents");
-  CHECK(refusal<std::length_error>([&] { latents.append(c, k_pe); }) ==
+  CHECK(refusal_of<std::length_error>([&] { latents.append(c, k_pe); }) ==
         "latent_cache: appending 5 tokens to 5 exceeds the capacity of 5");
   CHECK(latents.tokens() == 5);
   CHECK(same_bits(latents.latent_view(), hr::as_view(c, 1)));
@@ -376,7 +367,7 @@ TEST_CASE("a layer names what disagrees; its cache and output stay as they are")
   const auto broken = [&](auto breaks) {
     auto these = weights();
     breaks(these);
-    return refusal([&] { hr::attention_layer layer(sizes, these); });
+    return refusal_of([&] { hr::attention_layer layer(sizes, these); });
   };
   CHECK(broken([&](auto& these) { these.k = hr::linear(w); }) ==
         "attention_layer: k has 16 out_features, expected heads * width = 8");
@@ -391,13 +382,13 @@ TEST_CASE("a layer names what disagrees; its cache and output stay as they are")
   RowMajor out = RowMajor::Random(4, 16);
   layer(x.topRows(2), cache, out.topRows(2));
   const RowMajor before = out;
-  CHECK(refusal([&] { layer(x.leftCols(15), cache, out); }) ==
+  CHECK(refusal_of([&] { layer(x.leftCols(15), cache, out); }) ==
         "layer: x is [4, 15], expected [tokens, hidden = 16]");
-  CHECK(refusal([&] { layer(x, cache, out.topRows(3)); }) ==
+  CHECK(refusal_of([&] { layer(x, cache, out.topRows(3)); }) ==
         "layer: out is [3, 16], expected [4, 16]");
-  CHECK(refusal([&] { layer(x.topRows(2), other, out.topRows(2)); }) ==
+  CHECK(refusal_of([&] { layer(x.topRows(2), other, out.topRows(2)); }) ==
         "kv_cache: k has 2 heads, expected KV_groups = 4");
-  CHECK(refusal<std::length_error>([&] { layer(x.topRows(2), cache, out.topRows(2)); }) ==
+  CHECK(refusal_of<std::length_error>([&] { layer(x.topRows(2), cache, out.topRows(2)); }) ==
         "kv_cache: appending 2 tokens to 2 exceeds the capacity of 3");
   CHECK(cache.tokens() == 2);
   CHECK(other.tokens() == 0);

@@ -19,6 +19,7 @@
 #include "support/paged_source.hpp"
 #include "support/problem.hpp"
 #include "support/random.hpp"
+#include "support/refusal.hpp"
 
 namespace hr = headroom;
 using namespace headroom_tests;
@@ -48,16 +49,6 @@ std::vector<Index> selected(const hr::page_index& index, const problem<>& p, Ind
   std::vector<Index> pages(static_cast<std::size_t>(most));
   pages.resize(static_cast<std::size_t>(index.select(p.queries(), pages)));
   return pages;
-}
-
-template <class Exception, class Call>
-std::string refusal(const Call& call) {
-  try {
-    call();
-  } catch (const Exception& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
 }
 
 }  // namespace
@@ -209,34 +200,34 @@ TEST_CASE("a step of a warm index allocates nothing") {
 
 TEST_CASE("what does not fit an index is refused") {
   using invalid = std::invalid_argument;
-  CHECK(refusal<invalid>([] { hr::page_index(0, 1, 1, 1, 1); }) ==
+  CHECK(refusal_of<invalid>([] { hr::page_index(0, 1, 1, 1, 1); }) ==
         "page_index: page_tokens = 0, expected at least 1");
-  CHECK(refusal<invalid>([] { hr::page_index(16, -1, 1, 1, 1); }) ==
+  CHECK(refusal_of<invalid>([] { hr::page_index(16, -1, 1, 1, 1); }) ==
         "page_index: capacity = -1, expected at least 0");
-  CHECK(refusal<invalid>([] { hr::page_index(16, 1, 3, 2, 1); }) ==
+  CHECK(refusal_of<invalid>([] { hr::page_index(16, 1, 3, 2, 1); }) ==
         "page_index: KV_groups = 2 does not divide Q_heads = 3");
   const problem<> p({1, 30, 4, 2, 16, 8}), wide({1, 30, 6, 2, 17, 8}), more({1, 30, 3, 3, 16, 8});
   hr::page_index index(16, 29, 4, 2, 16);
-  CHECK(refusal<invalid>([&] { index.update(source_of(wide)); }) ==
+  CHECK(refusal_of<invalid>([&] { index.update(source_of(wide)); }) ==
         "page_index: k has width 17, expected qk_dim = 16");
-  CHECK(refusal<invalid>([&] { index.update(source_of(more)); }) ==
+  CHECK(refusal_of<invalid>([&] { index.update(source_of(more)); }) ==
         "page_index: k has 3 heads, expected KV_groups = 2");
-  CHECK(refusal<std::length_error>([&] { index.update(source_of(p)); }) ==
+  CHECK(refusal_of<std::length_error>([&] { index.update(source_of(p)); }) ==
         "page_index: appending 30 tokens to 0 exceeds the capacity of 29");
   index.update(
       hr::view_source<float, float>(p.keys().slice_tokens(0, 20), p.values().slice_tokens(0, 20)));
-  CHECK(refusal<invalid>([&] {
+  CHECK(refusal_of<invalid>([&] {
           index.update(hr::view_source<float, float>(p.keys().slice_tokens(0, 19),
                                                      p.values().slice_tokens(0, 19)));
         }) == "page_index: k has 19 tokens, expected at least 20, those taken in; truncate first");
-  CHECK(refusal<invalid>([&] { index.truncate(21); }) ==
+  CHECK(refusal_of<invalid>([&] { index.truncate(21); }) ==
         "page_index: truncate to 21 tokens, expected 0 to size = 20");
   std::array<Index, 2> pages;
-  CHECK(refusal<invalid>([&] { index.select(wide.queries(), pages); }) ==
+  CHECK(refusal_of<invalid>([&] { index.select(wide.queries(), pages); }) ==
         "page_index: q has 6 heads, expected Q_heads = 4");
-  CHECK(refusal<invalid>([&] { index.select(p.queries().slice_dim(0, 15), pages); }) ==
+  CHECK(refusal_of<invalid>([&] { index.select(p.queries().slice_dim(0, 15), pages); }) ==
         "page_index: q has width 15, expected qk_dim = 16");
   std::array<float, 3> bounds;
-  CHECK(refusal<invalid>([&] { index.bound(p.queries(), bounds); }) ==
+  CHECK(refusal_of<invalid>([&] { index.bound(p.queries(), bounds); }) ==
         "page_index: 3 bounds are to be written, expected pages = 2");
 }

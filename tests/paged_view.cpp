@@ -12,6 +12,7 @@
 #include "support/catch.hpp"
 #include "support/pages.hpp"
 #include "support/problem.hpp"
+#include "support/refusal.hpp"
 
 #include <limits>
 #include <stdexcept>
@@ -51,12 +52,7 @@ template <class Exception = std::invalid_argument>
 std::string refusal(const hr::page_sizes& these, std::span<const hr::page_id> pages, Index tokens) {
   const std::vector<float> memory(1000);
   const auto rows = hr::heads_major_pages(memory.data(), 2, 4, 8);
-  try {
-    hr::paged_view<float>(rows, rows, these, pages, tokens);
-  } catch (const Exception& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
+  return refusal_of<Exception>([&] { hr::paged_view<float>(rows, rows, these, pages, tokens); });
 }
 
 }  // namespace

@@ -19,6 +19,7 @@
 #include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
 #include "support/problem.hpp"
+#include "support/refusal.hpp"
 
 namespace hr = headroom;
 using namespace headroom_tests;
@@ -48,17 +49,6 @@ answer<float> attend_to(hr::view<const float> q, const Source& source, const Mas
   answer<float> result{{q.tokens(), 4, 16}, {q.tokens(), 4, 1}};
   hr::gqa<4, 2, 16>()(q, source, result.out.view(), mask, {.lse = result.lse.per_head()}, executor);
   return result;
-}
-
-// What `call` says when it refuses with exactly this type of exception.
-template <class Exception = std::invalid_argument, class Call>
-std::string refusal(const Call& call) {
-  try {
-    call();
-  } catch (const std::exception& e) {
-    return typeid(e) == typeid(Exception) ? e.what() : std::string("another type: ") + e.what();
-  }
-  return "nothing was thrown";
 }
 
 }  // namespace
@@ -191,25 +181,26 @@ TEST_CASE("what would need overwritten keys is refused, and the ring is unchange
   append(ring, p, 0, 50);  // tokens 37 and on are kept
   const auto q = p.queries().slice_tokens(0, 1);
   const auto before = attend_to(q, ring);
-  CHECK(refusal([&] { ring.truncate(45); }) ==
+  CHECK(refusal_of([&] { ring.truncate(45); }) ==
         "ring_cache: truncate: the next query at position 45 sees token 36, expected at least 37, "
         "the oldest that is kept");
-  CHECK(refusal([&] { ring.truncate(51); }) ==
+  CHECK(refusal_of([&] { ring.truncate(51); }) ==
         "ring_cache: truncate to 51 tokens, expected 0 to size = 50");
-  CHECK(refusal([&] { ring.truncate(-1); }) ==
+  CHECK(refusal_of([&] { ring.truncate(-1); }) ==
         "ring_cache: truncate to -1 tokens, expected 0 to size = 50");
-  CHECK(refusal([&] { attend_to(p.queries(), ring); }) ==
+  CHECK(refusal_of([&] { attend_to(p.queries(), ring); }) ==
         "ring_cache: the first query at position 45 sees token 36, expected at least 37, the "
         "oldest that is kept");
-  CHECK(refusal<std::length_error>([&] {
+  CHECK(refusal_of<std::length_error>([&] {
           ring.append(p.keys().slice_tokens(0, 5), p.values().slice_tokens(0, 5));
         }) == "ring_cache: appending 5 tokens at once exceeds the chunk of 4");
-  CHECK(refusal([&] { ring.append(p.keys().slice_tokens(0, 3), p.values().slice_tokens(0, 2)); }) ==
-        "ring_cache: 3 and 2 tokens were given, expected as many of both");
-  CHECK(refusal([&] {
+  CHECK(refusal_of([&] {
+          ring.append(p.keys().slice_tokens(0, 3), p.values().slice_tokens(0, 2));
+        }) == "ring_cache: 3 and 2 tokens were given, expected as many of both");
+  CHECK(refusal_of([&] {
           ring.append(p.keys().slice_tokens(0, 3), p.values().slice_tokens(0, 3).slice_dim(0, 15));
         }) == "kv_cache: v has width 15, expected 16");
-  CHECK(refusal([&] {
+  CHECK(refusal_of([&] {
           ring.append(p.keys().slice_tokens(0, 0).slice_heads(0, 1), p.values().slice_tokens(0, 0));
         }) == "kv_cache: k has 1 heads, expected KV_groups = 2");
   CHECK(ring.tokens() == 50);
@@ -221,12 +212,12 @@ TEST_CASE("what would need overwritten keys is refused, and the ring is unchange
   append(ring, p, 2, 50);
   CHECK(same_bits(attend_to(q, ring), before));
 
-  CHECK(refusal([] { Ring({.window = 0}); }) == "ring_cache: window = 0, expected at least 1");
-  CHECK(refusal([] { Ring({.window = 1, .prefix = -1}); }) ==
+  CHECK(refusal_of([] { Ring({.window = 0}); }) == "ring_cache: window = 0, expected at least 1");
+  CHECK(refusal_of([] { Ring({.window = 1, .prefix = -1}); }) ==
         "ring_cache: prefix = -1, expected at least 0");
-  CHECK(refusal([] { Ring({.window = 1, .chunk = 0}); }) ==
+  CHECK(refusal_of([] { Ring({.window = 1, .chunk = 0}); }) ==
         "ring_cache: chunk = 0, expected at least 1");
-  CHECK(refusal([] { hr::ring_cache<hr::kv_cache<float>>({.window = 1}, 2, 0); }) ==
+  CHECK(refusal_of([] { hr::ring_cache<hr::kv_cache<float>>({.window = 1}, 2, 0); }) ==
         "kv_cache: qk_dim = 0 was given, expected at least 1");
 }
 
@@ -234,7 +225,7 @@ TEST_CASE("a mask speaks of the whole context, and is checked against it") {
   const problem<> p({1, 50, 4, 2, 16, 16});
   Ring ring({.window = 10, .prefix = 2, .chunk = 4});
   append(ring, p, 0, 50);
-  CHECK(refusal([&] { attend_to(p.queries(), ring, hr::key_length(51)); }) ==
+  CHECK(refusal_of([&] { attend_to(p.queries(), ring, hr::key_length(51)); }) ==
         "key_length: length = 51, expected 0 to kv_len = 50");
   CHECK_NOTHROW(attend_to(p.queries(), ring, hr::key_length(50)));
 }

@@ -6,12 +6,12 @@
 #include <headroom/tree_mask.hpp>
 
 #include <array>
-#include <stdexcept>
 #include <vector>
 
 #include "support/catch.hpp"
 #include "support/problem.hpp"
 #include "support/random.hpp"
+#include "support/refusal.hpp"
 
 namespace hr = headroom;
 using namespace headroom_tests;
@@ -48,21 +48,11 @@ struct asked_for_drafts : Mask {
 
 template <class Parents>
 std::string refusal(const Parents& parents) {
-  try {
-    hr::tree_mask<4> mask(parents);
-  } catch (const std::invalid_argument& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
+  return refusal_of([&] { hr::tree_mask<4> mask(parents); });
 }
 
 std::string refusal_of_flags(const Flags& flags) {
-  try {
-    hr::tree_mask<4>::from_ancestors(flags);
-  } catch (const std::invalid_argument& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
+  return refusal_of([&] { hr::tree_mask<4>::from_ancestors(flags); });
 }
 
 }  // namespace
