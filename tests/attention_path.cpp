@@ -8,8 +8,8 @@
 
 #include "support/catch.hpp"
 #include "support/problem.hpp"
+#include "support/refusal.hpp"
 
-#include <stdexcept>
 #include <string>
 
 namespace hr = headroom;
@@ -87,13 +87,24 @@ TEST_CASE("a kernel goes with the scalar, the rows and what is stored") {
   }
 }
 
-TEST_CASE("a source of other sizes has no path") {
+TEMPLATE_TEST_CASE("queries and weights are rounded where it says so, and only there", "", float,
+                   Eigen::half, Eigen::bfloat16) {
+  for (const Index q_len : {1, 40})
+    for (const Index dim : {63, 64}) {
+      const problem<float, TestType> p({q_len, 300, 4, 2, dim, dim});
+      const any_attention attention(4, 2, dim, dim);
+      const hr::view_source<TestType, TestType> source(p.keys(), p.values());
+      const bool rounds =
+          attention.path_for(q_len, source).kernel == attention_kernel::bfloat16_pairs;
+      CHECK((error_ratio(attend(p), p.exact(hr::none(), {}, 0)) > 1) == rounds);
+    }
+}
+
+TEST_CASE("what is no call has no path") {
   const problem<> p({1, 8, 4, 2, 16, 16});
-  const any_attention attention(4, 4, 16, 16);
-  try {
-    attention.path_for(1, hr::view_source<float, float>(p.keys(), p.values()));
-    FAIL("nothing was thrown");
-  } catch (const std::invalid_argument& error) {
-    CHECK(std::string(error.what()) == "attention: k has 2 heads, expected KV_groups = 4");
-  }
+  const hr::view_source<float, float> source(p.keys(), p.values());
+  CHECK(refusal_of([&] { any_attention(4, 4, 16, 16).path_for(1, source); }) ==
+        "attention: k has 2 heads, expected KV_groups = 4");
+  CHECK(refusal_of([&] { any_attention(4, 2, 16, 16).path_for(-1, source); }) ==
+        "attention: path_for q_len = -1, expected at least 0");
 }

@@ -231,11 +231,12 @@ class attention {
 
   /// How a call of q_len queries over a source is computed, whose out is of Scalar.
   ///
-  /// \throws std::invalid_argument if the source has other sizes
+  /// \throws std::invalid_argument if q_len is negative or the source has other sizes
   template <class Scalar = float, kv_source Source>
   attention_path path_for(Index q_len, const Source& source) const {
     static_assert(detail::compute_scalar<Scalar>, "path_for<Scalar>: Scalar is float or double");
     const detail::call_sizes sizes{"attention", q_heads(), kv_groups(), qk_width(), v_width()};
+    detail::require(q_len >= 0, "attention: path_for q_len = ", q_len, ", expected at least 0");
     detail::check_source(sizes, source);
     const view<Scalar> q(nullptr, q_len, q_heads(), qk_width(), 0, 0);
     const view<Scalar> out(nullptr, q_len, q_heads(), v_width(), 0, 0);
