@@ -17,10 +17,9 @@
 // of its queries.
 
 #include "support/counters.hpp"
+#include "support/in_turn.hpp"
 #include "support/inputs.hpp"
-#include "support/wall_time.hpp"
 
-#include <time.h>
 #include <array>
 #include <headroom/batch.hpp>
 #include <headroom/block_sparse.hpp>
@@ -62,33 +61,13 @@ struct step {
   std::vector<Index> offsets = {0};
 };
 
-double processor_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-template <class Run>
-double seconds_of(const Run& run) {
-  const double begin = processor_seconds();
-  run();
-  return processor_seconds() - begin;
-}
-
 // Times `ours` between two runs of `other`.
 template <class Ours, class Other>
 void compare(benchmark::State& state, double bytes, const Ours& ours, const Other& other) {
-  std::vector<double> mine, ratios;
-  double before = seconds_of(other);
-  for (auto _ : state) {
-    mine.push_back(seconds_of(ours));
-    state.PauseTiming();
-    const double after = seconds_of(other);
-    ratios.push_back((before + after) / 2 / mine.back());
-    before = after;
-    state.ResumeTiming();
-  }
-  state.counters["ms"] = 1e3 * median(mine);
-  state.counters["ratio"] = median(ratios);
+  const times_in_turn times = time_in_turn(
+      state, [&] { return seconds_of(other); }, [&] { return seconds_of(ours); });
+  state.counters["ms"] = 1e3 * times.other;
+  state.counters["ratio"] = times.one_over_other;
   state.counters["bytes"] = bytes;
 }
 

@@ -12,6 +12,7 @@
 
 #include "support/counters.hpp"
 #include "support/grouped_inputs.hpp"
+#include "support/in_turn.hpp"
 #include "support/inputs.hpp"
 
 #include <headroom/attention.hpp>
@@ -67,7 +68,6 @@ void compare(benchmark::State& state, lengths n, Index page_tokens) {
   matrix out(n.q_len, in.q.cols()), expected(n.q_len, in.q.cols());
   const headroom::gqa<Q_heads, KV_groups, dim> attend;
   const auto seconds = [&](const auto& cache, matrix& result) {
-    memory.read();
     return seconds_of([&] { attend(in.q, cache, result, headroom::causal{}); });
   };
 
@@ -75,20 +75,12 @@ void compare(benchmark::State& state, lengths n, Index page_tokens) {
   seconds(in.cache, expected);
   in.check(out);
   if (out != expected) throw std::runtime_error("the two answers differ");
-  std::vector<double> contiguous, pages, ratios;
-  double before = seconds(in.cache, expected);
-  for (auto _ : state) {
-    state.PauseTiming();
-    pages.push_back(seconds(paged.cache, out));
-    const double after = seconds(in.cache, expected);
-    contiguous.push_back((before + after) / 2);
-    ratios.push_back(pages.back() / contiguous.back());
-    before = after;
-    state.ResumeTiming();
-  }
-  state.counters["contiguous_ms"] = 1e3 * median(contiguous);
-  state.counters["pages_ms"] = 1e3 * median(pages);
-  state.counters["pages/contiguous"] = median(ratios);
+  const times_in_turn times = time_in_turn(
+      state, [&] { return seconds(in.cache, expected); }, [&] { return seconds(paged.cache, out); },
+      [] { memory.read(); });
+  state.counters["contiguous_ms"] = 1e3 * times.one;
+  state.counters["pages_ms"] = 1e3 * times.other;
+  state.counters["pages/contiguous"] = 1 / times.one_over_other;
 }
 
 template <class KV>

@@ -13,6 +13,7 @@
 
 #include "support/counters.hpp"
 #include "support/grouped_inputs.hpp"
+#include "support/in_turn.hpp"
 #include "support/inputs.hpp"
 
 #include <algorithm>
@@ -20,7 +21,6 @@
 #include <headroom/kv_cache.hpp>
 #include <headroom/ring_cache.hpp>
 #include <string>
-#include <vector>
 
 namespace headroom_bench {
 namespace {
@@ -55,7 +55,6 @@ void compare(benchmark::State& state, lengths n, headroom::ring_shape shape) {
   matrix out(n.q_len, in.q.cols());
   const headroom::gqa<Q_heads, KV_groups, dim> attend;
   const auto seconds = [&](const auto& cache, const auto& mask) {
-    memory.read();
     return seconds_of([&] { attend(in.q, cache, out, mask); });
   };
   const auto over_ring = [&] { return seconds(kept, headroom::causal{}); };
@@ -65,23 +64,13 @@ void compare(benchmark::State& state, lengths n, headroom::ring_shape shape) {
   in.check(out, windowed);
   over_all();
   in.check(out, windowed);
-  std::vector<double> full_times, ring_times, ratios;
-  double before = over_all();
-  for (auto _ : state) {
-    state.PauseTiming();
-    ring_times.push_back(over_ring());
-    const double after = over_all();
-    full_times.push_back((before + after) / 2);
-    ratios.push_back(full_times.back() / ring_times.back());
-    before = after;
-    state.ResumeTiming();
-  }
+  const times_in_turn times = time_in_turn(state, over_all, over_ring, [] { memory.read(); });
   const auto mebibytes = [](const auto& cache) {
     return static_cast<double>(cache.capacity() * cache.bytes_per_token()) / (1 << 20);
   };
-  state.counters["full_ms"] = 1e3 * median(full_times);
-  state.counters["ring_ms"] = 1e3 * median(ring_times);
-  state.counters["full/ring"] = median(ratios);
+  state.counters["full_ms"] = 1e3 * times.one;
+  state.counters["ring_ms"] = 1e3 * times.other;
+  state.counters["full/ring"] = times.one_over_other;
   state.counters["full_MiB"] = mebibytes(in.cache);
   state.counters["ring_MiB"] = mebibytes(kept);
 }

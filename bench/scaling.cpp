@@ -12,6 +12,7 @@
 
 #include "support/counters.hpp"
 #include "support/grouped_inputs.hpp"
+#include "support/in_turn.hpp"
 #include "support/inputs.hpp"
 #include "support/wall_time.hpp"
 
@@ -20,7 +21,6 @@
 #include <headroom/parallel.hpp>
 #include <set>
 #include <string>
-#include <vector>
 
 namespace headroom_bench {
 namespace {
@@ -38,21 +38,12 @@ void scale(benchmark::State& state, lengths n, int threads) {
 
   wall(threads);
   in.check(out);
-  std::vector<double> one_thread, team, speedups;
-  double before = wall(1);
-  for (auto _ : state) {
-    team.push_back(wall(threads));
-    state.PauseTiming();
-    const double after = wall(1);
-    one_thread.push_back((before + after) / 2);
-    speedups.push_back(one_thread.back() / team.back());
-    before = after;
-    state.ResumeTiming();
-  }
-  state.counters["1_ms"] = 1e3 * median(one_thread);
-  state.counters["n_ms"] = 1e3 * median(team);
-  state.counters["speedup"] = median(speedups);
-  state.counters["efficiency%"] = 100 * median(speedups) / threads;
+  const times_in_turn times = time_in_turn(
+      state, [&] { return wall(1); }, [&] { return wall(threads); });
+  state.counters["1_ms"] = 1e3 * times.one;
+  state.counters["n_ms"] = 1e3 * times.other;
+  state.counters["speedup"] = times.one_over_other;
+  state.counters["efficiency%"] = 100 * times.one_over_other / threads;
 }
 
 template <class KV>

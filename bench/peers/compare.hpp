@@ -3,13 +3,13 @@
 #pragma once
 
 #include "support/counters.hpp"
+#include "support/in_turn.hpp"
 #include "support/inputs.hpp"
 #include "support/machine_limits.hpp"
 
 #include <stdexcept>
 #include <string>
 #include <type_traits>
-#include <vector>
 
 namespace headroom_bench {
 
@@ -20,9 +20,8 @@ double tolerance() {
   return rounded_apart(std::is_same_v<KV, Eigen::half> ? 0x1p-11 : 0x1p-8);
 }
 
-/// Times the peer in turn with the library: headroom, peer, headroom, ..., headroom. Each call of
-/// the peer is compared with the library's right before and after it, from cold memory. Their
-/// answers are compared first.
+/// Times the peer in turn with the library, each from cold memory. Their answers are compared
+/// first.
 ///
 /// \tparam Peer  constructed from its `inputs`; `run()` attends, then `answer()` is the output;
 ///               `appends` says whether it also puts the new keys and values into a cache
@@ -34,10 +33,7 @@ void compare(benchmark::State& state, lengths n) {
   matrix out(n.q_len, inputs::Q_heads * inputs::v_dim);
   Peer peer(in);
 
-  const auto library_seconds = [&] {
-    memory.read();
-    return seconds_of([&] { in.attend(out, Peer::appends); });
-  };
+  const auto library_seconds = [&] { return seconds_of([&] { in.attend(out, Peer::appends); }); };
   library_seconds();
   peer.run();
   in.check(out);
@@ -45,23 +41,12 @@ void compare(benchmark::State& state, lengths n) {
   if (!(difference <= tolerance<typename inputs::KV>()))
     throw std::runtime_error("the peer's answer differs by " + std::to_string(difference));
 
-  double before = library_seconds();
-  std::vector<double> ours, theirs, ratios;
-  for (auto _ : state) {
-    state.PauseTiming();
-    memory.read();
-    state.ResumeTiming();
-    theirs.push_back(seconds_of([&] { peer.run(); }));
-    state.PauseTiming();
-    const double after = library_seconds();
-    ours.push_back((before + after) / 2);
-    ratios.push_back(theirs.back() / ours.back());
-    before = after;
-    state.ResumeTiming();
-  }
-  state.counters["headroom_ms"] = 1e3 * median(ours);
-  state.counters["peer_ms"] = 1e3 * median(theirs);
-  state.counters["peer/headroom"] = median(ratios);
+  const times_in_turn times = time_in_turn(
+      state, library_seconds, [&] { return seconds_of([&] { peer.run(); }); },
+      [] { memory.read(); });
+  state.counters["headroom_ms"] = 1e3 * times.one;
+  state.counters["peer_ms"] = 1e3 * times.other;
+  state.counters["peer/headroom"] = 1 / times.one_over_other;
   state.counters["max_difference"] = difference;
 }
 
