@@ -5,18 +5,23 @@
 // order that decoding reads them. Attention can come near these; what it adds is the softmax,
 // masks, and finding where keys lie.
 //
-//   decode_kernels/KV/ROWS   rows of a query group over keys and values of 8 groups, width 128
+//   decode_kernels/KV/ROWS        rows of a query group over keys and values of 8 groups, width 128
+//   decode_kernels/bfloat16/ROWS  in pairs, where the CPU multiplies these faster and there are two
+//                                 rows or more
 
 #include "support/counters.hpp"
 #include "support/inputs.hpp"
 
+#include <algorithm>
 #include <headroom/detail/kernels/dot.hpp>
 #include <headroom/detail/kernels/weighted_sum.hpp>
 #include <headroom/detail/line_walk.hpp>
 #include <headroom/detail/memory.hpp>
+#include <headroom/detail/packet_bfloat16.hpp>
 #include <headroom/kv_source.hpp>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace headroom_bench {
@@ -24,37 +29,38 @@ namespace {
 
 namespace detail = headroom::detail;
 
-// All in lines of 4 keys of each group, and a few lines of keys before those of values.
-template <class KV, int rows>
+// One group after another, as caches hold them, and a few lines of keys before those of values.
+template <class KV, int rows, class Operand>
 class products {
  public:
-  static constexpr Index groups = 8, dim = 128, lines_at_a_time = 16;
+  static constexpr Index groups = 8, dim = 128, keys_at_a_time = 64;
 
   explicit products(Index tokens)
       : tokens_(tokens),
         keys_(filled(tokens * groups * dim)),
         values_(filled(tokens * groups * dim)),
-        queries_(groups * rows * dim, 0.5f),
-        weights_(static_cast<std::size_t>(lines_at_a_time * shape_.size())),
-        value_(groups * rows * dim) {}
+        queries_(rows * dim, Number(0.5f)),
+        scores_(static_cast<std::size_t>(keys_at_a_time * shape_.rows)),
+        weights_(scores_.size()),
+        value_(rows * dim) {}
 
   void operator()() {
-    detail::scratch memory;
-    detail::line_walk<KV> keys(shape_, dim, memory), values(shape_, dim, memory);
-    const auto order = detail::line_order::in_streams(0, tokens_ / detail::streams);
-    keys.start(order, tokens_);
-    values.start(order, tokens_);
-    for (Index line = 0; line < tokens_ / shape_.keys; line += lines_at_a_time) {
-      for (Index l = 0; l < lines_at_a_time; ++l)
-        detail::dot_product<rows>(queries_.data(), keys.next(run_of(keys_)), detail::as_stored(),
-                                  groups, shape_.keys, shape_.keys, dim,
-                                  weights_.data() + l * shape_.size());
-      for (Index l = 0; l < lines_at_a_time; ++l) {
-        const KV* const* const row = values.next(run_of(values_));
-        for (Index g = 0; g < groups; ++g)
-          detail::add_weighted_sum<rows>(weights_.data() + l * shape_.size() + shape_.at(g, 0, 0),
-                                         row + g * shape_.keys, detail::as_stored(), shape_.keys,
-                                         dim, value_.data() + g * rows * dim);
+    for (Index g = 0; g < groups; ++g) {
+      detail::scratch memory;
+      detail::line_walk<KV> keys(shape_, dim, memory), values(value_shape_, dim, memory);
+      const auto order = detail::line_order::in_streams(0, tokens_ / detail::streams);
+      keys.start(order, tokens_);
+      values.start(order, tokens_);
+      for (Index first = 0; first < tokens_; first += keys_at_a_time) {
+        for (Index j = 0; j < keys_at_a_time; j += shape_.keys)
+          detail::dot_product<rows, Operand>(queries_.data(), keys.next(run_of(keys_, g)),
+                                             detail::as_stored(), 1, shape_.keys, shape_.keys, dim,
+                                             scores_.data() + j * shape_.rows);
+        for (Index j = 0; j < keys_at_a_time; j += value_shape_.keys)
+          detail::add_weighted_sum<rows>(weights_.data() + j / depth * shape_.rows,
+                                         values.next(run_of(values_, g)), detail::as_stored(),
+                                         value_shape_.keys / depth, dim, value_.data(),
+                                         value_shape_.keys / 2);
       }
     }
   }
@@ -65,6 +71,7 @@ class products {
   }
 
  private:
+  using Number = detail::number_of<Operand>;
   using array = detail::aligned_array<KV>;  // on huge pages, as the library's caches are
 
   static array filled(Index size) {
@@ -73,24 +80,29 @@ class products {
     return numbers;
   }
 
-  auto run_of(const array& stored) const {
-    return [this, &stored](Index g, Index first) {
-      return headroom::token_run<KV>{stored.get() + (first * groups + g) * dim, groups * dim,
+  auto run_of(const array& stored, Index g) const {
+    return [this, &stored, g](Index, Index first) {
+      return headroom::token_run<KV>{stored.get() + (g * tokens_ + first) * dim, dim,
                                      tokens_ - first};
     };
   }
 
-  detail::line_shape shape_ = detail::line_shape::of(groups, rows);
+  static constexpr Index depth = detail::depth_of<Operand>;
+  detail::line_shape shape_ = detail::line_shape::of(1, rows);
+  detail::line_shape value_shape_{1, std::max(shape_.keys, detail::most_sum_keys), shape_.rows};
   Index tokens_;
-  array keys_, values_;  // [tokens, groups, dim]
-  std::vector<float> queries_, weights_, value_;
+  array keys_, values_;  // [groups, tokens, dim]
+  std::vector<Number> queries_;
+  std::vector<float> scores_;
+  std::vector<Operand> weights_;
+  std::vector<float> value_;
 };
 
-template <class KV, int rows>
+template <class KV, int rows, class Operand = float>
 void add(const std::string& prefix, const std::string& kv, Index tokens) {
   add_case(prefix + "decode_kernels/" + kv + '/' + std::to_string(rows),
            [tokens](benchmark::State& state) {
-             products<KV, rows> both(tokens);
+             products<KV, rows, Operand> both(tokens);
              measure(state, both.least_work(), [&] { both(); });
            });
 }
@@ -100,7 +112,9 @@ void add_all(const std::string& prefix, Index tokens) {
   add<float, 4>(prefix, "float", tokens);
   add<Eigen::half, 1>(prefix, "half", tokens);
   add<Eigen::half, 4>(prefix, "half", tokens);
-  add<Eigen::bfloat16, 4>(prefix, "bfloat16", tokens);
+  add<Eigen::bfloat16, 1>(prefix, "bfloat16", tokens);
+  using operand = std::conditional_t<detail::has_fast_bfloat16_dots, detail::bfloat16_pair, float>;
+  add<Eigen::bfloat16, 4, operand>(prefix, "bfloat16", tokens);
 }
 
 }  // namespace

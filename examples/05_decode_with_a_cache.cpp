@@ -38,8 +38,8 @@ Matrix in_steps_of(Index count, const projections& p, Cache& cache) {
   return out;
 }
 
-// A CPU that multiplies bfloat16 does so where there are many rows, and rounds queries to it; few
-// rows are multiplied in float. The same tokens at once and one by one differ by that rounding.
+// A CPU that multiplies bfloat16 rounds queries to it. Many rows and few are taken in another
+// order, and the same tokens at once and one by one may round to either side.
 constexpr float rounding = 1.f / 256;
 
 int main() {

@@ -76,6 +76,9 @@ TEST_CASE("a kernel goes with the scalar, the rows and what is stored") {
   CHECK(kernel_of<double, double>(many) == attention_kernel::eigen_products);
   if (hr::detail::has_kernels<float>) {
     if (few > 0) CHECK(kernel_of<float, float>(few) == attention_kernel::dot_products);
+    if (few > 0)
+      CHECK((kernel_of<float, Eigen::bfloat16>(few) == attention_kernel::bfloat16_dots) ==
+            hr::detail::has_fast_bfloat16_dots);
     CHECK(kernel_of<float, float>(many) == attention_kernel::outer_products);
     CHECK(kernel_of<float, Eigen::half>(many) == attention_kernel::outer_products);
     CHECK((kernel_of<float, Eigen::bfloat16>(many) == attention_kernel::bfloat16_pairs) ==
@@ -94,8 +97,9 @@ TEMPLATE_TEST_CASE("queries and weights are rounded where it says so, and only t
       const problem<float, TestType> p({q_len, 300, 4, 2, dim, dim});
       const any_attention attention(4, 2, dim, dim);
       const hr::view_source<TestType, TestType> source(p.keys(), p.values());
+      const attention_kernel kernel = attention.path_for(q_len, source).kernel;
       const bool rounds =
-          attention.path_for(q_len, source).kernel == attention_kernel::bfloat16_pairs;
+          kernel == attention_kernel::bfloat16_pairs || kernel == attention_kernel::bfloat16_dots;
       CHECK((error_ratio(attend(p), p.exact(hr::none(), {}, 0)) > 1) == rounds);
     }
 }

@@ -112,7 +112,8 @@ attention_call<Scalar, Query, Mask> checked_call(const call_sizes& sizes, view<c
 /// Computed in float, or in double if `out` is. One exception, for speed: where keys and values are
 /// both bfloat16 and the code is compiled for a CPU that multiplies those faster (AVX512-BF16 and
 /// no AMX: Zen 4 and later), queries and weights may be rounded to bfloat16 as well, to eight bits
-/// each; sums are in float.
+/// each; sums are in float. A single row of a group, as multi-head attention decodes, rounds
+/// nothing.
 ///
 /// \tparam Q_heads    query heads
 /// \tparam KV_groups  key/value heads; divides Q_heads

@@ -10,6 +10,7 @@ namespace headroom::inline HEADROOM_ISA {
 enum class attention_kernel {
   none,            ///< there is no query: nothing is written
   dot_products,    ///< few rows of a group: every key and value is read once, as it is stored
+  bfloat16_dots,   ///< the same; queries and weights are rounded to bfloat16
   outer_products,  ///< blocks of rows in float
   bfloat16_pairs,  ///< blocks of rows; queries and weights are rounded to bfloat16
   eigen_products   ///< blocks of rows on Eigen's products: double, and what has no micro-kernel

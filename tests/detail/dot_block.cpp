@@ -12,6 +12,8 @@
 #include "support/catch.hpp"
 #include "support/paged_source.hpp"
 
+#include <limits>
+
 #include <vector>
 
 namespace hr = headroom;
@@ -22,6 +24,7 @@ using hr::detail::most_dot_rows;
 namespace {
 
 // A block holds all rows of `together` groups; the keys come in two calls, cut at `cut`.
+template <class Operand = float>
 auto in_two_parts(Index cut, Index together = 1) {
   return [cut, together](const auto& call, const auto& source) {
     using Call = std::remove_cvref_t<decltype(call)>;
@@ -32,7 +35,7 @@ auto in_two_parts(Index cut, Index together = 1) {
       std::vector<hr::softmax_state<float>> states;
       for (Index i = g; i < std::min(g + together, call.groups()); ++i)
         states.push_back(new_state(memory, rows.count, source.v_dim()));
-      hr::detail::dot_block<Call, Source> block(call, rows, states, source, memory);
+      hr::detail::dot_block<Call, Source, Operand> block(call, rows, states, source, memory);
       block.add_keys(0, std::min(cut, call.kv_len));
       block.add_keys(std::min(cut, call.kv_len), call.kv_len);
       for (std::size_t i = 0; i < states.size(); ++i)
@@ -144,4 +147,48 @@ TEST_CASE("hidden keys and values may be NaN; seen ones show") {
   for (Index d = 0; d < 16; ++d) CHECK(!std::isnan(got.out(0, 0, d)));
   const auto seen = answer_by(in_two_parts(100), p, hr::none());
   for (Index d = 0; d < 16; ++d) CHECK(std::isnan(seen.out(0, 0, d)));
+}
+
+TEMPLATE_TEST_CASE("pairs of bfloat16 are attention, of groups together too", "",
+                   hr::detail::widened_pair, hr::detail::bfloat16_pair) {
+  using number = Eigen::bfloat16;
+  for (Index rows = 1; rows <= most_dot_rows; ++rows)
+    for (const Index kv_len : {0, 1, 31, 63, 64, 65, 150, 300})
+      for (const Index dim : {8, 33, 80}) {
+        INFO(rows << " rows, " << kv_len << " keys, width " << dim);
+        const problem<float, number> p({1, kv_len, 3 * rows, 3, dim, dim + 5});
+        const auto alone = answer_by(in_two_parts<TestType>(100), p, hr::none());
+        REQUIRE(error_ratio(alone, p.exact(hr::none(), {}, bfloat16_roundoff)) <= 1);
+        REQUIRE(same_bits(answer_by(in_two_parts<TestType>(100, 3), p, hr::none()), alone));
+      }
+  const problem<float, number> p({most_dot_rows, 300, 2, 2, 16, 8});
+  const auto mask = hr::causal() & (hr::sliding_window(70) | hr::prefix(3));
+  REQUIRE(error_ratio(answer_by(in_two_parts<TestType>(170, 2), p, mask),
+                      p.exact(mask, {}, bfloat16_roundoff)) <= 1);
+}
+
+TEMPLATE_TEST_CASE("of a pair, one key may be hidden and NaN, or not be there", "",
+                   hr::detail::widened_pair, hr::detail::bfloat16_pair) {
+  for (const Index hidden : {70, 72, 76, 79}) {
+    problem<float, Eigen::bfloat16> p({1, 80, most_dot_rows, 1, 16, 48});
+    fill_row(p.k.view(), hidden, 0, quiet_nan<Eigen::bfloat16>());
+    fill_row(p.v.view(), hidden, 0, quiet_nan<Eigen::bfloat16>());
+    const auto without = hr::mask([=](const hr::query_row&, Index key) { return key != hidden; });
+    REQUIRE(error_ratio(answer_by(in_two_parts<TestType>(80), p, without),
+                        p.exact(without, {}, bfloat16_roundoff)) <= 1);
+    const auto seen = answer_by(in_two_parts<TestType>(80), p, hr::none());
+    for (Index d = 0; d < 48; ++d) CHECK(std::isnan(seen.out(0, 0, d)));
+  }
+  problem<float, Eigen::bfloat16> several({1, 80, 3 * most_dot_rows, 3, 16, 16});
+  fill_row(several.v.view(), 77, 1, quiet_nan<Eigen::bfloat16>());
+  const auto without = hr::mask([](const hr::query_row&, Index key) { return key != 77; });
+  REQUIRE(error_ratio(answer_by(in_two_parts<TestType>(80, 3), several, without),
+                      several.exact(without, {}, bfloat16_roundoff)) <= 1);
+  // An infinity stays one: nothing that is no number is multiplied by weight 0.
+  for (const Index kv_len : {1, 3, 67}) {
+    problem<float, Eigen::bfloat16> p({1, kv_len, most_dot_rows, 1, 16, 48});
+    fill_row(p.v.view(), kv_len - 1, 0, Eigen::bfloat16(std::numeric_limits<float>::infinity()));
+    const auto got = answer_by(in_two_parts<TestType>(80), p, hr::none());
+    for (Index d = 0; d < 48; ++d) CHECK((std::isinf(got.out(0, 0, d)) && got.out(0, 0, d) > 0));
+  }
 }

@@ -34,11 +34,20 @@ template <class Source>
 concept stores_bfloat16 = std::same_as<typename Source::KeyCodec, scalar_codec<Eigen::bfloat16>> &&
     std::same_as<typename Source::ValueCodec, scalar_codec<Eigen::bfloat16>>;
 
+/// Whether so few rows multiply pairs of bfloat16. One row does not: reading takes longer than
+/// multiplying in float, which rounds nothing.
+template <class Source>
+constexpr bool multiplies_pairs(Index rows) {
+  return has_fast_bfloat16_dots && stores_bfloat16<Source> && rows > 1;
+}
+
 /// What multiplies for so many rows of a group.
 template <class Scalar, kv_source Source>
 attention_kernel kernel_for(Index rows, const Source& source) {
   if (!has_kernels<Scalar>) return attention_kernel::eigen_products;
-  if (rows <= most_dot_rows) return attention_kernel::dot_products;
+  if (rows <= most_dot_rows)
+    return multiplies_pairs<Source>(rows) ? attention_kernel::bfloat16_dots
+                                          : attention_kernel::dot_products;
   // Widths that are no whole pairs and packets are left to floats.
   if (has_fast_bfloat16_dots && stores_bfloat16<Source> && source.qk_dim() % 2 == 0 &&
       source.v_dim() % lanes == 0)
@@ -80,11 +89,16 @@ void attend_rows(const Call& call, const stacked_rows& rows, const Source& sourc
   for (const auto& state : states) state.clear();
   [[maybe_unused]] const attention_kernel kernel =
       kernel_for<typename Call::Scalar>(rows.count, source);
-  if constexpr (has_kernels<typename Call::Scalar>)
-    if (kernel == attention_kernel::dot_products) {
-      dot_block<Call, Source> block(call, rows, states, source, memory);
-      return block.add_keys(begin, end);
-    }
+  if constexpr (has_kernels<typename Call::Scalar>) {
+    constexpr bool pairs = multiplies_pairs<Source>(most_dot_rows);
+    if (kernel == attention_kernel::dot_products)
+      return dot_block < Call, Source, float,
+             pairs ? 1 : most_dot_rows > (call, rows, states, source, memory).add_keys(begin, end);
+    if constexpr (pairs)
+      if (kernel == attention_kernel::bfloat16_dots)
+        return dot_block<Call, Source, bfloat16_pair>(call, rows, states, source, memory)
+            .add_keys(begin, end);
+  }
   eigen_assert(states.size() == 1);
   const auto attend_in = [&](const auto& block) {
     add_keys(block, source, rows.group, begin, end, memory);

@@ -31,18 +31,20 @@ struct stacked_rows {
 // Rows that are on the way from memory while one is read or written.
 inline constexpr Index rows_ahead = 4;
 
-/// stacked[count, dim] = scale * q, contiguous. Scaling here is once per query, not once per score.
-template <class Query, class Scalar>
-void stack_queries(view<const Query> q, const stacked_rows& rows, Scalar scale, Scalar* stacked) {
+/// stacked[count, dim] = scale * q, contiguous, rounded to what products multiply. Scaling here is
+/// once per query, not once per score.
+template <class Query, class Scalar, class Number>
+void stack_queries(view<const Query> q, const stacked_rows& rows, Scalar scale, Number* stacked) {
   using Source = Eigen::Map<const Eigen::Array<Query, 1, Eigen::Dynamic>>;
-  using Target = Eigen::Map<Eigen::Array<Scalar, 1, Eigen::Dynamic>>;
+  using Target = Eigen::Map<Eigen::Array<Number, 1, Eigen::Dynamic>>;
   const Index dim = q.dim();
   for (Index r = 0; r < rows.count; ++r) {
     // Heads of a token are short runs of memory far apart, more than a processor foresees.
     if (r + rows_ahead < rows.count)
       prefetch_row(q.row(rows.query(r + rows_ahead), rows.head(r + rows_ahead)), dim);
     Target(stacked + r * dim, dim) =
-        Source(q.row(rows.query(r), rows.head(r)), dim).template cast<Scalar>() * scale;
+        (Source(q.row(rows.query(r), rows.head(r)), dim).template cast<Scalar>() * scale)
+            .template cast<Number>();
   }
 }
 

@@ -14,9 +14,11 @@
 #include <headroom/detail/line_walk.hpp>
 #include <headroom/detail/pack.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/packet_bfloat16.hpp>
 #include <headroom/detail/prefetch.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/tile.hpp>
+#include <headroom/detail/value_weights.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/softmax_state.hpp>
 
@@ -26,10 +28,14 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// A block of very few query rows of each of some groups, at most most_dot_rows: decoding. Its time
+/// A block of very few query rows of each of some groups: decoding. Its time
 /// is that of reading keys and values, so each is read once, where it lies and as it is stored, and
 /// widened in registers; line_shape.hpp tells in which order.
-template <class Call, kv_source Source>
+///
+/// \tparam Operand    what products multiply: floats, or pairs of bfloat16 for keys and values that
+///                    are stored so, with queries and weights rounded to it
+/// \tparam most_rows  of a group
+template <class Call, kv_source Source, class Operand = float, int most_rows = most_dot_rows>
 class dot_block {
  public:
   /// \param rows    of the first group; those of the others are the same rows of theirs
@@ -41,23 +47,25 @@ class dot_block {
         states_(states),
         source_(source),
         shape_(line_shape::of(groups(), rows.count)),
-        value_shape_{groups(), groups() > 1 ? shape_.keys : std::max(shape_.keys, most_sum_keys),
-                     shape_.rows},
+        value_shape_{groups(), std::max(shape_.keys, most_sum_keys), shape_.rows},
         ranges_(memory.take<row_ranges>(groups())),
         keys_(shape_, KeyCodec::storage_size(source.qk_dim()), memory),
         values_(value_shape_, ValueCodec::storage_size(source.v_dim()), memory),
         key_reader_(shape_, source.qk_dim(), memory),
         value_reader_(value_shape_, source.v_dim(), memory),
         softmax_(shape_, memory),
-        queries_(memory.take<float>(groups() * shape_.rows * call.q.dim())),
-        weights_(memory.take<float>(step_keys / shape_.keys * shape_.size())),
+        queries_(memory.take<Number>(groups() * shape_.rows * call.q.dim())),
+        weights_(memory.take<float>(step_keys / shape_.keys * shape_.size() + lanes)),
+        value_weights_(shape_, value_shape_, weights_, step_keys / shape_.keys, memory),
+        zeros_(memory.take<Number>(is_pair<Operand> ? source.v_dim() : 0)),
         begin_(call.kv_len),
         seen_by_all_{0, call.kv_len, true} {
+    if constexpr (is_pair<Operand>) std::fill(zeros_, zeros_ + source.v_dim(), Number(0));
     const Index padded = shape_.rows * call.q.dim(), exist = rows.count * call.q.dim();
     for (Index g = 0; g < groups(); ++g) {
-      float* const queries = queries_ + g * padded;
+      Number* const queries = queries_ + g * padded;
       stack_queries(call.q, rows.of_group(g), call.scale, queries);
-      std::fill(queries + exist, queries + padded, 0.f);
+      std::fill(queries + exist, queries + padded, Number(0));
       const row_ranges& ranges = *new (ranges_ + g) row_ranges(call, rows.of_group(g), memory);
       begin_ = std::min(begin_, ranges.begin());
       end_ = std::max(end_, ranges.end());
@@ -95,6 +103,7 @@ class dot_block {
   // Long enough that the softmax of a step is little work beside its products.
   static constexpr Index step_keys = 64;
 
+  using Number = number_of<Operand>;
   using KeyCodec = typename Source::KeyCodec;
   using ValueCodec = typename Source::ValueCodec;
 
@@ -121,15 +130,19 @@ class dot_block {
   };
 
   void add_step(const step& keys, bool all_seen) {
-    const Index lines = (keys.count + shape_.keys - 1) / shape_.keys;
-    const auto count = [&](Index l) { return std::min(shape_.keys, keys.count - l * shape_.keys); };
-    for (Index l = 0; l < lines; ++l) multiply_keys(l, count(l), keys.end);
+    const Index together = value_shape_.keys;
+    const Index lines = (keys.count + together - 1) / together * (together / shape_.keys);
+    const auto count = [&](Index l) {
+      return std::clamp(keys.count - l * shape_.keys, Index(0), shape_.keys);
+    };
+    for (Index l = 0; l < lines && count(l) > 0; ++l) multiply_keys(l, count(l), keys.end);
     prefetch_values(keys);
     if (call_.softcap > 0.f) cap_scores(weights_, lines * shape_.size(), call_.softcap);
     bool hidden = false;
     if (Call::Mask::modifies_scores || !all_seen) hidden = modify(keys, all_seen);
     for (Index l = 0; l < lines; ++l) shape_.pad(line(l), count(l));
     if (softmax_.weigh(weights_, lines)) rescale_values();
+    value_weights_.make(lines);
     for (Index i = 0; i < keys.count; i += value_shape_.keys)
       add_values(keys, i, std::min(value_shape_.keys, keys.count - i), hidden);
   }
@@ -143,11 +156,16 @@ class dot_block {
 
   float* line(Index l) const { return weights_ + l * shape_.size(); }
 
+  // The score, then the weight, of key i of a step.
+  float& number(Index g, Index i, Index r) const {
+    return line(i / shape_.keys)[shape_.at(g, i % shape_.keys, r)];
+  }
+
   void multiply_keys(Index l, Index count, Index end) {
     const auto* const* const stored =
         keys_.next([&](Index g, Index first) { return source_.keys(rows_.group + g, first, end); });
     key_reader_.read(stored, count, [&](auto* keys, const auto& reader) {
-      multiply_rows<most_dot_rows>(keys, reader, count, line(l));
+      multiply_rows<most_rows>(keys, reader, count, line(l));
       for (Index g = 0; g < groups(); ++g)
         key_reader_.multiply_by_factors(keys + g * shape_.keys, count,
                                         line(l) + shape_.at(g, 0, 0));
@@ -158,8 +176,8 @@ class dot_block {
   void multiply_rows(const Keys& keys, const Reader& reader, Index count, float* scores) const {
     if constexpr (rows > 1)
       if (shape_.rows < rows) return multiply_rows<rows / 2>(keys, reader, count, scores);
-    dot_product<rows>(queries_, keys, reader, shape_.groups, shape_.keys, count, call_.q.dim(),
-                      scores);
+    dot_product<rows, Operand>(queries_, keys, reader, shape_.groups, shape_.keys, count,
+                               call_.q.dim(), scores);
   }
 
   void rescale_values() const {
@@ -176,23 +194,37 @@ class dot_block {
       const auto whole = value_reader_.with_factors(reader);
       for (Index g = 0; g < groups(); ++g) {
         const auto* const* const of_group = values + g * value_shape_.keys;
-        float* const weights = line(first / shape_.keys) + shape_.at(g, 0, 0);
         if (hidden && !all_finite(rows_through{of_group, whole}, count, v_dim())) {
-          add_visible_values(keys, first, g, weights, of_group, whole, count);
+          add_visible_values(keys, first, g, of_group, whole, count);
         } else {
+          Operand* const weights = value_weights_.at(g, first);
           value_reader_.multiply_by_factors(of_group, count, weights);
-          add_rows<most_dot_rows>(weights, of_group, reader, count, state(g).value);
+          add_products(weights, of_group, reader, count, state(g).value);
         }
       }
     });
   }
 
+  template <class Values, class Reader>
+  void add_products(const Operand* weights, const Values& values, const Reader& reader, Index count,
+                    float* value) const {
+    if constexpr (is_pair<Operand>) {
+      const Index all = value_shape_.keys;
+      // Weight 0 times what is not there might be NaN.
+      const Number* padded[std::max<Index>(lanes, most_sum_keys)];
+      std::fill(std::copy(values, values + count, padded), padded + all, zeros_);
+      add_rows<most_rows>(weights, count < all ? padded : values, reader, all / 2, value);
+    } else {
+      add_rows<most_rows>(weights, values, reader, count, value);
+    }
+  }
+
   template <int rows, class Values, class Reader>
-  void add_rows(const float* weights, const Values& values, const Reader& reader, Index count,
+  void add_rows(const Operand* weights, const Values& values, const Reader& reader, Index count,
                 float* value) const {
     if constexpr (rows > 1)
       if (rows_.count < rows) return add_rows<rows - 1>(weights, values, reader, count, value);
-    add_weighted_sum<rows>(weights, values, reader, count, v_dim(), value);
+    add_weighted_sum<rows>(weights, values, reader, count, v_dim(), value, value_shape_.keys / 2);
   }
 
   bool sees(Index g, Index r, Index position) const {
@@ -209,7 +241,7 @@ class dot_block {
         const query_row row = call_.row(rows_.of_group(g), r);
         for (Index i = 0; i < keys.count; ++i) {
           const Index at = keys.order.position(i);
-          float& score = line(i / shape_.keys)[shape_.at(g, i % shape_.keys, r)];
+          float& score = number(g, i, r);
           if (!all_seen && !sees(g, r, at)) {
             score = softmax_state<float>::minus_infinity;
             hidden = true;
@@ -222,14 +254,14 @@ class dot_block {
   }
 
   template <class Rows, class Reader>
-  void add_visible_values(const step& keys, Index first, Index g, const float* weights,
-                          const Rows& values, const Reader& reader, Index count) const {
+  void add_visible_values(const step& keys, Index first, Index g, const Rows& values,
+                          const Reader& reader, Index count) const {
     for (Index r = 0; r < rows_.count; ++r)
       for (Index j = 0; j < count; ++j)
         if (sees(g, r, keys.order.position(first + j)))
           for (Index d = 0; d < v_dim(); ++d)
             state(g).value[r * v_dim() + d] +=
-                weights[j * shape_.rows + r] * static_cast<float>(reader(values[j])[d]);
+                number(g, first + j, r) * static_cast<float>(reader(values[j])[d]);
   }
 
   const Call& call_;
@@ -244,9 +276,11 @@ class dot_block {
   line_reader<KeyCodec> key_reader_;
   line_reader<ValueCodec> value_reader_;
   lane_softmax softmax_;
-  float* queries_;  // [groups, shape.rows, qk_dim], scaled
-  float* weights_;  // [lines, shape], scores first
-  Index begin_;     // keys [begin, end) hold every key that some row sees
+  Number* queries_;  // [groups, shape.rows, qk_dim], scaled
+  float* weights_;   // [lines, shape], scores first
+  value_weights<Operand> value_weights_;
+  Number* zeros_;  // a value
+  Index begin_;    // keys [begin, end) hold every key that some row sees
   Index end_ = 0;
   key_range seen_by_all_;
 };

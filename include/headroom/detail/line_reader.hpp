@@ -57,8 +57,8 @@ class line_reader {
 
   /// Multiplies numbers [count, shape.rows], which go with the first rows of a group as read, by
   /// the factors of these.
-  template <class Stored>
-  void multiply_by_factors(const Stored* const* rows, Index count, float* numbers) const {
+  template <class Stored, class Number>
+  void multiply_by_factors(const Stored* const* rows, Index count, Number* numbers) const {
     if constexpr (factored_codec<Codec>)
       for (Index j = 0; j < count; ++j) {
         const float factor = Codec::factor(rows[j], dim_);

@@ -3,7 +3,7 @@
 
 // Rule: scores[groups, keys, rows] = K Q^T, each group with its own queries, for any number of
 // groups and keys and any width, rows a power of two; where a group has fewer keys than its place
-// holds, the rest of the place is left as it is.
+// holds, the rest of the place is left as it is. The same in pairs of bfloat16.
 #include <headroom/detail/kernels/dot.hpp>
 
 #include "support/catch.hpp"
@@ -15,11 +15,11 @@ using Eigen::Index;
 
 namespace {
 
-template <int rows, class Number>
+template <int rows, class Operand, class Number>
 void check(Index groups, Index keys, Index count, Index dim, random_source& random) {
   INFO(rows << " rows, " << groups << " groups, " << count << " of " << keys << " keys, width "
             << dim);
-  tensor<float> q(groups, rows, dim);
+  tensor<hr::detail::number_of<Operand>> q(groups, rows, dim);
   random.fill(q.view());
   const auto k = random_matrix<Number>(groups * keys + 1, dim, random);
   std::vector<const Number*> pointers;
@@ -28,8 +28,8 @@ void check(Index groups, Index keys, Index count, Index dim, random_source& rand
   tensor<float> scores(groups, keys, rows);
   random.fill(scores.view());
   const tensor<float> before = scores;
-  hr::detail::dot_product<rows>(q.view().data(), pointers.data(), hr::detail::as_stored(), groups,
-                                keys, count, dim, scores.view().data());
+  hr::detail::dot_product<rows, Operand>(q.view().data(), pointers.data(), hr::detail::as_stored(),
+                                         groups, keys, count, dim, scores.view().data());
   for (Index g = 0; g < groups; ++g) {
     tensor<float> of_group(count, 1, rows);
     for (Index j = 0; j < keys; ++j)
@@ -43,25 +43,33 @@ void check(Index groups, Index keys, Index count, Index dim, random_source& rand
         [&](Index j, Index d) {
           return static_cast<float>(pointers[static_cast<std::size_t>(g * keys + j)][d]);
         },
-        [&](Index d, Index r) { return q(g, r, d); }));
+        [&](Index d, Index r) { return static_cast<float>(q(g, r, d)); }));
   }
 }
 
-template <class Number>
-void check_all(Index groups, Index keys, Index count, Index dim) {
+template <class Operand, class Number>
+void check_all() {
   random_source random(31);
-  check<1, Number>(groups, keys, count, dim, random);
-  check<2, Number>(groups, keys, count, dim, random);
-  check<4, Number>(groups, keys, count, dim, random);
-  check<8, Number>(groups, keys, count, dim, random);
+  const auto check_shape = [&](Index groups, Index keys, Index count, Index dim) {
+    check<1, Operand, Number>(groups, keys, count, dim, random);
+    check<2, Operand, Number>(groups, keys, count, dim, random);
+    check<4, Operand, Number>(groups, keys, count, dim, random);
+    check<8, Operand, Number>(groups, keys, count, dim, random);
+  };
+  for (const Index groups : {1, 3, 4})
+    for (const Index dim : {1, 7, 8, 48, 64, 129}) {
+      for (const Index count : {0, 1, 3, 4}) check_shape(groups, 4, count, dim);
+      for (const Index count : {3, 5, 14, 16}) check_shape(groups, 16, count, dim);
+    }
 }
 
 }  // namespace
 
 TEMPLATE_TEST_CASE("every score is a product", "", float, Eigen::half, Eigen::bfloat16) {
-  for (const Index groups : {1, 3, 4})
-    for (const Index dim : {1, 7, 8, 64, 129}) {
-      for (const Index count : {0, 1, 3, 4}) check_all<TestType>(groups, 4, count, dim);
-      for (const Index count : {3, 5, 14, 16}) check_all<TestType>(groups, 16, count, dim);
-    }
+  check_all<float, TestType>();
+}
+
+TEMPLATE_TEST_CASE("every score is a product of pairs", "", hr::detail::widened_pair,
+                   hr::detail::bfloat16_pair) {
+  check_all<TestType, Eigen::bfloat16>();
 }

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The headroom authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Rule: value[rows, dim] += W^T V for any number of keys and any width, of rows anywhere.
+// Rule: value[rows, dim] += W^T V for any number of keys and any width, of rows anywhere. The same
+// in pairs of bfloat16, of values that are any number of rows apart.
 #include <headroom/detail/kernels/weighted_sum.hpp>
 
 #include "support/catch.hpp"
@@ -33,7 +34,49 @@ void check(Index count, Index dim, random_source& random) {
       }));
 }
 
+template <int rows, class Pair>
+void check_pairs(Index count, Index partner, Index dim, random_source& random) {
+  INFO(rows << " rows, " << count << " pairs, " << partner << " apart, width " << dim);
+  const Index stride = hr::detail::weights_of_key(rows), keys = count + partner;
+  const auto first = random_matrix<Eigen::bfloat16>(count + 1, stride, random);
+  const auto second = random_matrix<Eigen::bfloat16>(count + 1, stride, random);
+  std::vector<Pair> weights;
+  for (Index j = 0; j < count; ++j)
+    for (Index r = 0; r < stride; ++r) weights.push_back({first(j, 0, r), second(j, 0, r)});
+  tensor<float> value(rows, 1, dim);
+  random.fill(value.view());
+  const tensor<float> start = value;
+  const auto v = random_matrix<Eigen::bfloat16>(keys + 1, dim, random);
+  std::vector<const Eigen::bfloat16*> values;
+  for (Index j = 0; j < keys; ++j) values.push_back(v.view().row((j * 7) % (keys + 1), 0));
+  hr::detail::add_weighted_sum<rows>(weights.data(), values.data(), hr::detail::as_stored(), count,
+                                     dim, value.view().data(), partner);
+  REQUIRE(is_product(
+      value, start, 2 * count,
+      [&](Index r, Index i) {
+        return static_cast<float>(i < count ? first(i, 0, r) : second(i - count, 0, r));
+      },
+      [&](Index i, Index d) {
+        const Index j = i < count ? i : i - count + partner;
+        return static_cast<float>(values[static_cast<std::size_t>(j)][d]);
+      }));
+}
+
 }  // namespace
+
+TEMPLATE_TEST_CASE("every sum of pairs is weighted", "", hr::detail::widened_pair,
+                   hr::detail::bfloat16_pair) {
+  random_source random(34);
+  for (const Index count : {0, 1, 2, 4, 7, 8})
+    for (const Index dim : {1, 8, 48, 64, 129, 272}) {
+      check_pairs<1, TestType>(count, 8, dim, random);
+      check_pairs<2, TestType>(count, 4, dim, random);
+      check_pairs<3, TestType>(count, 4, dim, random);
+      check_pairs<4, TestType>(count, 9, dim, random);
+      check_pairs<7, TestType>(count, 4, dim, random);
+      check_pairs<8, TestType>(count, 4, dim, random);
+    }
+}
 
 TEMPLATE_TEST_CASE("every sum is weighted", "", float, Eigen::half, Eigen::bfloat16) {
   random_source random(33);

@@ -5,6 +5,7 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/lane_sums.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/packet_bfloat16.hpp>
 #include <headroom/detail/prefetch.hpp>
 #include <headroom/detail/tile.hpp>
 
@@ -30,34 +31,50 @@ constexpr int dot_keys(int rows) {
   return std::clamp(std::max(8, lanes) / rows, 1, 4);
 }
 
+/// The operands from number d of a row on, in a packet.
+template <class Operand, class Row>
+packet_of<Operand> operands_at(const Row& row, Index d) {
+  if constexpr (is_pair<Operand>)
+    return load_pairs<Operand>(row + d);
+  else
+    return load_at(row, d);
+}
+
 /// scores[parts, keys, rows] of keys[parts, keys], part i with the queries at q[i].
-template <int parts, int keys, int rows, class Stored, class Read>
-void dot_tile(const float* const (&q)[parts], const Stored* const* k, const Read& read, Index dim,
-              float* scores) {
+template <class Operand, int parts, int keys, int rows, class Stored, class Read>
+void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* k, const Read& read,
+              Index dim, float* scores) {
   constexpr int sums = parts * keys * rows;
   constexpr Index line = 64 / sizeof(Stored);  // once for each cache line
   packet sum[sums];
   unroll<sums>([&](auto i) HEADROOM_ALWAYS_INLINE { sum[i] = broadcast(0.f); });
-  const Index whole = dim / lanes * lanes;
-  unroll<parts>([&](auto part) HEADROOM_ALWAYS_INLINE {
-    for (Index d = 0; d < whole; d += lanes) {
-      packet key[keys];
-      if (line <= lanes || d % line == 0)
-        unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE { prefetch_ahead(k[part * keys + j], d); });
+  const auto add_products = [&]<class As>(As, int part, Index d) HEADROOM_ALWAYS_INLINE {
+    packet_of<As> key[keys];
+    unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE {
+      key[j] = operands_at<As>(read(k[part * keys + j]), d);
+      if constexpr (rows > 1) keep(key[j]);
+    });
+    unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
+      packet_of<As> query = operands_at<As>(q[part] + r * dim, d);
+      keep(query);
       unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE {
-        key[j] = load_at(read(k[part * keys + j]), d);
-        if constexpr (rows > 1) keep(key[j]);
+        packet& to = sum[(part * keys + j) * rows + r];
+        to = multiply_add(query, key[j], to);
       });
-      unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
-        packet query = load(q[part] + r * dim + d);
-        keep(query);
-        unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE {
-          packet& to = sum[(part * keys + j) * rows + r];
-          to = multiply_add(query, key[j], to);
-        });
-      });
+    });
+  };
+  constexpr Index step = lanes * depth_of<Operand>;
+  Index whole = dim / step * step;
+  unroll<parts>([&](auto part) HEADROOM_ALWAYS_INLINE {
+    for (Index d = 0; d < whole; d += step) {
+      if (line <= step || d % line == 0)
+        unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE { prefetch_ahead(k[part * keys + j], d); });
+      add_products(Operand(), part, d);
     }
+    if constexpr (is_pair<Operand>)
+      if (whole + lanes <= dim) add_products(0.f, part, whole);  // what is left fills half a packet
   });
+  if (is_pair<Operand> && whole + lanes <= dim) whole += lanes;
   if constexpr (sums % lanes == 0) {
     unroll<sums / lanes>([&](auto i) HEADROOM_ALWAYS_INLINE {
       square packets;
@@ -69,28 +86,30 @@ void dot_tile(const float* const (&q)[parts], const Stored* const* k, const Read
   }
   for (Index d = whole; d < dim; ++d)
     for (int i = 0; i < sums; ++i)
-      scores[i] +=
-          q[i / (keys * rows)][i % rows * dim + d] * static_cast<float>(read(k[i / rows])[d]);
+      scores[i] += static_cast<float>(q[i / (keys * rows)][i % rows * dim + d]) *
+                   static_cast<float>(read(k[i / rows])[d]);
 }
 
 /// scores[groups, keys, rows] = k[groups, keys, dim] q[groups, rows, dim]^T, of the first `count`
 /// keys of each group.
 ///
+/// \tparam Operand  what products multiply: floats, or pairs of bfloat16 where that is what q and k
+///                  are stored as
 /// \param keys  a multiple of dot_keys(rows)
-template <int rows, class Stored, class Read>
-void dot_product(const float* q, const Stored* const* k, const Read& read, Index groups, Index keys,
-                 Index count, Index dim, float* scores) {
+template <int rows, class Operand = float, class Stored, class Read>
+void dot_product(const number_of<Operand>* q, const Stored* const* k, const Read& read,
+                 Index groups, Index keys, Index count, Index dim, float* scores) {
   constexpr int together = dot_keys(rows);
   constexpr int parts = std::max(1, lanes / (rows * together));
   if (count < keys) {
     for (Index g = 0; g < groups; ++g)
       for (Index j = g * keys; j < g * keys + count; ++j)
-        dot_tile<1, 1, rows>({q + g * rows * dim}, k + j, read, dim, scores + j * rows);
+        dot_tile<Operand, 1, 1, rows>({q + g * rows * dim}, k + j, read, dim, scores + j * rows);
     return;
   }
   Index of_group = 0;  // keys of the group at q that are taken
   const auto next_queries = [&] {
-    const float* const queries = q;
+    const auto* const queries = q;
     of_group += together;
     if (of_group == keys) {
       of_group = 0;
@@ -101,12 +120,12 @@ void dot_product(const float* q, const Stored* const* k, const Read& read, Index
   const Index all = groups * keys;
   Index j = 0;
   for (; j + parts * together <= all; j += parts * together) {
-    const float* queries[parts];
-    for (const float*& part : queries) part = next_queries();
-    dot_tile<parts, together, rows>(queries, k + j, read, dim, scores + j * rows);
+    const number_of<Operand>* queries[parts];
+    for (auto& part : queries) part = next_queries();
+    dot_tile<Operand, parts, together, rows>(queries, k + j, read, dim, scores + j * rows);
   }
   for (; j < all; j += together)
-    dot_tile<1, together, rows>({next_queries()}, k + j, read, dim, scores + j * rows);
+    dot_tile<Operand, 1, together, rows>({next_queries()}, k + j, read, dim, scores + j * rows);
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -4,6 +4,7 @@
 
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/packet_bfloat16.hpp>
 #include <headroom/detail/prefetch.hpp>
 #include <headroom/detail/tile.hpp>
 
@@ -18,6 +19,9 @@
 //
 // Register tile: rows x packets of sums, at most 8 packets, so that 4 registers are left. With 32
 // registers and 4 rows: 4 packets, 4 loads and 4 broadcasts for 16 fused multiply-adds.
+//
+// Values that are bfloat16 may be multiplied in pairs, two keys at a time, whose rows are brought
+// together in registers.
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
@@ -26,10 +30,13 @@ constexpr int weights_of_key(int rows) {
   return static_cast<int>(std::bit_ceil(static_cast<unsigned>(rows)));
 }
 
-/// Packets of columns in the register tile for so many rows.
+/// Packets of columns in the register tile for so many rows. Pairs wait in registers until all
+/// rows have had them, beside a weight and how two rows come together.
+template <class Operand>
 constexpr int sum_packets(int rows) {
-  return static_cast<int>(
-      std::bit_floor(static_cast<unsigned>(std::clamp((registers - 4) / rows, 1, 8))));
+  const int most = is_pair<Operand> ? std::clamp((registers - 3) / (rows + 1), 1, 4)
+                                    : std::clamp((registers - 4) / rows, 1, 8);
+  return static_cast<int>(std::bit_floor(static_cast<unsigned>(most)));
 }
 
 /// Keys for which sums stay in their registers. The columns of a tile are a part of each row: with
@@ -48,37 +55,52 @@ auto columns_from(const Row& row, Index column) requires(!std::is_pointer_v<Row>
   return row.from(column);
 }
 
-/// One register tile: columns [column, column + packets * lanes) of `count` values, a multiple of
-/// `keys`.
-template <int rows, int packets, int keys, class Stored, class Read>
-HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const float* weights,
-                                                     const Stored* const* values, Index count,
-                                                     const Read& read, Index column, float* value,
-                                                     Index value_stride) {
+// The numbers of a key from a column on; or of two, the second so many values after the first.
+template <class Operand, int packets, class Stored, class Read>
+HEADROOM_ALWAYS_INLINE inline void load_values(const Stored* const* values, Index partner,
+                                               const Read& read, Index column,
+                                               packet_of<Operand> (&numbers)[packets]) {
+  unroll<depth_of<Operand>>([&](auto j) HEADROOM_ALWAYS_INLINE {
+    const Stored* const stored = columns_from(values[j * partner], column);
+    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
+      if constexpr (p * lanes * sizeof(Stored) % 64 == 0) prefetch_ahead(stored, p * lanes);
+    });
+  });
+  if constexpr (is_pair<Operand>) {
+    interleave(read(values[0]) + column, read(values[partner]) + column, numbers);
+  } else {
+    const auto row = columns_from(read(values[0]), column);
+    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE { numbers[p] = load_at(row, p * lanes); });
+  }
+}
+
+/// One register tile: columns [column, column + packets * lanes) of `count` operands, a multiple of
+/// `together`.
+template <class Operand, int rows, int packets, int together, class Stored, class Read>
+HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const Operand* weights,
+                                                     const Stored* const* values, Index partner,
+                                                     Index count, const Read& read, Index column,
+                                                     float* value, Index value_stride) {
   packet sum[rows][packets];
   unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
     const float* const from = columns_from(value + r * value_stride, column);
     unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE { sum[r][p] = load(from + p * lanes); });
   });
-  for (const Stored* const* const end = values + count; values != end; values += keys) {
-    unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE {
-      const auto row = columns_from(read(values[j]), column);
-      const Stored* const stored = columns_from(values[j], column);
-      packet numbers[packets];
-      unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
-        if constexpr (p * lanes * sizeof(Stored) % 64 == 0) prefetch_ahead(stored, p * lanes);
-        numbers[p] = load_at(row, p * lanes);
-        if constexpr (rows > 1) keep(numbers[p]);
-      });
+  for (const auto end = values + count; values != end; values += together) {
+    unroll<together>([&](auto j) HEADROOM_ALWAYS_INLINE {
+      packet_of<Operand> numbers[packets];
+      load_values<Operand>(values + j, partner, read, column, numbers);
+      if constexpr (rows > 1)
+        unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE { keep(numbers[p]); });
       unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
-        packet weight = broadcast(weights[j * weights_of_key(rows) + r]);
+        auto weight = broadcast(weights[j * weights_of_key(rows) + r]);
         keep(weight);
         unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
           sum[r][p] = multiply_add(weight, numbers[p], sum[r][p]);
         });
       });
     });
-    weights += keys * weights_of_key(rows);
+    weights += together * weights_of_key(rows);
   }
   unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
     float* to = value + r * value_stride + column;
@@ -89,39 +111,51 @@ HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const float* weights,
 
 /// All columns from `column` on, by tiles of at most `packets` packets: of as many, of four, and of
 /// one, since each tile costs time to compile. Returns the first column that fills no packet.
-template <int rows, int packets, int keys, class Stored, class Read>
-HEADROOM_ALWAYS_INLINE inline Index weighted_sum_columns(const float* weights,
-                                                         const Stored* const* values, Index count,
-                                                         const Read& read, Index column, Index dim,
-                                                         float* value) {
+template <class Operand, int rows, int packets, int together, class Stored, class Read>
+HEADROOM_ALWAYS_INLINE inline Index weighted_sum_columns(const Operand* weights,
+                                                         const Stored* const* values, Index partner,
+                                                         Index count, const Read& read,
+                                                         Index column, Index dim, float* value) {
   for (; column + packets * lanes <= dim; column += packets * lanes)
-    weighted_sum_tile<rows, packets, keys>(weights, values, count, read, column, value, dim);
+    weighted_sum_tile<Operand, rows, packets, together>(weights, values, partner, count, read,
+                                                        column, value, dim);
   constexpr int fewer = packets > 4 ? 4 : 1;
   if constexpr (packets > 1)
-    return weighted_sum_columns<rows, fewer, keys>(weights, values, count, read, column, dim,
-                                                   value);
+    return weighted_sum_columns<Operand, rows, fewer, together>(weights, values, partner, count,
+                                                                read, column, dim, value);
   else
     return column;
 }
 
 /// value[rows, dim] += weights[count, weights_of_key(rows)]^T values[count, dim], of the first
 /// `rows` weights of each key.
-template <int rows, class Stored, class Read>
-void add_weighted_sum(const float* weights, const Stored* const* values, const Read& read,
-                      Index count, Index dim, float* value) {
-  constexpr int packets = sum_packets(rows);
+///
+/// \tparam Operand  what products multiply: floats, or pairs of bfloat16, each for a value and that
+///                  which is `partner` values after it
+template <int rows, class Operand, class Stored, class Read>
+void add_weighted_sum(const Operand* weights, const Stored* const* values, const Read& read,
+                      Index count, Index dim, float* value, Index partner = 0) {
+  constexpr int packets = sum_packets<Operand>(rows), together = 4 / depth_of<Operand>;
+  constexpr Index most = most_sum_keys / depth_of<Operand>;
   Index j = 0;
-  for (Index some; (some = std::min(most_sum_keys, (count - j) / 4 * 4)) > 0; j += some)
-    weighted_sum_columns<rows, packets, 4>(weights + j * weights_of_key(rows), values + j, some,
-                                           read, 0, dim, value);
+  for (Index some; (some = std::min(most, (count - j) / together * together)) > 0; j += some)
+    weighted_sum_columns<Operand, rows, packets, together>(
+        weights + j * weights_of_key(rows), values + j, partner, some, read, 0, dim, value);
   for (; j < count; ++j)
-    weighted_sum_columns<rows, 1, 1>(weights + j * weights_of_key(rows), values + j, 1, read, 0,
-                                     dim, value);
+    weighted_sum_columns<Operand, rows, 1, 1>(weights + j * weights_of_key(rows), values + j,
+                                              partner, 1, read, 0, dim, value);
+  const auto number = [&](Index i, Index d) { return static_cast<float>(read(values[i])[d]); };
   for (Index d = dim / lanes * lanes; d < dim; ++d)
     for (j = 0; j < count; ++j)
-      for (Index r = 0; r < rows; ++r)
-        value[r * dim + d] +=
-            weights[j * weights_of_key(rows) + r] * static_cast<float>(read(values[j])[d]);
+      for (Index r = 0; r < rows; ++r) {
+        const Operand weight = weights[j * weights_of_key(rows) + r];
+        float& sum = value[r * dim + d];
+        if constexpr (is_pair<Operand>)
+          sum += static_cast<float>(weight.first) * number(j, d) +
+                 static_cast<float>(weight.second) * number(j + partner, d);
+        else
+          sum += weight * number(j, d);
+      }
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

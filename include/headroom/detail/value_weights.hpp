@@ -1,0 +1,82 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/line_shape.hpp>
+#include <headroom/detail/packet.hpp>
+#include <headroom/detail/packet_bfloat16.hpp>
+#include <headroom/detail/scratch.hpp>
+
+#include <algorithm>
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+/// Weights as the products of values take them: those of a group side by side, of as many keys as
+/// are taken at a time, where lines may have fewer and then other groups.
+///
+/// \tparam Operand  float; or a pair of bfloat16: the weight of key j, rounded, beside that of the
+///                  key half of those taken at a time further on
+template <class Operand>
+class value_weights {
+ public:
+  /// \param line     of weights
+  /// \param values   what is taken at a time, a line or several
+  /// \param weights  [lines, line], and a packet that may be read
+  /// \param lines    at most
+  value_weights(const line_shape& line, const line_shape& values, float* weights, Index lines,
+                scratch& memory)
+      : line_(line),
+        values_(values),
+        weights_(weights),
+        operands_(memory.take<Operand>(
+            in_place() ? 0 : lines * line.size() / depth_of<Operand> + lanes)) {}
+
+  /// Takes those of the first lines, as many as are taken at a time or a multiple.
+  void make(Index lines) const {
+    if (in_place()) return;
+    for (Index first = 0; first < lines * line_.keys; first += values_.keys)
+      for (Index g = 0; g < line_.groups; ++g)
+        if constexpr (is_pair<Operand>)
+          pair(g, first);
+        else
+          for (Index j = first; j < first + values_.keys; j += line_.keys)
+            std::copy_n(weights_of(g, j), line_.keys * line_.rows,
+                        operands_ + offset(g, first) + (j - first) * line_.rows);
+  }
+
+  /// Those of a group, of the keys from `first` on, a multiple of those taken at a time.
+  Operand* at(Index group, Index first) const {
+    if constexpr (!is_pair<Operand>)
+      if (in_place()) return weights_of(group, first);
+    return operands_ + offset(group, first);
+  }
+
+ private:
+  bool in_place() const {
+    return !is_pair<Operand> && (line_.groups == 1 || line_.keys == values_.keys);
+  }
+
+  // Numbers of half of the keys fill packets, or one in part, which is overwritten by those to
+  // come.
+  void pair(Index g, Index first) const {
+    const Index half = values_.keys / 2;
+    for (Index i = 0; i < half * line_.rows; i += lanes)
+      store_pairs(operands_ + offset(g, first) + i, load(weights_of(g, first) + i),
+                  load(weights_of(g, first + half) + i));
+  }
+
+  Index offset(Index group, Index first) const {
+    return (first * line_.groups + group * values_.keys) * line_.rows / depth_of<Operand>;
+  }
+  float* weights_of(Index group, Index key) const {
+    return weights_ + key / line_.keys * line_.size() + line_.at(group, key % line_.keys, 0);
+  }
+
+  line_shape line_;
+  line_shape values_;
+  float* weights_;
+  Operand* operands_;  // [lines / lines taken at a time, groups, keys / depth, rows]
+};
+
+}  // namespace headroom::inline HEADROOM_ISA::detail

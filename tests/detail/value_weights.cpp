@@ -1,0 +1,75 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: the weights of a group lie side by side for as many keys as are taken at a time: as they
+// are, or in pairs, rounded, each beside that of the key half of these further on.
+#include <headroom/detail/value_weights.hpp>
+
+#include "support/catch.hpp"
+#include "support/random.hpp"
+
+#include <algorithm>
+
+namespace hr = headroom::detail;
+using namespace headroom_tests;
+using Eigen::Index;
+
+namespace {
+
+// What is to be taken of `groups` groups with so many rows, all in whole lines.
+struct step {
+  hr::line_shape line, values;
+  Index lines;
+  std::vector<float> weights;
+
+  step(Index groups, Index rows, Index values_keys, random_source& random)
+      : line(hr::line_shape::of(groups, rows)),
+        values{groups, std::max(line.keys, values_keys), line.rows},
+        lines(3 * values.keys / line.keys),
+        weights(random.numbers<float>(lines * line.size() + hr::lanes)) {}
+
+  float weight(Index g, Index key, Index r) const {
+    return weights[static_cast<std::size_t>(key / line.keys * line.size() +
+                                            line.at(g, key % line.keys, r))];
+  }
+};
+
+}  // namespace
+
+TEST_CASE("floats are brought together, or stay where they are") {
+  random_source random(51);
+  for (const Index groups : {1, 3})
+    for (const Index rows : {1, 2, std::max(1, hr::lanes / 2)})
+      for (const Index keys : {0, 8}) {
+        step s(groups, rows, keys, random);
+        hr::scratch memory;
+        const hr::value_weights<float> weights(s.line, s.values, s.weights.data(), s.lines, memory);
+        weights.make(s.lines);
+        for (Index g = 0; g < groups; ++g)
+          for (Index first = 0; first < s.lines * s.line.keys; first += s.values.keys)
+            for (Index j = 0; j < s.values.keys; ++j)
+              for (Index r = 0; r < s.line.rows; ++r)
+                REQUIRE(weights.at(g, first)[j * s.line.rows + r] == s.weight(g, first + j, r));
+      }
+}
+
+TEMPLATE_TEST_CASE("pairs are brought together", "", hr::widened_pair, hr::bfloat16_pair) {
+  using number = Eigen::bfloat16;
+  random_source random(52);
+  for (const Index groups : {1, 2, 5})
+    for (Index rows = 1; rows <= std::max(1, hr::lanes / 2); ++rows) {
+      step s(groups, rows, 8, random);
+      hr::scratch memory;
+      const hr::value_weights<TestType> pairs(s.line, s.values, s.weights.data(), s.lines, memory);
+      pairs.make(s.lines);
+      const Index half = s.values.keys / 2;
+      for (Index g = 0; g < groups; ++g)
+        for (Index first = 0; first < s.lines * s.line.keys; first += s.values.keys)
+          for (Index j = 0; j < half; ++j)
+            for (Index r = 0; r < rows; ++r) {
+              const TestType pair = pairs.at(g, first)[j * s.line.rows + r];
+              REQUIRE(pair.first == number(s.weight(g, first + j, r)));
+              REQUIRE(pair.second == number(s.weight(g, first + half + j, r)));
+            }
+    }
+}
