@@ -17,7 +17,7 @@ TEST_CASE("any address will do") {
   kernels::prefetch_far(nowhere);
   const std::vector<short> row(100, 1);
   kernels::prefetch_row(row.data(), 100);
-  kernels::prefetch_ahead(row.data(), 99);  // far behind the end
+  kernels::prefetch_ahead(row.data(), 99, {});  // far behind the end
   CHECK(row == std::vector<short>(100, 1));
 }
 

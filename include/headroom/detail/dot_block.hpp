@@ -177,7 +177,7 @@ class dot_block {
     if constexpr (rows > 1)
       if (shape_.rows < rows) return multiply_rows<rows / 2>(keys, reader, count, scores);
     dot_product<rows, Operand>(queries_, keys, reader, shape_.groups, shape_.keys, count,
-                               call_.q.dim(), scores);
+                               call_.q.dim(), scores, keys_.ahead());
   }
 
   void rescale_values() const {
@@ -224,7 +224,8 @@ class dot_block {
                 float* value) const {
     if constexpr (rows > 1)
       if (rows_.count < rows) return add_rows<rows - 1>(weights, values, reader, count, value);
-    add_weighted_sum<rows>(weights, values, reader, count, v_dim(), value, value_shape_.keys / 2);
+    add_weighted_sum<rows>(weights, values, reader, count, v_dim(), value, value_shape_.keys / 2,
+                           values_.ahead());
   }
 
   bool sees(Index g, Index r, Index position) const {

@@ -47,10 +47,13 @@ class line_walk {
     order_ = order;
     rest_ = count;
     lines_ = 0;
-    const Index bytes = row_size_ * order.advance(shape_) * static_cast<Index>(sizeof(Storage));
-    lines_far_ahead_ = (bytes_far_ahead - 1) / bytes + 1;
-    lines_ahead_ = (bytes_ahead - 1) / bytes + 1;
+    const Index advance = order.advance(shape_);
+    lines_far_ahead_ = (tokens_in(bytes_far_ahead) - 1) / advance + 1;
+    lines_ahead_ = (tokens_in(bytes_ahead) - 1) / advance + 1;
   }
+
+  /// Where the memory lies that is to be asked for ahead of a row.
+  const read_ahead& ahead() const { return ahead_; }
 
   /// Steps to the next line, or to the first, and returns its rows, [groups, keys]; if it is the
   /// last, there may be fewer keys than others have.
@@ -73,6 +76,12 @@ class line_walk {
   }
 
  private:
+  // Tokens of a stream, each of all groups, that hold so many bytes.
+  Index tokens_in(Index bytes) const {
+    const Index token = shape_.groups * row_size_ * static_cast<Index>(sizeof(Storage));
+    return (bytes - 1) / token + 1;
+  }
+
   // Finds the rows of the line at hand, and for how many lines their runs go on.
   template <class Runs>
   void find(const Runs& run, Index count, Index advance) {
@@ -84,6 +93,8 @@ class line_walk {
         strides_[g * shape_.keys + j] = found.stride * advance;
         lines_ = std::min(lines_, (found.tokens - 1) / advance + 1);
       }
+    const Index stride = strides_[0] / advance * static_cast<Index>(sizeof(Storage));
+    ahead_ = {tokens_in(bytes_far_ahead) * stride, tokens_in(bytes_ahead) * stride};
   }
 
   // Asks for the rows so many lines ahead, if the runs at hand end before.
@@ -105,6 +116,7 @@ class line_walk {
   Index lines_ = 0;  // for which the rows at hand only move on
   Index lines_far_ahead_ = 0;
   Index lines_ahead_ = 0;
+  read_ahead ahead_;
   const Storage** rows_;  // [groups, keys]
   Index* strides_;        // from each row to that of the next line
 };

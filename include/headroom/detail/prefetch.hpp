@@ -43,13 +43,19 @@ void prefetch_row(const T* row, Index count) {
 inline constexpr Index bytes_far_ahead = 4096;
 inline constexpr Index bytes_ahead = 512;
 
-/// Asks for memory that is read soon after number d of a stored row, since rows of a stream lie one
-/// after another. A processor's own prefetcher is late: it starts anew on each page.
+/// From a row being read to those asked for, in bytes. Unless told, rows lie one after another.
+struct read_ahead {
+  Index far = bytes_far_ahead;
+  Index near = bytes_ahead;
+};
+
+/// Asks for memory that is read soon after number d of a stored row. A processor's own prefetcher
+/// is late: it starts anew on each page.
 template <class Stored>
-void prefetch_ahead(const Stored* row, Index d) {
-  constexpr Index size = sizeof(Stored);
-  prefetch_far(row + d + bytes_far_ahead / size);
-  prefetch(row + d + bytes_ahead / size);
+void prefetch_ahead(const Stored* row, Index d, const read_ahead& ahead) {
+  const char* const at = reinterpret_cast<const char*>(row + d);
+  prefetch_far(at + ahead.far);
+  prefetch(at + ahead.near);
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -43,7 +43,7 @@ packet_of<Operand> operands_at(const Row& row, Index d) {
 /// scores[parts, keys, rows] of keys[parts, keys], part i with the queries at q[i].
 template <class Operand, int parts, int keys, int rows, class Stored, class Read>
 void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* k, const Read& read,
-              Index dim, float* scores) {
+              Index dim, float* scores, const read_ahead& ahead) {
   constexpr int sums = parts * keys * rows;
   constexpr Index line = 64 / sizeof(Stored);  // once for each cache line
   packet sum[sums];
@@ -68,7 +68,8 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
   unroll<parts>([&](auto part) HEADROOM_ALWAYS_INLINE {
     for (Index d = 0; d < whole; d += step) {
       if (line <= step || d % line == 0)
-        unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE { prefetch_ahead(k[part * keys + j], d); });
+        unroll<keys>([&](auto j)
+                         HEADROOM_ALWAYS_INLINE { prefetch_ahead(k[part * keys + j], d, ahead); });
       add_products(Operand(), part, d);
     }
     if constexpr (is_pair<Operand>)
@@ -98,13 +99,15 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
 /// \param keys  a multiple of dot_keys(rows)
 template <int rows, class Operand = float, class Stored, class Read>
 void dot_product(const number_of<Operand>* q, const Stored* const* k, const Read& read,
-                 Index groups, Index keys, Index count, Index dim, float* scores) {
+                 Index groups, Index keys, Index count, Index dim, float* scores,
+                 const read_ahead& ahead = {}) {
   constexpr int together = dot_keys(rows);
   constexpr int parts = std::max(1, lanes / (rows * together));
   if (count < keys) {
     for (Index g = 0; g < groups; ++g)
       for (Index j = g * keys; j < g * keys + count; ++j)
-        dot_tile<Operand, 1, 1, rows>({q + g * rows * dim}, k + j, read, dim, scores + j * rows);
+        dot_tile<Operand, 1, 1, rows>({q + g * rows * dim}, k + j, read, dim, scores + j * rows,
+                                      ahead);
     return;
   }
   Index of_group = 0;  // keys of the group at q that are taken
@@ -122,10 +125,11 @@ void dot_product(const number_of<Operand>* q, const Stored* const* k, const Read
   for (; j + parts * together <= all; j += parts * together) {
     const number_of<Operand>* queries[parts];
     for (auto& part : queries) part = next_queries();
-    dot_tile<Operand, parts, together, rows>(queries, k + j, read, dim, scores + j * rows);
+    dot_tile<Operand, parts, together, rows>(queries, k + j, read, dim, scores + j * rows, ahead);
   }
   for (; j < all; j += together)
-    dot_tile<Operand, 1, together, rows>({next_queries()}, k + j, read, dim, scores + j * rows);
+    dot_tile<Operand, 1, together, rows>({next_queries()}, k + j, read, dim, scores + j * rows,
+                                         ahead);
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -59,11 +59,12 @@ auto columns_from(const Row& row, Index column) requires(!std::is_pointer_v<Row>
 template <class Operand, int packets, class Stored, class Read>
 HEADROOM_ALWAYS_INLINE inline void load_values(const Stored* const* values, Index partner,
                                                const Read& read, Index column,
-                                               packet_of<Operand> (&numbers)[packets]) {
+                                               packet_of<Operand> (&numbers)[packets],
+                                               const read_ahead& ahead) {
   unroll<depth_of<Operand>>([&](auto j) HEADROOM_ALWAYS_INLINE {
     const Stored* const stored = columns_from(values[j * partner], column);
     unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
-      if constexpr (p * lanes * sizeof(Stored) % 64 == 0) prefetch_ahead(stored, p * lanes);
+      if constexpr (p * lanes * sizeof(Stored) % 64 == 0) prefetch_ahead(stored, p * lanes, ahead);
     });
   });
   if constexpr (is_pair<Operand>) {
@@ -80,7 +81,8 @@ template <class Operand, int rows, int packets, int together, class Stored, clas
 HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const Operand* weights,
                                                      const Stored* const* values, Index partner,
                                                      Index count, const Read& read, Index column,
-                                                     float* value, Index value_stride) {
+                                                     float* value, Index value_stride,
+                                                     const read_ahead& ahead) {
   packet sum[rows][packets];
   unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
     const float* const from = columns_from(value + r * value_stride, column);
@@ -89,7 +91,7 @@ HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const Operand* weights,
   for (const auto end = values + count; values != end; values += together) {
     unroll<together>([&](auto j) HEADROOM_ALWAYS_INLINE {
       packet_of<Operand> numbers[packets];
-      load_values<Operand>(values + j, partner, read, column, numbers);
+      load_values<Operand>(values + j, partner, read, column, numbers, ahead);
       if constexpr (rows > 1)
         unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE { keep(numbers[p]); });
       unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
@@ -115,14 +117,15 @@ template <class Operand, int rows, int packets, int together, class Stored, clas
 HEADROOM_ALWAYS_INLINE inline Index weighted_sum_columns(const Operand* weights,
                                                          const Stored* const* values, Index partner,
                                                          Index count, const Read& read,
-                                                         Index column, Index dim, float* value) {
+                                                         Index column, Index dim, float* value,
+                                                         const read_ahead& ahead) {
   for (; column + packets * lanes <= dim; column += packets * lanes)
     weighted_sum_tile<Operand, rows, packets, together>(weights, values, partner, count, read,
-                                                        column, value, dim);
+                                                        column, value, dim, ahead);
   constexpr int fewer = packets > 4 ? 4 : 1;
   if constexpr (packets > 1)
     return weighted_sum_columns<Operand, rows, fewer, together>(weights, values, partner, count,
-                                                                read, column, dim, value);
+                                                                read, column, dim, value, ahead);
   else
     return column;
 }
@@ -134,16 +137,17 @@ HEADROOM_ALWAYS_INLINE inline Index weighted_sum_columns(const Operand* weights,
 ///                  which is `partner` values after it
 template <int rows, class Operand, class Stored, class Read>
 void add_weighted_sum(const Operand* weights, const Stored* const* values, const Read& read,
-                      Index count, Index dim, float* value, Index partner = 0) {
+                      Index count, Index dim, float* value, Index partner = 0,
+                      const read_ahead& ahead = {}) {
   constexpr int packets = sum_packets<Operand>(rows), together = 4 / depth_of<Operand>;
   constexpr Index most = most_sum_keys / depth_of<Operand>;
   Index j = 0;
   for (Index some; (some = std::min(most, (count - j) / together * together)) > 0; j += some)
     weighted_sum_columns<Operand, rows, packets, together>(
-        weights + j * weights_of_key(rows), values + j, partner, some, read, 0, dim, value);
+        weights + j * weights_of_key(rows), values + j, partner, some, read, 0, dim, value, ahead);
   for (; j < count; ++j)
     weighted_sum_columns<Operand, rows, 1, 1>(weights + j * weights_of_key(rows), values + j,
-                                              partner, 1, read, 0, dim, value);
+                                              partner, 1, read, 0, dim, value, ahead);
   const auto number = [&](Index i, Index d) { return static_cast<float>(read(values[i])[d]); };
   for (Index d = dim / lanes * lanes; d < dim; ++d)
     for (j = 0; j < count; ++j)
