@@ -3,6 +3,9 @@
 
 // Rule: paged_latents is a latent_cache on pages: latent attention over it gives the same bits in
 // both forms, and as a sequence it does what paged_cache does.
+#include <headroom/cost.hpp>
+#include <headroom/fp8_codec.hpp>
+#include <headroom/int8_codec.hpp>
 #include <headroom/latent_cache.hpp>
 #include <headroom/mla.hpp>
 #include <headroom/paged_latents.hpp>
@@ -26,6 +29,7 @@ using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMa
 
 static_assert(hr::kv_source<hr::paged_latents<float, 8, 4>>);
 static_assert(hr::kv_source<hr::paged_latents<Eigen::bfloat16>>);
+static_assert(hr::kv_source<hr::paged_latents<hr::int8_blocks, 512, 64>>);
 static_assert(!std::is_copy_constructible_v<hr::paged_latents<float>>);
 static_assert(std::is_nothrow_move_constructible_v<hr::paged_latents<float>>);
 static_assert(std::is_nothrow_move_assignable_v<hr::paged_latents<float>>);
@@ -41,18 +45,18 @@ bool same(const matrix& a, const matrix& b) {
 }
 
 /// Both forms, over a prompt and over single tokens, against a latent_cache.
-template <class Scalar>
+template <class Stored, class StoredRope = hr::detail::rope_key_storage<Stored>>
 void require_same_bits(std::uint64_t seed, Index tokens, Index q_len, Index page_tokens) {
-  constexpr int heads = 3, rank = 16, nope = 8, rope = 4, value = 6;
+  constexpr int heads = 3, rank = 16, nope = 8, rope = 5, value = 6;
   random_source random(seed);
   const matrix c = random_matrix(random, tokens, rank), k_pe = random_matrix(random, tokens, rope);
   const matrix weight = random_matrix(random, heads * (nope + value), rank);
   const matrix q = random_matrix(random, q_len, heads * (nope + rope));
 
-  hr::latent_cache<Scalar> contiguous(tokens, rank, rope);
+  hr::latent_cache<Stored, rank, rope, StoredRope> contiguous(tokens);
   contiguous.append(c, k_pe);
-  hr::latent_page_pool<Scalar> pool(tokens / page_tokens + 2, page_tokens, rank, rope);
-  using Paged = hr::paged_latents<Scalar>;
+  hr::latent_page_pool<Stored, rank, rope, StoredRope> pool(tokens / page_tokens + 2, page_tokens);
+  using Paged = hr::paged_latents<Stored, rank, rope, StoredRope>;
   headroom_tests::scramble<Paged>(pool, random,
                                   [&](Paged& to) { to.append(c.topRows(1), k_pe.topRows(1)); });
   poison(pool);
@@ -74,17 +78,27 @@ void require_same_bits(std::uint64_t seed, Index tokens, Index q_len, Index page
   REQUIRE(same(out, expected));
 }
 
-}  // namespace
-
-TEST_CASE("latent attention over pages is latent attention over a latent_cache, bit by bit") {
-  std::uint64_t seed = 1;
+template <class... Stored>
+void require_same_bits_of_lengths(std::uint64_t seed) {
   for (const Index page_tokens : {1, 5, 16, 64})
     for (const auto& [tokens, q_len] :
          {std::pair<Index, Index>{1, 1}, {70, 70}, {150, 3}, {1100, 1}, {1100, 2}}) {
       INFO("pages of " << page_tokens << ", " << q_len << " queries over " << tokens);
-      require_same_bits<float>(seed++, tokens, q_len, page_tokens);
-      require_same_bits<Eigen::bfloat16>(seed++, tokens, q_len, page_tokens);
+      require_same_bits<Stored...>(seed++, tokens, q_len, page_tokens);
     }
+}
+
+}  // namespace
+
+TEST_CASE("latent attention over pages is latent attention over a latent_cache, bit by bit") {
+  require_same_bits_of_lengths<float>(1);
+  require_same_bits_of_lengths<Eigen::bfloat16>(100);
+}
+
+TEST_CASE("so it is where latents have a codec and rotary keys 16 bits or another scalar") {
+  require_same_bits_of_lengths<hr::int8_blocks>(200);
+  require_same_bits_of_lengths<hr::fp8_codec, Eigen::half>(300);
+  require_same_bits_of_lengths<float, Eigen::bfloat16>(400);
 }
 
 TEST_CASE("keys are the row of latent and rotary key, values its prefix") {
@@ -122,6 +136,56 @@ TEST_CASE("forks of latents share pages and part where they are written") {
   CHECK(two.keys(0, 5, 7).rows[3] == static_cast<Eigen::half>(c(5, 3)));
   two.truncate(3);
   CHECK(pool.pages_in_use() == 2);
+}
+
+TEST_CASE("rows of a codec are those of a latent_cache, after forks and truncation too") {
+  random_source random(6);
+  const matrix c = random_matrix(random, 9, 64), k_pe = random_matrix(random, 9, 3);
+  hr::latent_cache<hr::int8_blocks, 64, 3> expected(9);
+  expected.append(c, k_pe);
+  hr::latent_page_pool<hr::int8_blocks, 64, 3> pool(6, 4);
+  poison(pool);
+  hr::paged_latents one(pool);
+  const auto append = [&](auto& to, Index first, Index count) {
+    to.append(c.middleRows(first, count), k_pe.middleRows(first, count));
+  };
+  // Tokens [0, last) of `paged`, where token t is the expected one of number_of(t).
+  const auto holds = [&](const auto& paged, Index tokens, const auto& number_of) {
+    REQUIRE(paged.tokens() == tokens);
+    for (Index t = 0; t < tokens; ++t) {
+      const auto row = paged.keys(0, t, tokens), value = paged.values(0, t, tokens);
+      const auto other = expected.keys(0, number_of(t), number_of(t) + 1);
+      REQUIRE((row.rows == value.rows && row.stride == other.stride));
+      // What fills a row up to whole alignments is nobody's.
+      REQUIRE(std::equal(row.rows, row.rows + 64 + 2 * 4 + 3 * 2, other.rows));
+    }
+  };
+  append(one, 0, 6);
+  hr::paged_latents two = one.fork();
+  append(two, 8, 1);
+  append(one, 6, 2);
+  holds(one, 8, [](Index t) { return t; });
+  holds(two, 7, [](Index t) { return t < 6 ? t : 8; });
+  CHECK((pool.pages_in_use() == 3 && pool.pages_shared() == 1));
+  two.truncate(3);
+  append(two, 3, 6);
+  holds(two, 9, [](Index t) { return t; });
+  holds(one, 8, [](Index t) { return t; });
+}
+
+TEST_CASE("a token of a codec takes on pages what it takes in a cache, as the cost model has it") {
+  constexpr hr::mla_shape shape{.hidden = 7168,
+                                .Q_heads = 128,
+                                .latent_rank = 512,
+                                .nope_dim = 128,
+                                .rope_dim = 64,
+                                .v_dim = 128};
+  hr::latent_page_pool<hr::int8_blocks, 512, 64> pool(3, 16);
+  CHECK(pool.bytes_per_token() == hr::latent_cache<hr::int8_blocks, 512, 64>(1).bytes_per_token());
+  CHECK(pool.bytes_per_token() ==
+        shape.cache_bytes<hr::int8_blocks, hr::scalar_codec<Eigen::bfloat16>>(1));
+  CHECK(pool.bytes() == 3 * 16 * pool.bytes_per_token());
+  CHECK(hr::paged_latents(pool).bytes_per_token() == 704);
 }
 
 TEST_CASE("latents without a rotary part are paged too") {

@@ -25,14 +25,46 @@ template <class Stored>
 using rope_key_storage =
     std::conditional_t<storage_scalar<Stored> || !codec<Stored>, Stored, Eigen::bfloat16>;
 
-// How a row [c, k_pe] is stored: as one where both parts are of one scalar, so that it is read as
-// it lies; else as two, of which the first ends where the compiler knows.
+// Whether both parts of a row [c, k_pe] are of one scalar.
+template <class Stored, class StoredRope>
+inline constexpr bool one_latent_scalar = storage_scalar<Stored>&& std::same_as<Stored, StoredRope>;
+
+// The codec of a row: one where both parts are of one scalar, so that it is read as it lies; else
+// two, of which the first ends where the compiler knows.
 template <class Stored, class StoredRope, int latent_rank>
 struct latent_row_codec
     : std::type_identity<joined_codec<typename codec_of<Stored>::type, std::max(latent_rank, 1),
                                       typename codec_of<StoredRope>::type>> {};
 template <storage_scalar Stored, int latent_rank>
 struct latent_row_codec<Stored, Stored, latent_rank> : codec_of<Stored> {};
+
+// How a token's row [c, k_pe] is stored, wherever it lies.
+template <class Stored, class StoredRope, int latent_rank>
+struct latent_row {
+  using KeyCodec = typename latent_row_codec<Stored, StoredRope, latent_rank>::type;
+  using ValueCodec = typename codec_of<Stored>::type;
+  using RopeCodec = typename codec_of<StoredRope>::type;
+  using Storage = typename ValueCodec::Storage;
+
+  // Where a row's rotary key lies.
+  static auto* rope_key(Storage* row, [[maybe_unused]] Index rank) {
+    if constexpr (one_latent_scalar<Stored, StoredRope>)
+      return row + rank;
+    else
+      return KeyCodec::second(row);
+  }
+
+  template <class C, class KPe>
+  static void encode(const C* c, Index rank, const KPe* k_pe, Index rope, Storage* row) {
+    ValueCodec::encode(c, row, rank);
+    RopeCodec::encode(k_pe, rope_key(row, rank), rope);
+  }
+};
+
+// Whether the compiler knows where the first part of such a row ends, as it must for two codecs.
+template <class Stored, class StoredRope, int latent_rank>
+inline constexpr bool splits_latent_row =
+    latent_rank != Eigen::Dynamic || !is_storable<Stored> || one_latent_scalar<Stored, StoredRope>;
 
 // Rotary keys for a cache of this width, called `who`.
 template <viewable RopeKeys>
@@ -82,22 +114,21 @@ struct new_latents {
 template <class Stored_, int latent_rank = Eigen::Dynamic, int rope = Eigen::Dynamic,
           class StoredRope_ = detail::rope_key_storage<Stored_>>
 class latent_cache {
-  static constexpr bool one_scalar =
-      detail::storage_scalar<Stored_> && std::same_as<Stored_, StoredRope_>;
+  using Row = detail::latent_row<Stored_, StoredRope_, latent_rank>;
   static_assert(detail::is_storable<Stored_> && detail::is_storable<StoredRope_>,
                 "latent_cache<Scalar, ...>: Scalar must be float, double, Eigen::half or "
                 "Eigen::bfloat16, or a codec in its place");
   static_assert(detail::is_size(latent_rank) && detail::is_size(rope, 0),
                 "latent_cache<Scalar, latent_rank, rope>: latent_rank must be at least 1 and rope "
                 "at least 0, or Eigen::Dynamic");
-  static_assert(one_scalar || !detail::is_storable<Stored_> || latent_rank != Eigen::Dynamic,
+  static_assert(detail::splits_latent_row<Stored_, StoredRope_, latent_rank>,
                 "latent_cache<Stored, latent_rank, rope, StoredRope>: latent_rank must be a number "
                 "where latents and rotary keys are not stored as one scalar");
 
  public:
-  using KeyCodec = typename detail::latent_row_codec<Stored_, StoredRope_, latent_rank>::type;
-  using ValueCodec = typename detail::codec_of<Stored_>::type;
-  using Storage = typename ValueCodec::Storage;
+  using KeyCodec = typename Row::KeyCodec;
+  using ValueCodec = typename Row::ValueCodec;
+  using Storage = typename Row::Storage;
 
   /// Room for `capacity` tokens; nothing is allocated later.
   explicit latent_cache(Index capacity) requires(detail::all_fixed<latent_rank, rope>)
@@ -147,11 +178,8 @@ class latent_cache {
         detail::new_latents("latent_cache", latents, rope_keys, rank(), rope_width());
     detail::require_tokens("latent_cache", "writing after", 0, first, size_);
     detail::require_room("latent_cache", c.tokens(), first, capacity_);
-    for (Index t = 0; t < c.tokens(); ++t) {
-      Storage* const stored = row(first + t);
-      ValueCodec::encode(c.row(t, 0), stored, rank());
-      RopeCodec::encode(k_pe.row(t, 0), rope_key(stored), rope_width());
-    }
+    for (Index t = 0; t < c.tokens(); ++t)
+      Row::encode(c.row(t, 0), rank(), k_pe.row(t, 0), rope_width(), row(first + t));
     size_ = std::max(size_, first + c.tokens());
   }
 
@@ -165,7 +193,7 @@ class latent_cache {
     detail::require_tokens("latent_cache", "writing rotary keys of", first, first + k_pe.tokens(),
                            size_);
     for (Index t = 0; t < k_pe.tokens(); ++t)
-      RopeCodec::encode(k_pe.row(t, 0), rope_key(row(first + t)), rope_width());
+      Row::RopeCodec::encode(k_pe.row(t, 0), Row::rope_key(row(first + t), rank()), rope_width());
   }
 
   /// Removes tokens [begin, end); those behind move up as they are stored. Where keys are rotated
@@ -196,7 +224,7 @@ class latent_cache {
   }
   /// The rotary keys so far, [tokens, 1, rope].
   view<const StoredRope_> rope_key_view() const requires(detail::storage_scalar<StoredRope_>) {
-    return {rope_key(rows_.get()),
+    return {Row::rope_key(rows_.get(), rank()),
             size_,
             1,
             rope_width(),
@@ -212,19 +240,9 @@ class latent_cache {
   }
 
  private:
-  using RopeCodec = typename detail::codec_of<StoredRope_>::type;
-
   // Numbers as stored that a token takes.
   Index row_size() const { return KeyCodec::storage_size(qk_dim()); }
   Storage* row(Index t) const { return rows_.get() + t * row_size(); }
-
-  // Where a row's rotary key lies.
-  auto* rope_key(Storage* stored) const {
-    if constexpr (one_scalar)
-      return stored + rank();
-    else
-      return KeyCodec::second(stored);
-  }
 
   [[no_unique_address]] detail::extent<latent_rank> rank_;
   [[no_unique_address]] detail::extent<rope> rope_;

@@ -6,6 +6,7 @@
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/page_array.hpp>
+#include <headroom/kv_cache.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/latent_cache.hpp>
 #include <headroom/page_stock.hpp>
@@ -17,25 +18,34 @@
 
 namespace headroom::inline HEADROOM_ISA {
 
-template <class, int, int>
+template <class, int, int, class>
 class paged_latents;
 
 /// Memory for the latents of many sequences of one layer of MLA, in pages of a few tokens: what
 /// page_pool is for keys and values. Stored [pages, page_tokens, latent_rank + rope], a row [c,
 /// k_pe] a token.
 ///
-/// \tparam Scalar_, latent_rank, rope  as of latent_cache
-template <class Scalar_, int latent_rank = Eigen::Dynamic, int rope = Eigen::Dynamic>
+/// Latents may have a codec, and rotary keys then stand behind them in 16 bits, as in latent_cache.
+///
+/// \tparam Stored_, latent_rank, rope, StoredRope_  as of latent_cache
+template <class Stored_, int latent_rank = Eigen::Dynamic, int rope = Eigen::Dynamic,
+          class StoredRope_ = detail::rope_key_storage<Stored_>>
 class latent_page_pool : public page_stock {
-  static_assert(detail::storage_scalar<Scalar_>,
+  using Row = detail::latent_row<Stored_, StoredRope_, latent_rank>;
+  static_assert(detail::is_storable<Stored_> && detail::is_storable<StoredRope_>,
                 "latent_page_pool<Scalar, ...>: Scalar must be float, double, Eigen::half or "
-                "Eigen::bfloat16");
+                "Eigen::bfloat16, or a codec in its place");
   static_assert(detail::is_size(latent_rank) && detail::is_size(rope, 0),
                 "latent_page_pool<Scalar, latent_rank, rope>: latent_rank must be at least 1 and "
                 "rope at least 0, or Eigen::Dynamic");
+  static_assert(detail::splits_latent_row<Stored_, StoredRope_, latent_rank>,
+                "latent_page_pool<Stored, latent_rank, rope, StoredRope>: latent_rank must be a "
+                "number where latents and rotary keys are not stored as one scalar");
 
  public:
-  using Scalar = Scalar_;
+  using KeyCodec = typename Row::KeyCodec;
+  using ValueCodec = typename Row::ValueCodec;
+  using Storage = typename Row::Storage;
 
   /// `pages` pages of `page_tokens` tokens each.
   latent_page_pool(Index pages, Index page_tokens) requires(detail::all_fixed<latent_rank, rope>)
@@ -46,28 +56,28 @@ class latent_page_pool : public page_stock {
       : page_stock("latent_page_pool", pages, page_tokens),
         rank_(rank, "latent_page_pool", "latent_rank"),
         rope_(rope_width, "latent_page_pool", "rope", 0),
-        rows_(pages, 1, page_tokens, rank + rope_width) {}
+        rows_(pages, 1, page_tokens, KeyCodec::storage_size(rank + rope_width)) {}
 
   Index rank() const { return rank_.value(); }
   Index rope_width() const { return rope_.value(); }
 
   /// Bytes that a token takes.
   Index bytes_per_token() const {
-    return (rank() + rope_width()) * static_cast<Index>(sizeof(Scalar));
+    return KeyCodec::storage_size(rank() + rope_width()) * static_cast<Index>(sizeof(Storage));
   }
 
   /// Bytes of all pages, what fills them up to whole cache lines included.
   Index bytes() const { return rows_.bytes(); }
 
   /// Where pages lie; valid while the pool lives.
-  const page_memory<Scalar>& latent_pages() const { return rows_.memory(); }
+  const page_memory<Storage>& latent_pages() const { return rows_.memory(); }
 
  private:
-  friend class paged_latents<Scalar_, latent_rank, rope>;
+  friend class paged_latents<Stored_, latent_rank, rope, StoredRope_>;
 
   [[no_unique_address]] detail::extent<latent_rank> rank_;
   [[no_unique_address]] detail::extent<rope> rope_;
-  detail::page_array<Scalar> rows_;
+  detail::page_array<Storage> rows_;
 };
 
 /// The latents and rotary keys of the tokens so far, of one sequence and one layer of MLA, in pages
@@ -76,13 +86,16 @@ class latent_page_pool : public page_stock {
 /// paged_cache is, forks included.
 ///
 /// The parameters are those of the pool, from which they are deduced.
-template <class Scalar_, int latent_rank = Eigen::Dynamic, int rope = Eigen::Dynamic>
+template <class Stored_, int latent_rank = Eigen::Dynamic, int rope = Eigen::Dynamic,
+          class StoredRope_ = detail::rope_key_storage<Stored_>>
 class paged_latents : public paged_tokens {
+  using Row = detail::latent_row<Stored_, StoredRope_, latent_rank>;
+
  public:
-  using Pool = latent_page_pool<Scalar_, latent_rank, rope>;
-  using Scalar = Scalar_;
-  using KeyCodec = scalar_codec<Scalar>;
-  using ValueCodec = scalar_codec<Scalar>;
+  using Pool = latent_page_pool<Stored_, latent_rank, rope, StoredRope_>;
+  using KeyCodec = typename Pool::KeyCodec;
+  using ValueCodec = typename Pool::ValueCodec;
+  using Storage = typename Pool::Storage;
 
   /// An empty sequence.
   ///
@@ -109,7 +122,7 @@ class paged_latents : public paged_tokens {
   /// Bytes that a token takes, on pages of its own.
   Index bytes_per_token() const { return pool().bytes_per_token(); }
 
-  /// Adds tokens at the end, converting to the stored scalar.
+  /// Adds tokens at the end, converting to what is stored, once.
   ///
   /// \param latents    [tokens, 1, latent_rank], after the norm; a view or a row-major matrix
   /// \param rope_keys  [tokens, 1, rope], after the rotation
@@ -121,16 +134,15 @@ class paged_latents : public paged_tokens {
     auto& rows = pool().rows_;
     const auto copy = [&](page_id from, page_id to, Index slots) { rows.copy(from, to, slots); };
     append_tokens(added.c.tokens(), copy, [&](Index t, const place& at) {
-      Scalar* const stored = rows.row(at.page, 0, at.slot);
-      KeyCodec::encode(added.c.row(t, 0), stored, rank());
-      KeyCodec::encode(added.k_pe.row(t, 0), stored + rank(), rope_width());
+      Row::encode(added.c.row(t, 0), rank(), added.k_pe.row(t, 0), rope_width(),
+                  rows.row(at.page, 0, at.slot));
     });
   }
 
-  token_run<Scalar> keys(Index, Index begin, Index end) const {
+  token_run<Storage> keys(Index, Index begin, Index end) const {
     return run(pool().latent_pages(), 0, begin, end);
   }
-  token_run<Scalar> values(Index, Index begin, Index end) const { return keys(0, begin, end); }
+  token_run<Storage> values(Index, Index begin, Index end) const { return keys(0, begin, end); }
 
  private:
   paged_latents(const paged_latents&) = default;

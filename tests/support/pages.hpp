@@ -38,9 +38,11 @@ void poison(headroom::page_pool<Stored, groups, qk_dim, v_dim, StoredValue>& poo
   poison_rows(pool.value_pages(), pool, pool.groups(),
               Pool::ValueCodec::storage_size(pool.v_dim()));
 }
-template <class Scalar, int rank, int rope>
-void poison(headroom::latent_page_pool<Scalar, rank, rope>& pool) {
-  poison_rows(pool.latent_pages(), pool, 1, pool.rank() + pool.rope_width());
+template <class Stored, int rank, int rope, class StoredRope>
+void poison(headroom::latent_page_pool<Stored, rank, rope, StoredRope>& pool) {
+  using Pool = std::remove_reference_t<decltype(pool)>;
+  poison_rows(pool.latent_pages(), pool, 1,
+              Pool::KeyCodec::storage_size(pool.rank() + pool.rope_width()));
 }
 
 /// Leaves the free pages of a pool in random order. append(sequence) appends a token to one.
