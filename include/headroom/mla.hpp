@@ -6,7 +6,8 @@
 #include <headroom/cost.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
-#include <headroom/detail/latent.hpp>
+#include <headroom/detail/latent_batch.hpp>
+#include <headroom/detail/scratch.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/linear.hpp>
 #include <headroom/mask.hpp>
@@ -14,9 +15,57 @@
 #include <headroom/parallel.hpp>
 #include <headroom/view.hpp>
 
-#include <cmath>
+#include <concepts>
+#include <type_traits>
 
 namespace headroom::inline HEADROOM_ISA {
+
+namespace detail {
+
+// The sizes of a call of mla. Every head has keys and values of its own: multi-head attention, as
+// far as queries and output go.
+struct latent_sizes : call_sizes {
+  Index rank;
+  Index rope;
+
+  template <class Core>
+  latent_sizes(const char* entry, const Core& core)
+      : call_sizes{entry,
+                   core.q_heads(),
+                   core.q_heads(),
+                   core.nope_width() + core.rope_width(),
+                   core.value_width(),
+                   "nope + rope",
+                   "value"},
+        rank(core.rank()),
+        rope(core.rope_width()) {}
+};
+
+// A source has the widths of latents and rotary keys.
+template <kv_source Source>
+void check_source(const latent_sizes& sizes, const Source& latents) {
+  require(latents.groups() == 1, sizes.who, ": latents have ", latents.groups(),
+          " groups, expected 1");
+  require(latents.v_dim() == sizes.rank, sizes.who, ": latents have width ", latents.v_dim(),
+          ", expected latent_rank = ", sizes.rank);
+  require(latents.qk_dim() == sizes.rank + sizes.rope, sizes.who,
+          ": latents with rotary keys have width ", latents.qk_dim(),
+          ", expected latent_rank + rope = ", sizes.rank + sizes.rope);
+}
+
+// The up-projection of these sizes.
+template <class Weight>
+up_projection<Weight> checked_up(const latent_sizes& sizes, const linear<Weight>& up) {
+  const Index nope = sizes.qk_dim - sizes.rope, value = sizes.v_dim;
+  const Index rows = sizes.Q_heads * (nope + value);
+  require(up.out_features() == rows && up.in_features() == sizes.rank, sizes.who, ": up is [",
+          up.out_features(), ", ", up.in_features(),
+          "], expected [Q_heads * (nope + value), latent_rank] = [", rows, ", ", sizes.rank, "]");
+  require(up.bias() == nullptr, sizes.who, ": up has a bias, expected none");
+  return {up, nope, value};
+}
+
+}  // namespace detail
 
 /// Multi-head latent attention over cached latents [c, k_pe], in its two forms. With W_UK[h] and
 /// W_UV[h] the rows of the up-projection that belong to head h, and q = [q_nope, q_pe]:
@@ -64,8 +113,21 @@ class mla {
   Index rope_width() const { return rope_.value(); }
   Index value_width() const { return value_.value(); }
 
-  /// Attends in the form that costs fewer flops for these lengths (see mla_shape): expanded for
-  /// long chunks of queries, absorbed for a few.
+  /// Whether a call of these lengths is computed in the expanded form: where that costs fewer
+  /// flops, every query seeing every key (see mla_shape). Long chunks of queries are, a few are
+  /// not.
+  bool expands(Index q_len, Index kv_len) const {
+    const mla_shape shape{.hidden = 0,
+                          .Q_heads = q_heads(),
+                          .latent_rank = rank(),
+                          .nope_dim = nope_width(),
+                          .rope_dim = rope_width(),
+                          .v_dim = value_width()};
+    return shape.expanded_is_cheaper(q_len, kv_len, all_pairs(q_len, kv_len));
+  }
+
+  /// Attends in the form that costs fewer flops for these lengths: expanded where expands() says
+  /// so, else absorbed. For many sequences in one call see mla_batch.hpp.
   ///
   /// \param q        [q_len, Q_heads, nope + rope], each head [q_nope, q_pe], q_pe rotated; of the
   ///                 scalar of out
@@ -80,18 +142,8 @@ class mla {
   void operator()(const Query& q, const Source& latents, const linear<Weight>& up, Out&& out,
                   const Mask& mask = {}, const attention_options<scalar_of<Out>>& options = {},
                   const Executor& executor = {}) const {
-    const view<const scalar_of<Query>> queries = detail::view_argument("mla", "q", q, q_heads());
-    const Index q_len = queries.tokens(), kv_len = latents.tokens();
-    const mla_shape shape{.hidden = 0,
-                          .Q_heads = q_heads(),
-                          .latent_rank = rank(),
-                          .nope_dim = nope_width(),
-                          .rope_dim = rope_width(),
-                          .v_dim = value_width()};
-    if (shape.expanded_is_cheaper(q_len, kv_len, all_pairs(q_len, kv_len)))
-      expanded(q, latents, up, out, mask, options, executor);
-    else
-      absorbed(q, latents, up, out, mask, options, executor);
+    const Index q_len = detail::view_argument("mla", "q", q, q_heads()).tokens();
+    attend(expands(q_len, latents.tokens()), q, latents, up, out, mask, options, executor);
   }
 
   /// The same over a cache around another, such as a ring_cache<latent_cache<...>>.
@@ -115,8 +167,7 @@ class mla {
   void expanded(const Query& q, const Source& latents, const linear<Weight>& up, Out&& out,
                 const Mask& mask = {}, const attention_options<scalar_of<Out>>& options = {},
                 const Executor& executor = {}) const {
-    const auto call = checked(q, latents, up, out, mask, options);
-    detail::attend_expanded(call, latents, up, nope_width(), value_width(), executor);
+    attend(true, q, latents, up, out, mask, options, executor);
   }
 
   /// The absorbed form: multi-query attention in the latent space.
@@ -127,37 +178,29 @@ class mla {
   void absorbed(const Query& q, const Source& latents, const linear<Weight>& up, Out&& out,
                 const Mask& mask = {}, const attention_options<scalar_of<Out>>& options = {},
                 const Executor& executor = {}) const {
-    const auto call = checked(q, latents, up, out, mask, options);
-    detail::attend_absorbed(call, latents, up, nope_width(), value_width(), executor);
+    attend(false, q, latents, up, out, mask, options, executor);
   }
 
  private:
-  template <class Query, class Source, class Weight, class Out, class Mask>
-  auto checked(const Query& q, const Source& latents, const linear<Weight>& up, Out& out,
-               const Mask& mask, const attention_options<scalar_of<Out>>& options) const {
+  template <class Query, class Source, class Weight, class Out, class Mask, class Executor>
+  void attend(bool expand, const Query& q, const Source& latents, const linear<Weight>& up,
+              Out& out, const Mask& mask, const attention_options<scalar_of<Out>>& options,
+              const Executor& executor) const {
     using Scalar = scalar_of<Out>;
     static_assert(detail::compute_scalar<Scalar> && std::same_as<scalar_of<Query>, Scalar>,
                   "mla: q and out must both be of float or both be of double");
-    detail::require(latents.groups() == 1, "mla: latents have ", latents.groups(),
-                    " groups, expected 1");
-    detail::require(latents.v_dim() == rank(), "mla: latents have width ", latents.v_dim(),
-                    ", expected latent_rank = ", rank());
-    detail::require(latents.qk_dim() == rank() + rope_width(),
-                    "mla: latents with rotary keys have "
-                    "width ",
-                    latents.qk_dim(), ", expected latent_rank + rope = ", rank() + rope_width());
-    const Index rows = q_heads() * (nope_width() + value_width());
-    detail::require(up.out_features() == rows && up.in_features() == rank(), "mla: up is [",
-                    up.out_features(), ", ", up.in_features(),
-                    "], expected [Q_heads * (nope + value), latent_rank] = [", rows, ", ", rank(),
-                    "]");
-    detail::require(up.bias() == nullptr, "mla: up has a bias, expected none");
+    const detail::latent_sizes sizes("mla", *this);
+    detail::check_source(sizes, latents);
+    const auto projection = detail::checked_up(sizes, up);
     const view<const Scalar> queries = detail::input_argument<Scalar>("mla", "q", q, q_heads());
     const view<Scalar> output = detail::output_argument<Scalar>("mla", "out", out, q_heads());
-    // Every head has keys and values of its own: multi-head attention, as far as shapes go.
-    return detail::checked_call({"mla", q_heads(), q_heads(), nope_width() + rope_width(),
-                                 value_width(), "nope + rope", "value"},
-                                queries, output, Index(latents.tokens()), mask, options);
+    const auto call =
+        detail::checked_call(sizes, queries, output, Index(latents.tokens()), mask, options);
+    detail::scratch memory;
+    detail::latent_batch<std::remove_const_t<decltype(call)>, Source, Weight> batch(1, projection,
+                                                                                    memory);
+    expand ? batch.add_expanded(call, latents) : batch.add_absorbed(call, latents);
+    batch.run(executor);
   }
 
   [[no_unique_address]] detail::extent<Q_heads> Q_heads_;

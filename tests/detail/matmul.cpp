@@ -44,6 +44,33 @@ TEMPLATE_TEST_CASE("weighted values are added to what was there", "", float, dou
     REQUIRE(adds_values<TestType>(add_values, rows, 65, 43, random));
 }
 
+TEST_CASE("rows of at most a stack are summed up as they are alone") {
+  random_source random(14);
+  const Index most = hr::detail::most_stacked_rows<float>;
+  for (const Index depth : {1, 31, 64, 130})
+    for (const Index columns : {1, 7, 16, 33, 200}) {
+      const auto a = random_matrix<float>(most, depth, random);
+      const auto keys = random_matrix<float>(columns, depth, random);
+      const auto values = random_matrix<float>(depth, columns, random);
+      // The first `rows` rows together, and each alone.
+      for (Index rows = 1; rows <= most; ++rows) {
+        auto together = zeros<float>(2 * most, columns), alone = together;
+        const auto multiply = [&](tensor<float>& to, Index first, Index count) {
+          const hr::detail::tile<float> part{a.view().row(first, 0), a.view().token_stride()};
+          const Index stride = to.view().token_stride();
+          hr::detail::multiply_keys<float>(part, count, as_tile(keys), columns, depth,
+                                           to.view().row(first, 0), stride);
+          hr::detail::add_values<float>(part, count, as_tile(values), depth, columns,
+                                        to.view().row(most + first, 0), stride);
+        };
+        multiply(together, 0, rows);
+        for (Index r = 0; r < rows; ++r) multiply(alone, r, 1);
+        for (Index r = 0; r < 2 * most; ++r)
+          for (Index c = 0; c < columns; ++c) REQUIRE(together(r, 0, c) == alone(r, 0, c));
+      }
+    }
+}
+
 TEST_CASE("no tokens and no rows are no work") {
   float value[2] = {3, 4};
   const float number = 1;

@@ -5,7 +5,6 @@
 #include <headroom/codec.hpp>
 #include <headroom/detail/block_for.hpp>
 #include <headroom/detail/config.hpp>
-#include <headroom/detail/dispatch.hpp>
 #include <headroom/detail/key_tile.hpp>
 #include <headroom/detail/matmul.hpp>
 #include <headroom/detail/scratch.hpp>
@@ -17,8 +16,9 @@
 #include <concepts>
 #include <new>
 
-// The two forms of latent attention, over the kernels of plain attention. Shapes in brackets;
-// dc = latent rank, dn = nope, dr = rope, dv = value, H = query heads.
+// Latent attention over the kernels of plain attention: the up-projection, and the form in which
+// keys and values are made; absorbed_stack.hpp has the other. Shapes in brackets; dc = latent rank,
+// dn = nope, dr = rope, dv = value, H = query heads.
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
@@ -36,63 +36,52 @@ tile<Scalar> weight_rows(const linear<Weight>& weights, Index begin, Index count
   }
 }
 
-/// Multi-query attention of q~ over the latents, between two products that each head makes alone.
-template <class Call, kv_source Source, class Weight, class Executor>
-void attend_absorbed(const Call& call, const Source& latents, const linear<Weight>& up, Index nope,
-                     Index value, const Executor& executor) {
-  using Scalar = typename Call::Scalar;
-  const Index q_len = call.q.tokens(), heads = call.q.heads();
-  const Index width = latents.qk_dim(), rank = latents.v_dim();
-  if (q_len == 0) return;
-  scratch memory;
-  const auto queries = tokens_major(memory.take<Scalar>(q_len * heads * width), q_len, heads,
-                                    width);  // q~ [q_len, H, dc + dr]
-  const auto latent_out = tokens_major(memory.take<Scalar>(q_len * heads * rank), q_len, heads,
-                                       rank);  // z [q_len, H, dc]
+/// W_UK and W_UV of all heads, as a checkpoint has them: per head dn rows of W_UK, then dv of W_UV.
+template <class Weight>
+struct up_projection {
+  linear<Weight> weights;  // [H * (dn + dv), dc]
+  Index nope;
+  Index value;
 
-  executor(heads, [&](Index h) {
-    scratch local;
-    const auto w_uk = weight_rows<Scalar>(up, h * (nope + value), nope, local);  // [dn, dc]
-    for (Index t = 0; t < q_len; ++t) {
-      Scalar* const row = queries.row(t, h);
-      std::fill(row, row + rank, Scalar(0));
-      std::copy(call.q.row(t, h) + nope, call.q.row(t, h) + call.q.dim(), row + rank);
-    }
-    add_values<Scalar>({call.q.row(0, h), call.q.token_stride()}, q_len, w_uk, nope, rank,
-                       queries.row(0, h), queries.token_stride());
-  });
+  Index rank() const { return weights.in_features(); }
 
-  const attention_call<Scalar, Scalar, typename Call::Mask> latent_call{
-      queries,    latent_out,   call.mask,  call.kv_len, heads, call.first_position,
-      call.scale, call.softcap, call.sinks, call.lse};
-  dispatch(latent_call, latents, executor);
+  /// [dn, dc]
+  template <class Scalar>
+  tile<Scalar> w_uk(Index h, scratch& memory) const {
+    return weight_rows<Scalar>(weights, h * (nope + value), nope, memory);
+  }
+  /// [dv, dc]
+  template <class Scalar>
+  tile<Scalar> w_uv(Index h, scratch& memory) const {
+    return weight_rows<Scalar>(weights, h * (nope + value) + nope, value, memory);
+  }
+};
 
-  executor(heads, [&](Index h) {
-    scratch local;
-    const auto w_uv = weight_rows<Scalar>(up, h * (nope + value) + nope, value, local);  // [dv, dc]
-    multiply_keys<Scalar>({latent_out.row(0, h), latent_out.token_stride()}, q_len, w_uv, value,
-                          rank, call.out.row(0, h), call.out.token_stride());
-  });
-}
+/// The expanded form: multi-head attention over keys and values that are made from the latents,
+/// head by head. The keys are the outer loop and a head's query blocks the inner one, so that a
+/// tile is expanded once per head; the price is a softmax state for every query of the head.
+template <class Call, kv_source Source, class Weight>
+class expanded_plan {
+ public:
+  /// The plan refers to what it is made of.
+  expanded_plan(const Call& call, const Source& latents, const up_projection<Weight>& up)
+      : call_(&call), latents_(&latents), up_(&up) {}
 
-/// Multi-head attention over keys and values that are made from the latents. The keys are the outer
-/// loop and each head's query blocks the inner one, so that a tile is expanded once per head; the
-/// price is a softmax state for every query of the head.
-template <class Call, kv_source Source, class Weight, class Executor>
-void attend_expanded(const Call& call, const Source& latents, const linear<Weight>& up, Index nope,
-                     Index value, const Executor& executor) {
-  using Scalar = typename Call::Scalar;
-  const Index q_len = call.q.tokens(), qk_dim = call.q.dim(), rank = latents.v_dim();
-  const Index rope = qk_dim - nope;
-  const Index blocks = (q_len + block_rows - 1) / block_rows;
-  if (q_len == 0) return;
+  Index items() const { return call_->q.tokens() > 0 ? call_->q.heads() : 0; }
 
-  executor(call.q.heads(), [&](Index h) {
+  /// How much there is to compute, in pairs of queries and keys.
+  Index cost(Index) const { return call_->q.tokens() * call_->kv_len; }
+
+  void run(Index h) const {
+    using Scalar = typename Call::Scalar;
+    const Call& call = *call_;
+    const Index q_len = call.q.tokens(), qk_dim = call.q.dim(), rank = up_->rank();
+    const Index nope = up_->nope, rope = qk_dim - nope, value = up_->value;
+    const Index blocks = (q_len + block_rows - 1) / block_rows;
     scratch memory;
-    const auto w_uk = weight_rows<Scalar>(up, h * (nope + value), nope, memory);  // [dn, dc]
-    const auto w_uv =
-        weight_rows<Scalar>(up, h * (nope + value) + nope, value, memory);  // [dv, dc]
-    const tile_reader<reads_scalar<Scalar>, Source> reader(latents, 0, memory);
+    const auto w_uk = up_->template w_uk<Scalar>(h, memory);
+    const auto w_uv = up_->template w_uv<Scalar>(h, memory);
+    const tile_reader<reads_scalar<Scalar>, Source> reader(*latents_, 0, memory);
     Scalar* const keys = memory.take<Scalar>(tile_keys * qk_dim);   // [tile_keys, dn + dr]
     Scalar* const values = memory.take<Scalar>(tile_keys * value);  // [tile_keys, dv]
 
@@ -131,7 +120,12 @@ void attend_expanded(const Call& call, const Source& latents, const linear<Weigh
       }
     }
     for (Index b = 0; b < blocks; ++b) call.write(rows_of(b), states[b]);
-  });
-}
+  }
+
+ private:
+  const Call* call_;
+  const Source* latents_;
+  const up_projection<Weight>* up_;
+};
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/kernels/dot.hpp>
 #include <headroom/detail/kernels/eigen_product.hpp>
 #include <headroom/detail/kernels/packet_product.hpp>
 #include <headroom/detail/tile.hpp>
@@ -26,6 +27,12 @@ inline constexpr bool has_kernels = false;
 template <class Scalar>
 inline constexpr bool has_kernels = std::same_as<Scalar, float>;
 #endif
+
+/// Rows of different calls that may be multiplied as one matrix: in a product of at most so many,
+/// each row is summed up as it would be alone, to the same bits. The micro-kernels take more rows
+/// another way; Eigen's products choose theirs by the number of rows, and promise nothing.
+template <class Scalar>
+inline constexpr Index most_stacked_rows = has_kernels<Scalar> ? most_dot_rows : 1;
 
 /// scores[rows, tokens] += q[rows, dim] * keys[tokens, dim]^T. The micro-kernels take keys of any
 /// stored number, Eigen's products those of the scalar computed in.
