@@ -111,11 +111,11 @@ Index offset(const Offsets& offsets, Index i) {
   return static_cast<Index>(at(offsets, i));
 }
 
-// Everything that can be wrong with a batch of these sizes.
-template <class Query, class Scalar, offset_range Offsets, sequence_range Sequences>
-void check_batch(const call_sizes& sizes, view<const Query> q, view<Scalar> out,
-                 const Offsets& offsets, const Sequences& sequences,
-                 const attention_options<Scalar>& options) {
+// Everything that can be wrong with a batch of these sizes, which check_source knows to check.
+template <std::derived_from<call_sizes> Sizes, class Query, class Scalar, offset_range Offsets,
+          sequence_range Sequences>
+void check_batch(const Sizes& sizes, view<const Query> q, view<Scalar> out, const Offsets& offsets,
+                 const Sequences& sequences, const attention_options<Scalar>& options) {
   const char* const who = sizes.who.name;
   const Index count = length(sequences);
   check_arguments(sizes, q, out, options);
@@ -123,7 +123,7 @@ void check_batch(const call_sizes& sizes, view<const Query> q, view<Scalar> out,
           ": options has a first_position, expected none: each sequence has its own");
   check_offsets(who, "offsets", offsets, count, q.tokens(), "tokens of q");
   for (Index i = 0; i < count; ++i) {
-    call_sizes own = sizes;
+    Sizes own = sizes;
     own.who = {who, i};
     const auto& source = at(sequences, i).source();
     check_source(own, source);
@@ -132,7 +132,21 @@ void check_batch(const call_sizes& sizes, view<const Query> q, view<Scalar> out,
   }
 }
 
-// The calls of a batch that has been checked.
+// The call of sequence i of a batch that has been checked.
+template <class Query, class Scalar, offset_range Offsets, sequence_range Sequences>
+auto call_of_sequence(const call_sizes& sizes, Index i, view<const Query> q, view<Scalar> out,
+                      const Offsets& offsets, const Sequences& sequences,
+                      const attention_options<Scalar>& options) {
+  const auto& sequence = at(sequences, i);
+  const Index begin = offset(offsets, i), end = offset(offsets, i + 1);
+  auto own = options;
+  own.first_position = sequence.first_position();
+  own.lse = options.lse.slice_tokens(begin, end);
+  return call_of(sizes, q.slice_tokens(begin, end), out.slice_tokens(begin, end),
+                 Index(sequence.source().tokens()), sequence.mask(), own);
+}
+
+// The calls of such a batch.
 template <class Query, class Scalar, offset_range Offsets, sequence_range Sequences>
 auto calls_of_batch(const call_sizes& sizes, view<const Query> q, view<Scalar> out,
                     const Offsets& offsets, const Sequences& sequences,
@@ -141,16 +155,9 @@ auto calls_of_batch(const call_sizes& sizes, view<const Query> q, view<Scalar> o
   const Index count = length(sequences);
   call_batch<attention_call<Scalar, Query, typename Sequence::Mask>, typename Sequence::Source>
       batch(count, memory);
-  for (Index i = 0; i < count; ++i) {
-    const Sequence& sequence = at(sequences, i);
-    const Index begin = offset(offsets, i), end = offset(offsets, i + 1);
-    auto own = options;
-    own.first_position = sequence.first_position();
-    own.lse = options.lse.slice_tokens(begin, end);
-    batch.add(call_of(sizes, q.slice_tokens(begin, end), out.slice_tokens(begin, end),
-                      Index(sequence.source().tokens()), sequence.mask(), own),
-              sequence.source());
-  }
+  for (Index i = 0; i < count; ++i)
+    batch.add(call_of_sequence(sizes, i, q, out, offsets, sequences, options),
+              at(sequences, i).source());
   batch.order();
   return batch;
 }

@@ -44,6 +44,7 @@
 #include <headroom/linear.hpp>          // projections, in the layout of checkpoints
 #include <headroom/mask.hpp>            // which keys a query sees: formulas, composed with & and |
 #include <headroom/mla.hpp>             // multi-head latent attention, expanded and absorbed
+#include <headroom/mla_batch.hpp>       // the same for sequences of different lengths in one call
 #include <headroom/mla_layer.hpp>       // a layer of MLA, from x to out
 #include <headroom/options.hpp>         // scale, softcap, sinks, lse
 #include <headroom/page_index.hpp>      // which pages of keys may matter to a query
