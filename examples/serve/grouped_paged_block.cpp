@@ -93,19 +93,13 @@ class grouped_paged_block : public paged_block {
     std::vector<Index> offsets = {0};
     sources.reserve(rows.ids.size());  // sequences refer to them
     std::vector<sequence> sequences;
-    const auto add = [&](const run& r, Index queries, Index keys) {
-      sources.push_back(up_to(keys, sequences_.at(r.sequence)));
+    rows.for_each_query([&](Index number, Index queries, Index tokens) {
+      sources.push_back(up_to(tokens, sequences_.at(number)));
       // A window as long as the sequence hides nothing: one mask, compiled once, serves both cases.
-      sequences.emplace_back(sources.back(),
-                             headroom::causal{} & headroom::sliding_window(window_.value_or(keys)));
+      sequences.emplace_back(
+          sources.back(), headroom::causal{} & headroom::sliding_window(window_.value_or(tokens)));
       offsets.push_back(offsets.back() + queries);
-    };
-    for (const run& r : rows.runs) {
-      if (r.tokens.apart)
-        for (Index t = r.tokens.begin; t < r.tokens.end; ++t) add(r, 1, t + 1);
-      else
-        add(r, r.tokens.tokens(), r.tokens.end);
-    }
+    });
     headroom::attend_batch(core_, q, offsets, sequences, attended, {}, blocks_.executor());
   }
 

@@ -1,11 +1,13 @@
 // SPDX-FileCopyrightText: 2026 The headroom authors
 // SPDX-License-Identifier: Apache-2.0
-#include <headroom/mla.hpp>
+#include <headroom/mla_batch.hpp>
 #include <headroom/paged_latents.hpp>
+#include <headroom/paged_view.hpp>
 #include <headroom/rms_norm.hpp>
 #include <map>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "paged_block.hpp"
 
@@ -15,11 +17,12 @@ namespace {
 
 constexpr int dynamic = Eigen::Dynamic;  // every size comes from config.json
 
-/// Latent attention with DeepSeek-V2's names. Projections are of all sequences together, attention
-/// is a call for each: mla has no batch.
+/// Latent attention with DeepSeek-V2's names, of all sequences in one call.
 template <class Stored>
 class latent_paged_block : public paged_block {
   using core = headroom::mla<dynamic, dynamic, dynamic, dynamic, dynamic>;
+  using source = headroom::paged_view<Stored>;
+  using sequence = headroom::batch_sequence<source, headroom::causal>;
 
  public:
   latent_paged_block(generate::weight_reader& weights, const std::string& name,
@@ -57,22 +60,15 @@ class latent_paged_block : public paged_block {
     headroom::rms_norm(latents, gain(kv_norm_), norm_eps);
     rotary_(rope_keys, rows.positions);
 
-    Matrix attended(x.rows(), core_.q_heads() * core_.value_width());
-    const auto result =
-        headroom::tokens_major(attended.data(), x.rows(), core_.q_heads(), core_.value_width());
-    const headroom::linear<float> up(kv_up_);
     Index first = 0;
     for (const run& r : rows.runs) {
-      const Index step = r.tokens.apart ? 1 : r.tokens.tokens();
-      for (const Index last = first + r.tokens.tokens(); first < last; first += step) {
-        Cache& cache = sequences_.at(r.sequence);
-        cache.append(latents.slice_tokens(first, first + step),
-                     rope_keys.slice_tokens(first, first + step));
-        core_(queries.slice_tokens(first, first + step), cache, up,
-              result.slice_tokens(first, first + step), headroom::causal{}, {.scale = scale_},
-              blocks_.executor());
-      }
+      const Index last = first + r.tokens.tokens();
+      sequences_.at(r.sequence)
+          .append(latents.slice_tokens(first, last), rope_keys.slice_tokens(first, last));
+      first = last;
     }
+    Matrix attended(x.rows(), core_.q_heads() * core_.value_width());
+    attend(q, rows, attended);
     blocks_(attended, out, [&](const Matrix& in, Matrix& part) { o_(in, part, one_thread_); });
   }
 
@@ -109,6 +105,29 @@ class latent_paged_block : public paged_block {
     Matrix y(x.rows(), weights.out_features());
     blocks_(x, y, [&](const Matrix& in, Matrix& part) { weights(in, part, one_thread_); });
     return y;
+  }
+
+  void attend(const Matrix& q, const packed_rows& rows, Matrix& attended) const {
+    std::vector<source> sources;
+    std::vector<Index> offsets = {0};
+    sources.reserve(rows.ids.size());  // sequences refer to them
+    std::vector<sequence> sequences;
+    rows.for_each_query([&](Index number, Index queries, Index tokens) {
+      sources.push_back(up_to(tokens, sequences_.at(number)));
+      sequences.emplace_back(sources.back());
+      offsets.push_back(offsets.back() + queries);
+    });
+    headroom::attend_batch(core_, q, offsets, sequences, headroom::linear<float>(kv_up_), attended,
+                           {.scale = scale_}, blocks_.executor());
+  }
+
+  /// The first tokens of a sequence: what it was when it had no more.
+  source up_to(Index tokens, const Cache& cache) const {
+    const auto& pages = pool_.latent_pages();  // a value is the beginning of the key
+    return source(
+        pages, pages,
+        {pool_.pages(), pool_.page_tokens(), 1, pool_.rank() + pool_.rope_width(), pool_.rank()},
+        cache.block_table(), tokens);
   }
 
   row_blocks blocks_;

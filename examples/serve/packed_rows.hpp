@@ -30,6 +30,18 @@ struct packed_rows {
       positions.push_back(t);
     }
   }
+
+  /// f(sequence, queries, keys) for all that attend, each as a sequence of a batch: the next
+  /// `queries` rows to the first `keys` tokens of their sequence.
+  template <class F>
+  void for_each_query(const F& f) const {
+    for (const run& r : runs) {
+      if (r.tokens.apart)
+        for (Index t = r.tokens.begin; t < r.tokens.end; ++t) f(r.sequence, Index(1), t + 1);
+      else
+        f(r.sequence, r.tokens.tokens(), r.tokens.end);
+    }
+  }
 };
 
 }  // namespace serve
