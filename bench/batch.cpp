@@ -5,6 +5,8 @@
 // thread.
 //
 //   batch/SEQUENCESxTOKENS     attend_batch against a call for each sequence
+//   latents/SEQUENCESxTOKENS   the same for mla at the shape of DeepSeek-V2-Lite, 16 heads over
+//                              latents of 512 + 64: the up-projection is read once, not once each
 //   cascade/SEQUENCESxPREFIX   attend_cascade over a shared prefix and 128 tokens of each sequence
 //                              against attend_batch over copies of it
 //   sparse/1xTOKENS            page_index and attend_blocks, over a sixteenth of the pages of 16
@@ -19,12 +21,16 @@
 #include "support/counters.hpp"
 #include "support/in_turn.hpp"
 #include "support/inputs.hpp"
+#include "support/latent_inputs.hpp"
 
 #include <array>
+#include <cmath>
 #include <headroom/batch.hpp>
 #include <headroom/block_sparse.hpp>
 #include <headroom/cascade.hpp>
 #include <headroom/kv_cache.hpp>
+#include <headroom/latent_cache.hpp>
+#include <headroom/mla_batch.hpp>
 #include <headroom/page_index.hpp>
 #include <string>
 #include <vector>
@@ -61,6 +67,47 @@ struct step {
   std::vector<Index> offsets = {0};
 };
 
+// Sequences of one query each, of latent attention.
+struct latent_step {
+  static constexpr int heads = 16;
+  using Latents = headroom::latent_cache<Eigen::bfloat16, latent_rank, rope_dim>;
+
+  latent_step(numbers& random, Index sequences, Index tokens)
+      : q(random(sequences, heads * latent_qk_dim)),
+        out(sequences, heads * v_dim),
+        // Variance 1 / rank leaves keys and values as large as latents are.
+        weights((random(heads * (nope_dim + v_dim), latent_rank) * std::sqrt(3.0f / latent_rank))
+                    .cast<Eigen::bfloat16>()) {
+    caches.reserve(static_cast<std::size_t>(sequences));
+    for (Index i = 0; i < sequences; ++i) {
+      fill(caches.emplace_back(tokens), random, latent_rank, rope_dim);
+      batch.emplace_back(caches.back());
+      offsets.push_back(i + 1);
+    }
+  }
+  void together() {
+    headroom::attend_batch(core, q, offsets, batch, headroom::linear(weights), out);
+  }
+  void one_by_one() {
+    for (Index i = 0; i < q.rows(); ++i)
+      core(q.middleRows(i, 1), caches[static_cast<std::size_t>(i)], headroom::linear(weights),
+           out.middleRows(i, 1), headroom::causal{});
+  }
+  /// Bytes read where the weights are read so many times.
+  double bytes(double times) const {
+    const Index latents = q.rows() * caches.front().tokens() * caches.front().bytes_per_token();
+    return static_cast<double>(latents) +
+           times * static_cast<double>(weights.size()) * sizeof(Eigen::bfloat16);
+  }
+
+  headroom::mla<heads, latent_rank, nope_dim, rope_dim, v_dim> core;
+  matrix q, out;
+  row_major<Eigen::bfloat16> weights;
+  std::vector<Latents> caches;
+  std::vector<headroom::batch_sequence<Latents, headroom::causal>> batch;
+  std::vector<Index> offsets = {0};
+};
+
 // Times `ours` between two runs of `other`.
 template <class Ours, class Other>
 void compare(benchmark::State& state, double bytes, const Ours& ours, const Other& other) {
@@ -75,18 +122,29 @@ void require_close(const matrix& a, const matrix& b, float room) {
   if (!((a - b).norm() <= room * b.norm())) throw std::runtime_error("a wrong answer");
 }
 
-void add_batch(const std::string& prefix, Index sequences, Index tokens) {
-  add_case(prefix + "batch/" + std::to_string(sequences) + 'x' + std::to_string(tokens),
+template <class Step, class Bytes>
+void add_batch(const std::string& name, Index sequences, Index tokens, const Bytes& bytes) {
+  add_case(name + '/' + std::to_string(sequences) + 'x' + std::to_string(tokens),
            [=](benchmark::State& state) {
              numbers random;
-             step s(random, sequences, tokens);
+             Step s(random, sequences, tokens);
              s.one_by_one();
              const matrix alone = s.out;
              s.together();
              require_close(s.out, alone, 0);
              compare(
-                 state, 1, [&] { s.together(); }, [&] { s.one_by_one(); });
+                 state, bytes(s), [&] { s.together(); }, [&] { s.one_by_one(); });
            });
+}
+
+void add_batch(const std::string& prefix, Index sequences, Index tokens) {
+  add_batch<step>(prefix + "batch", sequences, tokens, [](const step&) { return 1.0; });
+}
+
+void add_latents(const std::string& prefix, Index sequences, Index tokens) {
+  add_batch<latent_step>(prefix + "latents", sequences, tokens, [](const latent_step& s) {
+    return s.bytes(static_cast<double>(s.q.rows())) / s.bytes(1);
+  });
 }
 
 void add_sparse(const std::string& name, Index tokens) {
@@ -159,11 +217,13 @@ int main(int argc, char** argv) {
   using namespace headroom_bench;
   for (const Index sequences : {4, 16, 64}) add_batch("", sequences, 1024);
   add_batch("", 64, 16);
+  for (const Index tokens : {64, 1024, 8192}) add_latents("", 8, tokens);
   for (const Index sequences : {4, 16, 64})
     for (const Index shared : {512, 2048}) add_cascade("", sequences, shared);
   for (const Index sequences : {4, 16}) add_cascade("", sequences, 8192);
   for (const Index tokens : {8192, 32768}) add_sparse("", tokens);
   add_batch("smoke/", 3, 100);
+  add_latents("smoke/", 3, 100);
   add_sparse("smoke/", 1024);
   add_cascade("smoke/", 3, 900);
   return run_cases(argc, argv);
