@@ -49,8 +49,29 @@ TEST_CASE("what is not finite makes its block so, and no other") {
   check_poison<hr::int8_rows>(70);
 }
 
+TEST_CASE("numbers without a scale come back within a half, up to the last there is") {
+  // A float that is no more than 127.5 rounds to 127 at most, and so errs by a half too.
+  check_error<hr::saturating_int8>([](const std::vector<float>& row, std::size_t d) {
+    return std::max(0.5, std::abs(double(row[d])) - 127);
+  });
+  check_readings<hr::saturating_int8>();
+  check_kernels<hr::saturating_int8>();
+  check_appending<hr::saturating_int8>();
+  std::vector<float> row(255);
+  for (std::size_t i = 0; i < row.size(); ++i) row[i] = float(int(i) - 127);
+  CHECK(round_trip<hr::saturating_int8, float>(row) == row);
+}
+
+TEST_CASE("without a scale what is too large is clipped, and a NaN is lost") {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> row = {0.5f, 1.5f, 127.6f, -128, 1e30f, -infinity, quiet_nan<float>()};
+  CHECK(round_trip<hr::saturating_int8, float>(row) ==
+        std::vector<float>{0, 2, 127, -127, 127, -127, 0});
+}
+
 TEST_CASE("attention over a cache is attention over what it holds") {
   check_attention<hr::int8_blocks, hr::int8_codec<20>>();
+  check_attention<hr::saturating_int8, hr::int8_rows>();
   check_attention<hr::int8_rows, hr::scalar_codec<Eigen::half>>();
 }
 
@@ -59,6 +80,8 @@ TEST_CASE("a token takes a byte a number, and its scales") {
   CHECK(blocks.bytes_per_token() == 8 * 2 * (128 + 4 * 4));
   constexpr hr::attention_shape shape{.hidden = 4096, .Q_heads = 32, .KV_groups = 8, .qk_dim = 128};
   static_assert(shape.cache_bytes<hr::int8_blocks>(100) == 100 * 8 * 2 * (128 + 4 * 4));
+  static_assert(shape.cache_bytes<hr::int8_rows>(100) == 100 * 8 * 2 * (128 + 4));
+  static_assert(shape.cache_bytes<hr::saturating_int8>(100) == 100 * 8 * 2 * 128);
   const hr::kv_cache<hr::int8_rows, 8, 128, 64, Eigen::half> mixed(1);
   CHECK(mixed.bytes_per_token() == 8 * (128 + 4 + 64 * 2));
 }

@@ -132,4 +132,43 @@ using int8_blocks = int8_codec<32>;
 /// 8 bits, with one scale for a token's key or value head.
 using int8_rows = int8_codec<Eigen::Dynamic>;
 
+/// Whole numbers from -127 to 127, a byte each and nothing beside: for numbers over scales that are
+/// kept elsewhere, one for each channel (see scaled_cache) or one for all.
+///
+/// A number of at most 127 errs by at most 1/2. What is larger is clipped to 127, infinity as well,
+/// and a NaN becomes 0: nothing in a row could tell of it.
+///
+/// \source the layout of ONNX Runtime's GroupQueryAttention with PER_CHANNEL or PER_TENSOR scales
+struct saturating_int8 {
+  using Storage = std::int8_t;
+  static constexpr bool saturates = true;
+
+  static constexpr Index storage_size(Index dim) { return dim; }
+
+  template <class In>
+  static void encode(const In* row, Storage* stored, Index dim) {
+    for (Index d = 0; d < dim; ++d) {
+      const float x = static_cast<float>(row[d]);
+      stored[d] = std::isnan(x)
+                      ? Storage(0)
+                      : static_cast<Storage>(std::nearbyint(std::clamp(x, -127.f, 127.f)));
+    }
+  }
+
+  template <class Out>
+  static void decode(const Storage* stored, Out* row, Index dim) {
+    std::transform(stored, stored + dim, row, [](Storage n) { return static_cast<Out>(n); });
+  }
+
+  /// A stored row as micro-kernels read it, widened in registers.
+  struct packet_row {
+    const Storage* numbers;
+
+    detail::packet load(Index d) const { return detail::load(numbers + d); }
+    float operator[](Index d) const { return static_cast<float>(numbers[d]); }
+    packet_row from(Index column) const { return {numbers + column}; }
+  };
+  static packet_row read(const Storage* stored, Index) { return {stored}; }
+};
+
 }  // namespace headroom::inline HEADROOM_ISA
