@@ -61,6 +61,7 @@
 #include <headroom/rope.hpp>            // the rotary embedding
 #include <headroom/rope_scaling.hpp>    // frequencies of the rotary embedding
 #include <headroom/rotated_cache.hpp>   // outliers spread over all channels, for few bits
+#include <headroom/scaled_cache.hpp>    // a scale for each channel of keys, for outliers too
 #include <headroom/score_mod.hpp>       // ALiBi, and masks and score modifications of one's own
 #include <headroom/scores.hpp>          // what attention looks at, tile by tile
 #include <headroom/selected_mask.hpp>   // masks over some of the tokens

@@ -39,7 +39,7 @@ concept kv_source = codec<typename S::KeyCodec> && codec<typename S::ValueCodec>
 };
 
 /// A cache around another, stored(), that takes part in the call of attention by its member attend:
-/// see rotated_cache and ring_cache.
+/// see rotated_cache, scaled_cache and ring_cache.
 template <class C>
 concept wrapping_cache = requires(const C& cache) {
   requires kv_source<std::remove_cvref_t<decltype(cache.stored())>>;

@@ -1,0 +1,272 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/checks.hpp>
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/scratch.hpp>
+#include <headroom/kv_source.hpp>
+#include <headroom/mask.hpp>
+#include <headroom/options.hpp>
+#include <headroom/parallel.hpp>
+#include <headroom/view.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <functional>
+#include <type_traits>
+#include <vector>
+
+namespace headroom::inline HEADROOM_ISA {
+
+namespace detail {
+
+// A codec may say that what is too large for it is clipped, such as saturating_int8.
+template <class C>
+concept saturating_codec = requires {
+  requires C::saturates;
+};
+
+}  // namespace detail
+
+/// A cache with a scale for each channel of a key: where a few channels are much larger than the
+/// others, in all tokens alike, those others are no longer stored in steps of their size. It is
+/// used as the cache in it:
+///
+///   scaled_cache<kv_cache<int8_rows, 8, 128>> cache(4096);
+///   cache.append(k, v);
+///   attend(q, cache, out, causal{});
+///
+/// With s the scales of a group, number by number,
+///
+///   keys k / s;  q.k = (q s).(k / s);  and where values have scales, values v / s, out s
+///
+/// so a row of q is multiplied before the call, and kernels read the cache as ever. Scales are
+/// given, as found offline, or taken from the first tokens that are appended, which a prompt should
+/// be: max |k| of a channel, as a share of the largest of its group, what is not finite left out. A
+/// share is at least 1 / sqrt(qk_dim): channels below that together err no more than the largest
+/// alone, and if one of them grows later, keys err at most sqrt(qk_dim) times as much as without
+/// scales.
+///
+/// A codec that has a scale for each row beside these, such as int8_rows, never clips: a token
+/// beyond what was seen at first has larger steps. One that clips, such as saturating_int8, needs
+/// scales that are given. Scales that were taken stay until the cache is empty, which then takes
+/// new ones. Given scales stay, and a token is then the same bits whatever is appended beside it.
+///
+/// As with rotated_cache, the cache in it is not paged, and a batch or another wrapper does not
+/// take it; nor are there scales for latents.
+///
+/// \tparam Cache  a kv_cache, or a cache with its append
+/// \cost   a multiplication for each number of q, and of out where values have scales; a division
+///         for each of k, and of v; 4 KV_groups qk_dim bytes for a cache
+/// \error  as attention over what the cache in it stores, times the scales; and a rounding more for
+///         each number of q and k. From int8_rows k_d comes back within
+///         s_d max_c |k_c / s_c| (1/254 + 6e-7), or as 0 where that maximum is below 1.5e-36
+/// \source KIVI, arXiv 2402.02750, section 3.1, on the channels of keys; SmoothQuant, 2211.10438
+template <kv_source Cache>
+class scaled_cache {
+ public:
+  /// The sizes of the cache in it.
+  template <std::convertible_to<Index>... Sizes>
+  requires std::constructible_from<Cache, Sizes...>
+  explicit scaled_cache(Sizes... sizes)
+      : stored_(sizes...), key_scales_(static_cast<std::size_t>(groups() * qk_dim()), 1.f) {}
+
+  Index tokens() const { return stored_.tokens(); }
+  Index capacity() const { return stored_.capacity(); }
+  Index groups() const { return stored_.groups(); }
+  Index qk_dim() const { return stored_.qk_dim(); }
+  Index v_dim() const { return stored_.v_dim(); }
+  Index bytes_per_token() const { return stored_.bytes_per_token(); }
+
+  /// The cache in it, of keys and values over their scales.
+  const Cache& stored() const { return stored_; }
+
+  /// Scales for all tokens to come, in place of those that would be taken from the first.
+  ///
+  /// \param scales  [1, KV_groups, qk_dim], positive: a view or an Eigen row-major matrix
+  /// \throws std::invalid_argument if the shape disagrees, a scale is not positive, or subnormal,
+  ///         or infinite, or the cache holds tokens; it is then unchanged
+  template <viewable Scales>
+  void set_key_scales(const Scales& scales) {
+    key_scales_ = numbers("key scales", scales, qk_dim());
+    origin_ = origin::given;
+  }
+
+  /// The same for values, which have no scales unless given.
+  ///
+  /// \param scales  [1, KV_groups, v_dim]
+  template <viewable Scales>
+  void set_value_scales(const Scales& scales) {
+    value_scales_ = numbers("value scales", scales, v_dim());
+  }
+
+  /// The scales of keys, [1, KV_groups, qk_dim]; 1 before they are given or taken.
+  view<const float> key_scales() const {
+    return tokens_major(key_scales_.data(), 1, groups(), qk_dim());
+  }
+  /// The scales of values, [1, KV_groups, v_dim]; no row where none were given.
+  view<const float> value_scales() const {
+    return tokens_major(value_scales_.data(), value_scales_.empty() ? 0 : 1, groups(), v_dim());
+  }
+
+  /// Adds tokens at the end, over their scales, then converted to what is stored.
+  ///
+  /// \param k  [tokens, KV_groups, qk_dim]
+  /// \param v  [tokens, KV_groups, v_dim]
+  /// \throws as the cache in it does, and std::invalid_argument where a codec that clips has no
+  ///         scales; the cache is then unchanged
+  template <viewable Keys, viewable Values>
+  void append(const Keys& k, const Values& v) {
+    require_scales<typename Cache::KeyCodec>("key", origin_ == origin::given);
+    require_scales<typename Cache::ValueCodec>("value", !value_scales_.empty());
+    const auto keys = argument("k", k, groups(), qk_dim());
+    detail::scratch memory;
+    const float* scales = key_scales_.data();
+    if (origin_ == origin::none) scales = scales_of(keys, memory);
+    append_over(scaled<computed<Keys>>(keys, scales, std::divides<>(), serial(), memory), v,
+                memory);
+    if (origin_ == origin::none && tokens() > 0) {
+      std::copy_n(scales, key_scales_.size(), key_scales_.begin());
+      origin_ = origin::taken;
+    }
+  }
+
+  void truncate(Index tokens) {
+    stored_.truncate(tokens);
+    if (tokens == 0) forget_taken_scales();
+  }
+  void clear() {
+    stored_.clear();
+    forget_taken_scales();
+  }
+
+  /// What attention does with this cache in place of a source: calls itself over the cache in it,
+  /// with q times the scales.
+  template <class Attention, viewable Query, viewable Out, attention_mask Mask, executor Executor>
+  void attend(const Attention& attention, const Query& q, Out&& out, const Mask& mask,
+              const attention_options<scalar_of<Out>>& options, const Executor& executor) const {
+    using Scalar = scalar_of<Out>;
+    detail::scratch memory;
+    const auto queries = argument("q", q, attention.q_heads(), qk_dim());
+    attention(scaled<Scalar>(queries, key_scales_.data(), std::multiplies<>(), executor, memory),
+              stored_, out, mask, options, executor);
+    if (value_scales_.empty()) return;
+    const view<Scalar> rows =
+        detail::output_argument<Scalar>("attention", "out", out, attention.q_heads());
+    executor(rows.heads(), [&](Index h) {
+      const float* const scales = value_scales_.data() + group(h, rows.heads()) * rows.dim();
+      for (Index t = 0; t < rows.tokens(); ++t)
+        for (Index d = 0; d < rows.dim(); ++d) rows(t, h, d) *= static_cast<Scalar>(scales[d]);
+    });
+  }
+
+ private:
+  // Where the scales of keys come from.
+  enum class origin { none, taken, given };
+
+  // Numbers are scaled in double where they are double, else in float.
+  template <class T>
+  using computed = std::conditional_t<std::same_as<scalar_of<T>, double>, double, float>;
+
+  template <viewable Rows>
+  static view<const scalar_of<Rows>> argument(const char* name, const Rows& given, Index heads,
+                                              Index dim) {
+    const view<const scalar_of<Rows>> rows =
+        detail::view_argument("scaled_cache", name, given, heads);
+    detail::require(rows.heads() == heads && rows.dim() == dim, "scaled_cache: ", name,
+                    " of shape [", rows.tokens(), ", ", rows.heads(), ", ", rows.dim(),
+                    "], expected [tokens, ", heads, ", ", dim, "]");
+    return rows;
+  }
+
+  template <class Codec>
+  static void require_scales(const char* what, bool given) {
+    if constexpr (detail::saturating_codec<Codec>)
+      detail::require(given, "scaled_cache: the codec of ", what, "s clips, expected set_", what,
+                      "_scales before the first token");
+  }
+
+  template <viewable Scales>
+  std::vector<float> numbers(const char* name, const Scales& given, Index dim) const {
+    const auto scales = argument(name, given, groups(), dim);
+    detail::require(scales.tokens() == 1, "scaled_cache: ", name, " have ", scales.tokens(),
+                    " rows, expected 1");
+    detail::require(tokens() == 0, "scaled_cache: ", name, " were given after ", tokens(),
+                    " tokens, expected before the first");
+    std::vector<float> result;
+    for (Index g = 0; g < groups(); ++g)
+      for (Index d = 0; d < dim; ++d) {
+        result.push_back(static_cast<float>(scales(0, g, d)));
+        detail::require(std::isnormal(result.back()) && result.back() > 0, "scaled_cache: ", name,
+                        " of group ", g, ", channel ", d, " are ", result.back(),
+                        ", expected a positive number");
+      }
+    return result;
+  }
+
+  // Of each channel the largest number, as a share of the largest of the group.
+  template <class Scalar>
+  const float* scales_of(const view<const Scalar>& keys, detail::scratch& memory) const {
+    float* const scales = memory.take<float>(groups() * qk_dim());
+    const float least = 1 / std::sqrt(static_cast<float>(qk_dim()));
+    for (Index g = 0; g < groups(); ++g) {
+      float* const first = scales + g * qk_dim();
+      float* const end = first + qk_dim();
+      std::fill(first, end, 0.f);
+      for (Index t = 0; t < keys.tokens(); ++t)
+        for (Index d = 0; d < qk_dim(); ++d) {
+          const float size = std::abs(static_cast<float>(keys(t, g, d)));
+          if (std::isfinite(size)) first[d] = std::max(first[d], size);
+        }
+      const float largest = *std::max_element(first, end);
+      std::transform(first, end, first, [&](float size) {
+        return largest > 0 ? std::max(size / largest, least) : 1.f;
+      });
+    }
+    return scales;
+  }
+
+  template <class Keys, class Values>
+  void append_over(const Keys& keys, const Values& v, detail::scratch& memory) {
+    if (value_scales_.empty()) return stored_.append(keys, v);
+    stored_.append(
+        keys, scaled<computed<Values>>(argument("v", v, groups(), v_dim()), value_scales_.data(),
+                                       std::divides<>(), serial(), memory));
+  }
+
+  void forget_taken_scales() {
+    if (origin_ != origin::taken) return;
+    std::fill(key_scales_.begin(), key_scales_.end(), 1.f);
+    origin_ = origin::none;
+  }
+
+  // Of head h of so many: the group itself where these are groups.
+  Index group(Index h, Index heads) const { return h * groups() / heads; }
+
+  template <class Scalar, class From, class Operation, class Executor>
+  view<const Scalar> scaled(const view<const From>& from, const float* scales,
+                            const Operation& operation, const Executor& executor,
+                            detail::scratch& memory) const {
+    const auto to = tokens_major(memory.take<Scalar>(from.tokens() * from.heads() * from.dim()),
+                                 from.tokens(), from.heads(), from.dim());
+    executor(from.heads(), [&](Index h) {
+      const float* const of_group = scales + group(h, from.heads()) * from.dim();
+      for (Index t = 0; t < from.tokens(); ++t)
+        std::transform(from.row(t, h), from.row(t, h) + from.dim(), of_group, to.row(t, h),
+                       [&](const auto& x, float scale) {
+                         return operation(static_cast<Scalar>(x), static_cast<Scalar>(scale));
+                       });
+    });
+    return to;
+  }
+
+  Cache stored_;
+  origin origin_ = origin::none;
+  std::vector<float> key_scales_;    // [KV_groups, qk_dim]
+  std::vector<float> value_scales_;  // [KV_groups, v_dim], or none
+};
+
+}  // namespace headroom::inline HEADROOM_ISA
