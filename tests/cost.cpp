@@ -3,6 +3,13 @@
 
 // Rule: a closed form costs what a count of the loops costs. Known totals are in static/cost.cpp.
 #include <headroom/cost.hpp>
+#include <headroom/fp8_codec.hpp>
+#include <headroom/int4_codec.hpp>
+#include <headroom/int8_codec.hpp>
+#include <headroom/kv_cache.hpp>
+#include <headroom/latent_cache.hpp>
+#include <headroom/rotated_cache.hpp>
+#include <headroom/scaled_cache.hpp>
 
 #include "support/catch.hpp"
 
@@ -27,7 +34,55 @@ Index product_flops(Index rows, Index inner, Index cols) {
   return 2 * rows * inner * cols;
 }
 
+/// Bytes from one token of a cache to the next, as they lie in memory.
+template <class Cache>
+Index bytes_apart(const Cache& cache) {
+  const auto k = cache.keys(0, 0, 1);
+  const auto v = cache.values(0, 0, 1);
+  return cache.groups() * (k.stride * Index(sizeof(*k.rows)) + v.stride * Index(sizeof(*v.rows)));
+}
+
+template <class KeyCodec, class ValueCodec = KeyCodec>
+void check_cache_bytes() {
+  using cache_type =
+      hr::kv_cache<KeyCodec, Eigen::Dynamic, Eigen::Dynamic, Eigen::Dynamic, ValueCodec>;
+  for (const Index dim : {1, 20, 33, 64, 128}) {
+    const hr::attention_shape s{
+        .hidden = 1, .Q_heads = 6, .KV_groups = 3, .qk_dim = dim, .v_dim = dim + 7};
+    const Index bytes = s.cache_bytes<KeyCodec, ValueCodec>(1);
+    CHECK(bytes_apart(cache_type(1, 3, dim, dim + 7)) == bytes);
+    CHECK(cache_type(1, 3, dim, dim + 7).bytes_per_token() == bytes);
+    CHECK(hr::rotated_cache<cache_type>(1, 3, dim, dim + 7).bytes_per_token() == bytes);
+    CHECK(hr::scaled_cache<cache_type>(1, 3, dim, dim + 7).bytes_per_token() == bytes);
+    CHECK(s.cache_bytes<KeyCodec, ValueCodec>(100) == 100 * bytes);
+  }
+}
+
+template <class LatentCodec>
+void check_latent_bytes() {
+  constexpr int rank = 96;
+  const hr::mla_shape s{
+      .hidden = 1, .Q_heads = 4, .latent_rank = rank, .nope_dim = 8, .rope_dim = 6, .v_dim = 8};
+  const hr::latent_cache<LatentCodec, rank, 6> cache(1);
+  CHECK(cache.bytes_per_token() ==
+        s.cache_bytes<LatentCodec, hr::scalar_codec<Eigen::bfloat16>>(1));
+}
+
 }  // namespace
+
+TEST_CASE("a token takes the bytes in a cache that are predicted, whatever it is stored by") {
+  check_cache_bytes<hr::scalar_codec<float>, hr::scalar_codec<Eigen::half>>();
+  check_cache_bytes<hr::int8_blocks>();
+  check_cache_bytes<hr::int8_rows, hr::int4_blocks>();
+  check_cache_bytes<hr::saturating_int8, hr::scalar_codec<Eigen::bfloat16>>();
+  check_cache_bytes<hr::fp8_codec>();
+  check_cache_bytes<hr::int4_codec<16>>();
+  check_latent_bytes<hr::int8_blocks>();
+  check_latent_bytes<hr::int8_rows>();
+  check_latent_bytes<hr::saturating_int8>();
+  check_latent_bytes<hr::fp8_codec>();
+  check_latent_bytes<hr::int4_blocks>();
+}
 
 TEST_CASE("visible pairs are those that the masks leave, counted one by one") {
   for (Index q_len = 0; q_len <= 9; ++q_len)
