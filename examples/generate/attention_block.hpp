@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/kv_source.hpp>
 #include <memory>
 #include <string>
 
@@ -23,9 +24,24 @@ struct footprint {
   }
 };
 
+/// A codec for keys and values, or for latents beside rotary keys in bfloat16. Compiled for the
+/// demo's models alone: weights in half, latents of 48.
+struct cache_codec {
+  const char* name;
+  bool of_latents;
+};
+inline constexpr cache_codec cache_codecs[] = {
+    {"int8_blocks", true},           // int8, with a scale for 32 numbers or a narrower head
+    {"int8_rows", true},             // int8, with a scale for each row
+    {"int8_rows, channels", false},  // and one for each channel of keys
+    {"fp8", true},                   // fp8 e4m3, with a scale for each row
+    {"int4", true},                  // int4, with a scale and a minimum for 16 numbers
+    {"int4, rotated", false},        // of rotated keys and values
+};
+
 /// The cache of one sequence in one layer.
 struct cache_config {
-  std::string dtype;  ///< of what is stored: "F32", "F16" or "BF16"
+  std::string dtype;  ///< of what is stored: "F32", "F16", "BF16", or one of cache_codecs
   Index capacity;     ///< tokens
 };
 
@@ -54,13 +70,17 @@ std::unique_ptr<attention_block> make_attention_block(weight_reader& weights,
                                                       const model_config& config,
                                                       const cache_config& cache);
 
-/// The two kinds that make_attention_block chooses from.
+/// What make_attention_block chooses from: by the kind of attention, and whether the cache stores
+/// scalars or a codec's numbers.
 std::unique_ptr<attention_block> make_grouped_block(weight_reader& weights, const std::string& name,
                                                     const model_config& config,
                                                     const cache_config& cache);
 std::unique_ptr<attention_block> make_latent_block(weight_reader& weights, const std::string& name,
                                                    const model_config& config,
                                                    const cache_config& cache);
+std::unique_ptr<attention_block> make_coded_block(weight_reader& weights, const std::string& name,
+                                                  const model_config& config,
+                                                  const cache_config& cache);
 
 /// Numbers in a matrix.
 template <class Weight>
@@ -68,10 +88,10 @@ Index numbers(const headroom::linear<Weight>& matrix) {
   return matrix.out_features() * matrix.in_features();
 }
 
-/// Bytes that a view spans, tokens times heads times width.
-template <class Scalar>
-Index bytes(const headroom::view<const Scalar>& view) {
-  return view.tokens() * view.heads() * view.dim() * static_cast<Index>(sizeof(Scalar));
+/// Bytes from one stored row to the next.
+template <class Stored>
+Index row_bytes(const headroom::token_run<Stored>& rows) {
+  return rows.stride * static_cast<Index>(sizeof(Stored));
 }
 
 }  // namespace generate

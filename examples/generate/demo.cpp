@@ -10,6 +10,7 @@
 #include <iterator>
 #include <numbers>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "evaluation.hpp"
@@ -55,6 +56,7 @@ class demo {
     std::printf("\n");
     for (const char* name : {"mha", "gqa", "mqa", "mla"}) variants_.push_back(run_variant(name));
     print_variants();
+    run_stored();
     run_conversions();
     std::printf("%s\n", failures_.empty() ? "\nEvery number agrees with PyTorch's and with "
                                             "headroom's cost model."
@@ -87,6 +89,16 @@ class demo {
     return score_text(model, heldout_, window_, shown);
   }
 
+  /// What attention takes, checked.
+  footprint sizes(language_model& model, const std::string& name) {
+    model.truncate(0);
+    model.logits(std::span(heldout_).first(1));  // a cache that holds something can be measured
+    const footprint measured = model.measured_attention();
+    expect(measured == model.predicted_attention(),
+           name + ": attention or its cache is not of the size that cost.hpp gives");
+    return measured;
+  }
+
   /// Score, logits and sizes of a model directory.
   result measure(language_model& model, const std::string& name,
                  const std::filesystem::path& path) {
@@ -97,10 +109,7 @@ class demo {
              .logits = compare_with_golden(model, path, options_.kv_dtype),
              .parameters = model.parameters(),
              .attention = {}};
-    model.logits(std::span(heldout_).first(1));  // a cache that holds something can be measured
-    r.attention = model.measured_attention();
-    expect(r.attention == model.predicted_attention(),
-           name + ": attention or its cache is not of the size that cost.hpp gives");
+    r.attention = sizes(model, name);
     expect(r.logits.agrees(), name + ": logits differ from PyTorch's by " +
                                   formatted("%.2g", r.logits.greatest) + ", allowed are " +
                                   formatted("%.2g", r.logits.bound));
@@ -178,6 +187,38 @@ class demo {
         [](const result& r) { return formatted("%.1e", r.logits.greatest); });
     row("  that rounding may cause",
         [](const result& r) { return formatted("%.1e", r.logits.bound); });
+  }
+
+  /// The variants again, with caches that store other numbers.
+  void run_stored() {
+    std::printf(
+        "\nHeld-out bits per byte and KV-cache bytes per token, where the cache stores keys and\n"
+        "values, or latents beside rotary keys in 16 bits, as:\n\n");
+    print_results("", variants_, [](const result& r) { return r.name; });
+    for (const auto& [label, dtype] :
+         {std::pair{"float", "F32"}, {"half", "F16"}, {"bfloat16", "BF16"}})
+      print_stored(label, dtype, true);
+    for (const cache_codec& codec : cache_codecs)
+      print_stored(codec.name, codec.name, codec.of_latents);
+  }
+
+  void print_stored(const std::string& label, const std::string& dtype, bool of_latents) {
+    std::vector<std::string> bits, bytes;
+    for (const result& variant : variants_) {
+      const std::filesystem::path path = options_.models / variant.name;
+      const model_config config = read_config(path);
+      if (config.latent && !of_latents) {
+        bits.push_back("-");
+        bytes.push_back("-");
+        continue;
+      }
+      const std::string name = variant.name + ", " + label;
+      language_model model(config, checkpoint(path), {dtype, window_, options_.executor});
+      bits.push_back(formatted("%.4f", score(model, name).bits_per_token));
+      bytes.push_back(grouped(sizes(model, name).cache_bytes_per_token));
+    }
+    print_row(label, bits);
+    print_row("  bytes per token", bytes);
   }
 
   using head_lists = std::vector<std::vector<Index>>;

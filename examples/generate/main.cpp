@@ -5,8 +5,8 @@
 // directories. Without arguments: the demo, four small models of one width with four attentions.
 //
 // To read it, from the bottom up: safetensors, checkpoint, weights (files to matrices); config;
-// grouped_block, latent_block (attention, where headroom comes in), mlp, experts; decoder; model;
-// generation, evaluation, fewer_heads; demo.
+// grouped_block, latent_block, coded_block (attention, where headroom comes in), mlp, experts;
+// decoder; model; generation, evaluation, fewer_heads; demo.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>

@@ -3,6 +3,7 @@
 #include "model.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <stdexcept>
 #include <utility>
 
@@ -19,8 +20,11 @@ std::unique_ptr<attention_block> make_attention_block(weight_reader& weights,
                                                       const std::string& name,
                                                       const model_config& config,
                                                       const cache_config& cache) {
-  return config.latent ? make_latent_block(weights, name, config, cache)
-                       : make_grouped_block(weights, name, config, cache);
+  const bool coded = std::any_of(std::begin(cache_codecs), std::end(cache_codecs),
+                                 [&](const cache_codec& c) { return c.name == cache.dtype; });
+  return coded           ? make_coded_block(weights, name, config, cache)
+         : config.latent ? make_latent_block(weights, name, config, cache)
+                         : make_grouped_block(weights, name, config, cache);
 }
 
 language_model::language_model(const model_config& config, checkpoint weights,

@@ -15,7 +15,7 @@ namespace generate {
 
 /// How a model is run; none of it is the checkpoint's affair.
 struct run_options {
-  std::string kv_dtype = "F32";  ///< of the caches: "F32", "F16" or "BF16"
+  std::string kv_dtype = "F32";  ///< what caches store: see cache_config
   Index capacity = 0;            ///< tokens that a sequence may have
   threads executor{1};
 };

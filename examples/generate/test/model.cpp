@@ -56,6 +56,13 @@ TEST_CASE("Logits are PyTorch's for Llama 3 with its RoPE scaling, biases and bf
   REQUIRE(difference.greatest <= difference.bound);
 }
 
+TEST_CASE("A codec is refused by models that it is not compiled for") {
+  REQUIRE_THROWS_WITH(open(tinylm / "moe", "int8_rows"), contains("latents of 16 have no codec"));
+  REQUIRE_THROWS_WITH(open(tinylm / "llama3", "int8_rows"), contains("has dtype BF16"));
+  REQUIRE_THROWS_WITH(open(tinylm / "mla", "int4, rotated"),
+                      contains("cannot store int4, rotated"));
+}
+
 TEST_CASE("Caches in 16 bits stay within their wider bound, and need it") {
   const std::string name = GENERATE(std::string("moe"), std::string("llama3"));
   const std::string dtype = GENERATE(std::string("F16"), std::string("BF16"));

@@ -83,6 +83,7 @@ TEST_CASE("The demo passes on the models that are committed") {
   CAPTURE(result.output, result.errors);
   REQUIRE(result.status == 0);
   REQUIRE_THAT(result.output, contains("Every number agrees"));
+  REQUIRE_THAT(result.output, contains("int4, rotated"));
 }
 
 TEST_CASE("The demo fails if a model's logits are not PyTorch's") {
