@@ -16,6 +16,7 @@
 #include "support/inputs.hpp"
 
 #include <headroom/attention.hpp>
+#include <headroom/int4_codec.hpp>
 #include <headroom/int8_codec.hpp>
 #include <headroom/paged_cache.hpp>
 #include <stdexcept>
@@ -96,6 +97,7 @@ void add_all(const std::string& kind, lengths n, int calls = 25) {
   add<float>(kind, "float", n, calls);
   add<Eigen::bfloat16>(kind, "bfloat16", n, calls);
   add<headroom::int8_rows>(kind, "int8_rows", n, calls);
+  add<headroom::int4_blocks>(kind, "int4_blocks", n, calls);
 }
 
 }  // namespace
