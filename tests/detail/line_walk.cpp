@@ -96,18 +96,18 @@ TEST_CASE("one long run is asked for once") {
 }
 
 TEST_CASE("memory is asked for as many bytes ahead, wherever rows lie") {
-  const std::vector<float> memory(100000);
+  const std::vector<float> memory(1000000);
   const auto ahead = [&](Index groups, Index row, Index stride, const line_order& order) {
     scratch taken;
     line_walk<float> walk({groups, 4, 4}, row, taken);
-    walk.start(order, 40);
+    walk.start(order, 400);
     walk.next([&](Index g, Index first) {
       return headroom::token_run<float>{memory.data() + first * stride + g * row, stride, 1000};
     });
     return std::pair(walk.ahead().far, walk.ahead().near);
   };
   const auto side_by_side = std::pair(bytes_far_ahead, bytes_ahead);
-  for (const auto& order : {line_order::in_turn(3), line_order::in_streams(3, 10)}) {
+  for (const auto& order : {line_order::in_turn(3), line_order::in_streams(3, 100)}) {
     CHECK(ahead(1, 128, 128, order) == side_by_side);
     CHECK(ahead(2, 64, 128, order) == side_by_side);
     // Rows of 256 bytes, and of 300: far apart, so many tokens on.

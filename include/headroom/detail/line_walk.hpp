@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
@@ -30,8 +31,9 @@ struct line_order {
   Index advance(const line_shape& shape) const { return shape.keys / streams * next; }
 };
 
-/// Walks stored rows line by line: keys, or values. Kernels ask for memory that follows a row;
-/// where runs are about to end, the walk asks for the rows that come as much later in their stead.
+/// Walks stored rows line by line: keys, or values. Kernels ask for memory so far ahead of a row as
+/// they are told, while the run at hand goes on; where it is about to end, the walk asks for the
+/// rows of the run that comes.
 template <class Storage>
 class line_walk {
  public:
@@ -39,21 +41,17 @@ class line_walk {
   line_walk(const line_shape& shape, Index row_size, scratch& memory)
       : shape_(shape),
         row_size_(row_size),
-        rows_(memory.take<const Storage*>(shape.pairs())),
-        strides_(memory.take<Index>(shape.pairs())) {}
+        here_(shape.pairs(), memory),
+        coming_(shape.pairs(), memory) {}
 
   /// Goes to line 0 of an order of `count` keys.
   void start(const line_order& order, Index count) {
     order_ = order;
     rest_ = count;
-    lines_ = 0;
-    const Index advance = order.advance(shape_);
-    lines_far_ahead_ = (tokens_in(bytes_far_ahead) - 1) / advance + 1;
-    lines_ahead_ = (tokens_in(bytes_ahead) - 1) / advance + 1;
+    here_.lines = coming_.lines = 0;
+    far_ = tokens_in(bytes_far_ahead);
+    near_ = tokens_in(bytes_ahead);
   }
-
-  /// Where the memory lies that is to be asked for ahead of a row.
-  const read_ahead& ahead() const { return ahead_; }
 
   /// Steps to the next line, or to the first, and returns its rows, [groups, keys]; if it is the
   /// last, there may be fewer keys than others have.
@@ -61,64 +59,88 @@ class line_walk {
   /// \param run  (group, first) -> the longest run of rows from key `first` on
   template <class Runs>
   const Storage* const* next(const Runs& run) {
-    const Index advance = order_.advance(shape_);
-    if (lines_ > 0) {
-      for (Index i = 0; i < shape_.pairs(); ++i) rows_[i] += strides_[i];
+    if (here_.lines > 0) {
+      for (Index i = 0; i < shape_.pairs(); ++i) here_.rows[i] += here_.strides[i];
+    } else if (coming_.lines > 0) {
+      std::swap(here_, coming_);
+      coming_.lines = 0;
     } else {
-      find(run, std::min(rest_, shape_.keys), advance);
+      find(here_, run, 0);
     }
-    --lines_;
+    --here_.lines;
     rest_ -= shape_.keys;
-    order_.first += advance;
-    ask_ahead(run, lines_far_ahead_, [](const Storage* row) { prefetch_far(row); });
-    ask_ahead(run, lines_ahead_, [](const Storage* row) { prefetch(row); });
-    return rows_;
+    order_.first += order_.advance(shape_);
+    ahead_.far = ask_ahead(run, far_, [](const Storage* row) { prefetch_far(row); });
+    ahead_.near = ask_ahead(run, near_, [](const Storage* row) { prefetch(row); });
+    return here_.rows;
   }
+
+  /// Where kernels find what they are to ask for while they read these rows.
+  const read_ahead& ahead() const { return ahead_; }
 
  private:
-  // Tokens of a stream, each of all groups, that hold so many bytes.
+  // Rows of a line, and for how many lines their runs go on.
+  struct line_run {
+    line_run(Index pairs, scratch& memory)
+        : rows(memory.take<const Storage*>(pairs)), strides(memory.take<Index>(pairs)) {}
+
+    const Storage** rows;  // [groups, keys]
+    Index* strides;        // from each row to that of the next line
+    Index lines = 0;
+  };
+
+  // Tokens of a stream that so many bytes are, of all groups.
   Index tokens_in(Index bytes) const {
-    const Index token = shape_.groups * row_size_ * static_cast<Index>(sizeof(Storage));
-    return (bytes - 1) / token + 1;
+    return (bytes - 1) / (shape_.groups * row_size_ * size) + 1;
   }
 
-  // Finds the rows of the line at hand, and for how many lines their runs go on.
+  // Finds the rows of the line so many lines from here.
   template <class Runs>
-  void find(const Runs& run, Index count, Index advance) {
-    lines_ = std::numeric_limits<Index>::max();
+  void find(line_run& found, const Runs& run, Index lines) const {
+    const Index advance = order_.advance(shape_);
+    const Index count = std::min(rest_ - lines * shape_.keys, shape_.keys);
+    found.lines = std::numeric_limits<Index>::max();
     for (Index g = 0; g < shape_.groups; ++g)
       for (Index j = 0; j < count; ++j) {
-        const auto found = run(g, order_.position(j));
-        rows_[g * shape_.keys + j] = found.rows;
-        strides_[g * shape_.keys + j] = found.stride * advance;
-        lines_ = std::min(lines_, (found.tokens - 1) / advance + 1);
+        const auto rows = run(g, order_.position(j) + lines * advance);
+        found.rows[g * shape_.keys + j] = rows.rows;
+        found.strides[g * shape_.keys + j] = rows.stride * advance;
+        found.lines = std::min(found.lines, (rows.tokens - 1) / advance + 1);
       }
-    const Index stride = strides_[0] / advance * static_cast<Index>(sizeof(Storage));
-    ahead_ = {tokens_in(bytes_far_ahead) * stride, tokens_in(bytes_ahead) * stride};
   }
 
-  // Asks for the rows so many lines ahead, if the runs at hand end before.
+  // How many bytes behind each row is that of so many tokens ahead, if the runs at hand go on so
+  // long; else asks for the line it is in, if there is one, and kernels need not.
   template <class Runs, class Ask>
-  void ask_ahead(const Runs& run, Index lines, const Ask& ask) const {
-    if (lines <= lines_ || lines * shape_.keys > rest_) return;
-    const Index distance = (lines - 1) * order_.advance(shape_);
+  Index ask_ahead(const Runs& run, Index tokens, const Ask& ask) {
+    const Index advance = order_.advance(shape_), lines = (tokens - 1) / advance + 1;
+    if (lines * shape_.keys > rest_) return 0;
+    if (lines <= here_.lines) return tokens * (here_.strides[0] / advance) * size;
+    if (coming_.lines == 0) find(coming_, run, here_.lines);
+    const Index behind = lines - 1 - here_.lines;
+    const Index distance = (lines - 1) * advance;
     for (Index g = 0; g < shape_.groups; ++g)
       for (Index j = 0; j < shape_.keys; ++j) {
-        const Storage* const row = run(g, order_.position(j) + distance).rows;
-        for (Index i = 0; i < row_size_; i += Index(64 / sizeof(Storage))) ask(row + i);
+        const Index i = g * shape_.keys + j;
+        const Storage* const row = behind < coming_.lines
+                                       ? coming_.rows[i] + behind * coming_.strides[i]
+                                       : run(g, order_.position(j) + distance).rows;
+        for (Index d = 0; d < row_size_; d += Index(64 / sizeof(Storage))) ask(row + d);
       }
+    return 0;
   }
+
+  static constexpr Index size = sizeof(Storage);
 
   line_shape shape_;
   Index row_size_;
   line_order order_{};
-  Index rest_ = 0;   // keys of each group from this line on
-  Index lines_ = 0;  // for which the rows at hand only move on
-  Index lines_far_ahead_ = 0;
-  Index lines_ahead_ = 0;
+  Index rest_ = 0;  // keys of each group from this line on
+  Index far_ = 0;   // tokens
+  Index near_ = 0;
+  line_run here_;
+  line_run coming_;
   read_ahead ahead_;
-  const Storage** rows_;  // [groups, keys]
-  Index* strides_;        // from each row to that of the next line
 };
 
 }  // namespace headroom::inline HEADROOM_ISA::detail
