@@ -38,12 +38,13 @@ class absorbed_stack {
   }
 
   /// The calls, and memory for q~ and z, outlive the stack.
-  absorbed_stack(std::span<const Call> calls, Index nope, Index rank, scratch& memory)
-      : calls_(calls), nope_(nope), rank_(rank) {
-    const Index heads = calls.front().q.heads(), width = rank + calls.front().q.dim() - nope;
+  absorbed_stack(std::span<const Call> calls, Index nope_dim, Index latent_rank, scratch& memory)
+      : calls_(calls), nope_(nope_dim), rank_(latent_rank) {
+    const Index heads = calls.front().q.heads(), width = rank_ + calls.front().q.dim() - nope_;
     for (const Call& call : calls) rows_ += call.q.tokens();
     queries_ = tokens_major(memory.take<Scalar>(rows_ * heads * width), rows_, heads, width);  // q~
-    latent_out_ = tokens_major(memory.take<Scalar>(rows_ * heads * rank), rows_, heads, rank);  // z
+    latent_out_ =
+        tokens_major(memory.take<Scalar>(rows_ * heads * rank_), rows_, heads, rank_);  // z
   }
 
   /// q~_h = [W_UK[h]^T q_nope, q_pe] of every row.
