@@ -28,9 +28,9 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// A block of very few query rows of each of some groups: decoding. Its time
-/// is that of reading keys and values, so each is read once, where it lies and as it is stored, and
-/// widened in registers; line_shape.hpp tells in which order.
+/// A block of very few query rows of each of some groups: decoding. Its time is that of reading
+/// keys and values, so each is read once, where it lies and as it is stored, and widened in
+/// registers; line_shape.hpp tells in which order.
 ///
 /// \tparam Operand    what products multiply: floats, or pairs of bfloat16 for keys and values that
 ///                    are stored so, with queries and weights rounded to it
@@ -210,10 +210,14 @@ class dot_block {
                     float* value) const {
     if constexpr (is_pair<Operand>) {
       const Index all = value_shape_.keys;
-      // Weight 0 times what is not there might be NaN.
       const Number* padded[std::max<Index>(lanes, most_sum_keys)];
-      std::fill(std::copy(values, values + count, padded), padded + all, zeros_);
-      add_rows<most_rows>(weights, count < all ? padded : values, reader, all / 2, value);
+      Values taken = values;
+      if (count < all) {
+        // Weight 0 times what is not there might be NaN.
+        std::fill(std::copy(values, values + count, padded), padded + all, zeros_);
+        taken = padded;
+      }
+      add_rows<most_rows>(weights, taken, reader, all / 2, value);
     } else {
       add_rows<most_rows>(weights, values, reader, count, value);
     }
@@ -270,7 +274,7 @@ class dot_block {
   std::span<const softmax_state<float>> states_;  // [groups]
   const Source& source_;
   line_shape shape_;
-  line_shape value_shape_;  // of one group, several lines: they follow each other
+  line_shape value_shape_;  // what values are taken at a time: a line, or several
   row_ranges* ranges_;      // [groups]
   line_walk<typename KeyCodec::Storage> keys_;
   line_walk<typename ValueCodec::Storage> values_;
