@@ -8,6 +8,7 @@
 #include <headroom/int4_codec.hpp>
 #include <headroom/kv_cache.hpp>
 #include <headroom/rotated_cache.hpp>
+#include <headroom/scaled_cache.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -46,20 +47,26 @@ int main() {
   const bool own = agree("keys in 32nds, and the same keys rounded to them", coded, rounded);
 
   // Codecs of the library's: 4 bits. A channel much larger than the others takes all of their 16
-  // steps; a rotated cache spreads it over all channels first.
+  // steps; a rotated cache spreads it over all channels first, a scaled cache gives each its scale.
   k.col(3).array() += 100;
   v.col(3).array() += 100;
   attend(q, k, v, exact, headroom::causal{});
   headroom::kv_cache<headroom::int4_codec<64>, 2, 64> plain(tokens);
   headroom::rotated_cache<headroom::kv_cache<headroom::int4_codec<64>, 2, 64>> rotated(tokens);
+  headroom::scaled_cache<headroom::kv_cache<headroom::int4_codec<64>, 2, 64>> scaled(tokens);
+  scaled.set_value_scales(Matrix(v.colwise().lpNorm<Eigen::Infinity>()));
   plain.append(k, v);
   rotated.append(k, v);
+  scaled.append(k, v);
   Matrix out(4, 6 * 64);
   attend(q, plain, out, headroom::causal{});
   const float without = (out - exact).norm();
   attend(q, rotated, out, headroom::causal{});
-  const float with = (out - exact).norm();
-  std::printf("error in %td bytes a token: %.2f; of a rotated cache: %.2f\n",
-              rotated.bytes_per_token(), double(without), double(with));
-  return verdict(own && with < without / 2);
+  const float spread = (out - exact).norm();
+  attend(q, scaled, out, headroom::causal{});
+  const float by_channel = (out - exact).norm();
+  std::printf(
+      "error in %td bytes a token: %.2f; of a rotated cache: %.2f; of a scaled cache: %.2f\n",
+      plain.bytes_per_token(), double(without), double(spread), double(by_channel));
+  return verdict(own && spread < without / 2 && by_channel < without / 2);
 }
