@@ -38,8 +38,7 @@ void prefetch_row(const T* row, Index count) {
 /// How far ahead of a row being read memory is asked for, into the second-level cache and then into
 /// the first: as far as a core reads in the time that memory takes to answer. Zen 5 needs the
 /// second step; Zen 4 does not read faster than half of its bandwidth without the first. Half as
-/// far into either is slower by a tenth, and twice as far into the first-level cache where it is
-/// few rows' memory that bounds.
+/// far is slower by a tenth, and so is the second step at twice its distance, for a single row.
 inline constexpr Index bytes_far_ahead = 4096;
 inline constexpr Index bytes_ahead = 512;
 
