@@ -69,10 +69,10 @@ std::vector<Index> expected(const line_shape& shape, const line_order& order, In
 TEST_CASE("in turn, and from several streams, over pages of any size") {
   for (const Index groups : {1, 3})
     for (const Index keys : {4, 8, 16})
-      for (const Index page : {1, 5, 16, 1000}) {
-        INFO(groups << " groups, " << keys << " keys in a line, pages of " << page);
+      for (const Index length : {1, 5, 16, 1000}) {
+        INFO(groups << " groups, " << keys << " keys in a line, pages of " << length);
         const line_shape shape{groups, keys, 1};
-        const pages source(page, 200, groups);
+        const pages source(length, 200, groups);
         for (const Index count : {1, 3, 4, 33, 190})
           REQUIRE(met(source, shape, line_order::in_turn(7), count) ==
                   expected(shape, line_order::in_turn(7), count));
