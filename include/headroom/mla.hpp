@@ -78,6 +78,8 @@ up_projection<Weight> checked_up(const latent_sizes& sizes, const linear<Weight>
 /// keys that must first be made: right for a prompt. Absorbed is multi-query attention with Q_heads
 /// rows over the cache as it is: right for decode. The scale is that of the expanded form in both,
 /// 1 / sqrt(nope + rope) unless given; a checkpoint with YaRN wants another, see rope_scaling.hpp.
+/// Latents in bfloat16 may be multiplied as they are, absorbed, which rounds q~ and weights as
+/// attention says.
 ///
 /// Any parameter may be Eigen::Dynamic and is then given to the constructor. An object holds sizes
 /// only.
