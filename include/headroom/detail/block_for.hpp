@@ -91,9 +91,10 @@ void attend_rows(const Call& call, const stacked_rows& rows, const Source& sourc
       kernel_for<typename Call::Scalar>(rows.count, source);
   if constexpr (has_kernels<typename Call::Scalar>) {
     constexpr bool pairs = multiplies_pairs<Source>(most_dot_rows);
+    constexpr int most_float_rows = pairs ? 1 : most_dot_rows;
     if (kernel == attention_kernel::dot_products)
-      return dot_block < Call, Source, float,
-             pairs ? 1 : most_dot_rows > (call, rows, states, source, memory).add_keys(begin, end);
+      return dot_block<Call, Source, float, most_float_rows>(call, rows, states, source, memory)
+          .add_keys(begin, end);
     if constexpr (pairs)
       if (kernel == attention_kernel::bfloat16_dots)
         return dot_block<Call, Source, bfloat16_pair>(call, rows, states, source, memory)

@@ -118,12 +118,6 @@ using bfloat16_pair = dot_pair;
 using bfloat16_pair = widened_pair;
 #endif
 
-/// As many pairs as a packet has lanes, of neighbours in a row.
-template <class Pair>
-auto load_pairs(const Eigen::bfloat16* row) {
-  return load(reinterpret_cast<const Pair*>(row));
-}
-
 /// Whether dot products of bfloat16 are faster than multiply-adds in float. Processors that have
 /// AMX as well do half as many of these instructions in a second: Sapphire Rapids computes 85
 /// GFLOP/s with them and 167 in float.

@@ -31,11 +31,11 @@ constexpr int dot_keys(int rows) {
   return std::clamp(std::max(8, lanes) / rows, 1, 4);
 }
 
-/// The operands from number d of a row on, in a packet.
+/// The operands from number d of a row on, in a packet; a pair is two neighbours.
 template <class Operand, class Row>
 packet_of<Operand> operands_at(const Row& row, Index d) {
   if constexpr (is_pair<Operand>)
-    return load_pairs<Operand>(row + d);
+    return load(reinterpret_cast<const Operand*>(row + d));
   else
     return load_at(row, d);
 }
