@@ -10,11 +10,11 @@
 #include <array>
 #include <functional>
 #include <span>
-#include <thread>
 #include <vector>
 
 #include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
+#include "support/executors.hpp"
 #include "support/paged_source.hpp"
 #include "support/problem.hpp"
 #include "support/random.hpp"
@@ -146,21 +146,9 @@ TEST_CASE("a batch has the same bits on every executor, in one call of it") {
   const ragged<> batch(mixed, 8, 2, 32, 24);
   const answer<float> expected = batch.together();
   int calls = 0;
-  const auto backwards = [&](Index count, const auto& work) {
-    ++calls;
-    for (Index i = count; i-- > 0;) work(i);
-  };
-  CHECK(same_bits(batch.together({}, backwards), expected));
+  CHECK(same_bits(batch.together({}, backwards(calls)), expected));
   CHECK(calls == 1);
-  const auto team = [](Index count, const auto& work) {
-    std::vector<std::thread> threads;
-    for (Index first = 0; first < 3; ++first)
-      threads.emplace_back([&work, first, count] {
-        for (Index i = first; i < count; i += 3) work(i);
-      });
-    for (std::thread& thread : threads) thread.join();
-  };
-  CHECK(same_bits(batch.together({}, team), expected));
+  CHECK(same_bits(batch.together({}, team_of_three), expected));
 #ifdef _OPENMP
   for (const int threads : {1, 2, 3, 8})
     CHECK(same_bits(batch.together({}, hr::openmp{threads}), expected));

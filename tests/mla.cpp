@@ -15,6 +15,7 @@
 #include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
 #include "support/error_bound.hpp"
+#include "support/matrix.hpp"
 #include "support/random.hpp"
 
 #include <algorithm>
@@ -26,18 +27,10 @@
 namespace {
 
 namespace hr = headroom;
+using headroom_tests::matrix;
+using headroom_tests::random_matrix;
 using headroom_tests::random_source;
 using hr::Index;
-
-template <class Scalar>
-using matrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-template <class Scalar>
-matrix<Scalar> random_matrix(random_source& random, Index rows, Index cols, double deviation = 1) {
-  matrix<Scalar> result(rows, cols);
-  random.fill(hr::as_view(result, 1), deviation);
-  return result;
-}
 
 double largest(const matrix<double>& m) {
   return m.size() == 0 ? 0 : m.cwiseAbs().maxCoeff();

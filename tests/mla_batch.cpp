@@ -13,12 +13,13 @@
 #include <cmath>
 #include <functional>
 #include <optional>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
+#include "support/executors.hpp"
+#include "support/matrix.hpp"
 #include "support/problem.hpp"
 #include "support/random.hpp"
 #include "support/refusal.hpp"
@@ -33,16 +34,6 @@ namespace {
 using windowed = hr::both_masks<hr::causal, hr::sliding_window>;
 using any_mla =
     hr::mla<Eigen::Dynamic, Eigen::Dynamic, Eigen::Dynamic, Eigen::Dynamic, Eigen::Dynamic>;
-
-template <class Scalar>
-using matrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-template <class Scalar>
-matrix<Scalar> random_matrix(random_source& random, Index rows, Index cols, double deviation = 1) {
-  matrix<Scalar> result(rows, cols);
-  random.fill(hr::as_view(result, 1), deviation);
-  return result;
-}
 
 struct lengths {
   Index q_len, kv_len;
@@ -213,25 +204,13 @@ TEST_CASE("a batch of latent attention has the same bits on every executor, in a
   const ragged<> batch(mixed);
   const answer<float> expected = batch.together();
   int calls = 0;
-  const auto backwards = [&](Index count, const auto& work) {
-    ++calls;
-    for (Index i = count; i-- > 0;) work(i);
-  };
-  CHECK(same_bits(batch.together({}, backwards), expected));
+  CHECK(same_bits(batch.together({}, backwards(calls)), expected));
   CHECK(calls == 3);
   calls = 0;
   const ragged<> prompts({{90, 90}, {200, 300}});
-  CHECK(same_bits(prompts.together({}, backwards), prompts.one_by_one()));
+  CHECK(same_bits(prompts.together({}, backwards(calls)), prompts.one_by_one()));
   CHECK(calls == 1);
-  const auto team = [](Index count, const auto& work) {
-    std::vector<std::thread> threads;
-    for (Index first = 0; first < 3; ++first)
-      threads.emplace_back([&work, first, count] {
-        for (Index i = first; i < count; i += 3) work(i);
-      });
-    for (std::thread& thread : threads) thread.join();
-  };
-  CHECK(same_bits(batch.together({}, team), expected));
+  CHECK(same_bits(batch.together({}, team_of_three), expected));
 #ifdef _OPENMP
   for (const int threads : {1, 2, 3, 8})
     CHECK(same_bits(batch.together({}, hr::openmp{threads}), expected));
