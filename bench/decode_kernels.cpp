@@ -8,16 +8,19 @@
 //   decode_kernels/KV/ROWS        rows of a query group over keys and values of 8 groups, width 128
 //   decode_kernels/bfloat16/ROWS  in pairs, where the CPU multiplies these faster and there are two
 //                                 rows or more
+//   decode_kernels/int8/ROWS      in pairs of whole numbers, where the CPU multiplies these faster
 
 #include "support/counters.hpp"
 #include "support/inputs.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <headroom/detail/kernels/dot.hpp>
 #include <headroom/detail/kernels/weighted_sum.hpp>
 #include <headroom/detail/line_walk.hpp>
 #include <headroom/detail/memory.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
+#include <headroom/detail/packet_int16.hpp>
 #include <headroom/kv_source.hpp>
 #include <memory>
 #include <string>
@@ -39,9 +42,10 @@ class products {
       : tokens_(tokens),
         keys_(filled(tokens * groups * dim)),
         values_(filled(tokens * groups * dim)),
-        queries_(rows * dim, Number(0.5f)),
+        queries_(rows * dim, Number(5)),
         scores_(static_cast<std::size_t>(keys_at_a_time * shape_.rows)),
         weights_(scores_.size()),
+        units_(rows, 1.f),
         value_(rows * dim) {}
 
   void operator()() {
@@ -60,7 +64,7 @@ class products {
           detail::add_weighted_sum<rows>(weights_.data() + j / depth * shape_.rows,
                                          values.next(run_of(values_, g)), detail::as_stored(),
                                          value_shape_.keys / depth, dim, value_.data(),
-                                         value_shape_.keys / 2);
+                                         value_shape_.keys / 2, {}, units_.data());
       }
     }
   }
@@ -76,7 +80,7 @@ class products {
 
   static array filled(Index size) {
     array numbers = detail::uninitialised<KV>(size);
-    std::uninitialized_fill_n(numbers.get(), size, KV(0.5f));
+    std::uninitialized_fill_n(numbers.get(), size, KV(5));
     return numbers;
   }
 
@@ -89,12 +93,14 @@ class products {
 
   static constexpr Index depth = detail::depth_of<Operand>;
   detail::line_shape shape_ = detail::line_shape::of(1, rows);
-  detail::line_shape value_shape_{1, std::max(shape_.keys, detail::most_sum_keys), shape_.rows};
+  detail::line_shape value_shape_{1, std::max(shape_.keys, detail::most_sum_keys<Operand>),
+                                  shape_.rows};
   Index tokens_;
   array keys_, values_;  // [groups, tokens, dim]
   std::vector<Number> queries_;
   std::vector<float> scores_;
   std::vector<Operand> weights_;
+  std::vector<float> units_;
   std::vector<float> value_;
 };
 
@@ -115,6 +121,9 @@ void add_all(const std::string& prefix, Index tokens) {
   add<Eigen::bfloat16, 1>(prefix, "bfloat16", tokens);
   using operand = std::conditional_t<detail::has_fast_bfloat16_dots, detail::bfloat16_pair, float>;
   add<Eigen::bfloat16, 4, operand>(prefix, "bfloat16", tokens);
+  using whole = std::conditional_t<detail::has_fast_int16_dots, detail::int16_pair, float>;
+  add<std::int8_t, 1, whole>(prefix, "int8", tokens);
+  add<std::int8_t, 4, whole>(prefix, "int8", tokens);
 }
 
 }  // namespace

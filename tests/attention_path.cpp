@@ -4,9 +4,11 @@
 // Rule: what path_for says is what a call does: how many parts the executor gets, and whether
 // queries and weights are rounded.
 #include <headroom/attention_path.hpp>
+#include <headroom/int8_codec.hpp>
 #include <headroom/kv_cache.hpp>
 
 #include "support/catch.hpp"
+#include "support/codec_laws.hpp"
 #include "support/problem.hpp"
 #include "support/refusal.hpp"
 
@@ -101,6 +103,35 @@ TEMPLATE_TEST_CASE("queries and weights are rounded where it says so, and only t
       const bool rounds =
           kernel == attention_kernel::bfloat16_pairs || kernel == attention_kernel::bfloat16_dots;
       CHECK((error_ratio(attend(p), p.exact(hr::none(), {}, 0)) > 1) == rounds);
+    }
+}
+
+TEMPLATE_TEST_CASE("over whole numbers they are rounded where it says so, and only there", "",
+                   hr::int8_rows, hr::saturating_int8, hr::int8_blocks) {
+  for (const Index q_len : {1, 40})
+    for (const Index dim : {63, 64}) {
+      problem<float> p({q_len, 300, 4, 2, dim, dim});
+      // Units of a query follow its largest number, which no key shows.
+      for (Index t = 0; t < q_len; ++t)
+        for (Index h = 0; h < 4; ++h) p.q(t, h, 0) = 1000;
+      for (Index t = 0; t < 300; ++t)
+        for (Index g = 0; g < 2; ++g) {
+          for (Index d = 0; d < dim; ++d) p.k(t, g, d) *= 20;
+          p.k(t, g, 0) = 0;
+        }
+      hr::kv_cache<TestType> cache(300, 2, dim);
+      cache.append(p.keys(), p.values());
+      const any_attention attention(4, 2, dim, dim);
+      const bool rounds = attention.path_for(q_len, cache).kernel == attention_kernel::int16_dots;
+      CHECK(rounds == (hr::detail::has_fast_int16_dots && hr::detail::has_kernels<float> &&
+                       q_len == 1 && dim == 64 && !std::same_as<TestType, hr::int8_blocks>));
+      const decoded_source numbers(cache);
+      const auto exact = exact_attention<float>(p.queries(), numbers.keys(), numbers.values());
+      answer<float> got{{q_len, 4, dim}, {q_len, 4, 1}};
+      hr::attention_options<float> options;
+      options.lse = got.lse.per_head();
+      attention(p.queries(), cache, got.out.view(), hr::none(), options);
+      CHECK((error_ratio(got, exact) > 1) == rounds);
     }
 }
 

@@ -78,8 +78,9 @@ double error_of(const member& m, hr::view<const float> q, hr::view<const float> 
   const auto v = stored_as<typename Source::ValueCodec>(m.v);
   auto own = options;
   own.first_position = m.position();
-  const auto exact = exact_attention<float>(q, k.view(), v.view(), mask, own, 0,
-                                            operand_roundoff<float, Stored, StoredValue>());
+  const auto exact = exact_attention<float>(
+      q, k.view(), v.view(), mask, own, 0,
+      rounding_of_codecs<float, typename Source::KeyCodec, typename Source::ValueCodec>());
   return std::max(error_ratio(out, exact.out.view(), exact.bound.out.view()),
                   error_ratio(lse, exact.lse.view(), exact.bound.lse.view()));
 }

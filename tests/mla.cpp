@@ -78,7 +78,8 @@ struct latent_problem {
   // stored so are multiplied so. A score moves by theta = w sum |q~_d c_d|, a weight by the factor
   // e^theta and then by w; see support/error_bound.hpp.
   double bound_of_rounded_operands() const {
-    const double w = headroom_tests::operand_roundoff<Scalar, Eigen::bfloat16, Eigen::bfloat16>();
+    const double w =
+        headroom_tests::operand_roundoff<Scalar, Eigen::bfloat16, Eigen::bfloat16>().relative;
     double theta = 0, largest_value = 0;
     const matrix<double> c = latents.template cast<double>(),
                          k_pe = rope_keys.template cast<double>();

@@ -159,7 +159,8 @@ void run(std::uint64_t seed, int count) {
       const decoded_source numbers(full);
       REQUIRE(error_ratio(got, exact_attention<Scalar>(
                                    q, numbers.keys(), numbers.values(), windowed, options, 0,
-                                   operand_roundoff<Scalar, Stored, StoredValue>())) <= 1);
+                                   rounding_of_codecs<Scalar, typename Full::KeyCodec,
+                                                      typename Full::ValueCodec>())) <= 1);
 
       const auto kept = ring.kept(q_len, position);
       if (kept.tokens() == ring.tokens()) {

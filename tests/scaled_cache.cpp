@@ -82,21 +82,34 @@ answer<float> attend_over(const Cache& cache, hr::view<const float> q) {
 }
 
 // Of what is held: a query rounds once more on its way, and an output where values have scales.
+// Whole numbers round as they are stored, a query times the scales.
 template <class Cache>
 void check_attention(const Cache& cache, const problem<float>& p,
                      const tensor<float>& value_scales) {
-  const auto k = keys_of(cache);
-  const auto v = times_scales(decoded_source(cache.stored()).values(), value_scales.view());
+  using Stored = std::remove_cvref_t<decltype(cache.stored())>;
+  const auto rounding =
+      rounding_of_codecs<float, typename Stored::KeyCodec, typename Stored::ValueCodec>();
+  const decoded_source stored(cache.stored());
+  const auto k = times_scales(stored.keys(), cache.key_scales());
+  const auto v = times_scales(stored.values(), value_scales.view());
   const double u = unit_roundoff<float>;
+  const double scaled_query =
+      norm_of(p.queries()) *
+      double(*std::max_element(cache.key_scales().data(),
+                               cache.key_scales().data() + cache.groups() * cache.qk_dim()));
+  const double root = std::sqrt(double(p.queries().dim()));
   const double score =
-      1.01 * u * norm_of(p.queries()) * norm_of(k.view()) / std::sqrt(double(p.queries().dim()));
+      1.01 * u * norm_of(p.queries()) * norm_of(k.view()) / root +
+      1.01 * rounding.query * scaled_query * norm_of(stored.keys());  // a sum is at most root norms
   auto exact = exact_attention<float>(p.queries(), k.view(), v.view(), hr::causal(), {}, score);
   for (Index t = 0; t < p.queries().tokens(); ++t)
     for (Index h = 0; h < p.queries().heads(); ++h) {
       exact.bound.lse(t, h, 0) += score;
       for (Index d = 0; d < v.dim(); ++d)
         exact.bound.out(t, h, d) =
-            (1 + u) * exact.bound.out(t, h, d) + u * std::abs(exact.out(t, h, d));
+            (1 + u) * exact.bound.out(t, h, d) + u * std::abs(exact.out(t, h, d)) +
+            1.01 * rounding.weights * norm_of(stored.values()) *
+                double(value_scales(0, h * cache.groups() / p.queries().heads(), d));
     }
   REQUIRE(error_ratio(attend_over(cache, p.queries()), exact) <= 1);
 }

@@ -109,11 +109,16 @@ attention_call<Scalar, Query, Mask> checked_call(const call_sizes& sizes, view<c
 /// Any parameter may be Eigen::Dynamic and is then given to the constructor. q_len and kv_len are
 /// free and may be 0. An object holds sizes only: share it between threads, copy it, build it anew.
 ///
-/// Computed in float, or in double if `out` is. One exception, for speed: where keys and values are
-/// both bfloat16 and the code is compiled for a CPU that multiplies those faster (AVX512-BF16 and
-/// no AMX: Zen 4 and later), queries and weights may be rounded to bfloat16 as well, to eight bits
-/// each; sums are in float. A single row of a group, as multi-head attention decodes, rounds
-/// nothing.
+/// Computed in float, or in double if `out` is. Two exceptions, for speed:
+///
+/// - Where keys and values are both bfloat16 and the code is compiled for a CPU that multiplies
+///   those faster (AVX512-BF16 and no AMX: Zen 4 and later), queries and weights may be rounded to
+///   bfloat16 as well, to eight bits each; sums are in float. A single row of a group, as
+///   multi-head attention decodes, rounds nothing.
+/// - Where both are whole numbers of 8 bits (int8_rows, saturating_int8) and the CPU has
+///   AVX512-VNNI, up to half a packet of rows of a group, as in decoding, are multiplied by those
+///   numbers as they are: a row of queries, and the weights of 32 keys at a time, are rounded to
+///   whole numbers of 16 bits, by at most a 65534th of their largest.
 ///
 /// \tparam Q_heads    query heads
 /// \tparam KV_groups  key/value heads; divides Q_heads

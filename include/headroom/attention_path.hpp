@@ -11,6 +11,7 @@ enum class attention_kernel {
   none,            ///< there is no query: nothing is written
   dot_products,    ///< few rows of a group: every key and value is read once, as it is stored
   bfloat16_dots,   ///< the same; queries and weights are rounded to bfloat16
+  int16_dots,      ///< the same over whole numbers of 8 bits; queries and weights are rounded to 16
   outer_products,  ///< blocks of rows in float
   bfloat16_pairs,  ///< blocks of rows; queries and weights are rounded to bfloat16
   eigen_products   ///< blocks of rows on Eigen's products: double, and what has no micro-kernel

@@ -6,6 +6,7 @@
 #include <headroom/detail/packet.hpp>
 
 #include <concepts>
+#include <cstdint>
 
 namespace headroom::inline HEADROOM_ISA {
 
@@ -42,6 +43,12 @@ template <class C>
 concept factored_codec = packet_codec<C> && requires(const typename C::Storage* stored, Index dim) {
   C::read_numbers(stored, dim)[dim];
   { C::factor(stored, dim) } -> std::same_as<float>;
+};
+
+// These numbers may be whole, a byte each, with or without a factor.
+template <class C>
+concept integer_codec = packet_codec<C> && requires(const typename C::Storage* stored, Index dim) {
+  { C::read_numbers(stored, dim) } -> std::same_as<const std::int8_t*>;
 };
 
 }  // namespace detail

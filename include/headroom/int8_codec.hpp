@@ -169,6 +169,9 @@ struct saturating_int8 {
     packet_row from(Index column) const { return {numbers + column}; }
   };
   static packet_row read(const Storage* stored, Index) { return {stored}; }
+
+  /// The same as they lie.
+  static const Storage* read_numbers(const Storage* stored, Index) { return stored; }
 };
 
 }  // namespace headroom::inline HEADROOM_ISA

@@ -5,11 +5,13 @@
 // order the keys are taken in: those that all rows see from several places at a time, those at the
 // edges of a mask one by one.
 #include <headroom/detail/dot_block.hpp>
+#include <headroom/int8_codec.hpp>
 #include <headroom/kv_cache.hpp>
 #include <headroom/score_mod.hpp>
 
 #include "support/block_call.hpp"
 #include "support/catch.hpp"
+#include "support/codec_laws.hpp"
 #include "support/paged_source.hpp"
 
 #include <algorithm>
@@ -44,6 +46,45 @@ auto in_two_parts(Index cut, Index together = 1) {
     }
   };
 }
+
+// A problem whose keys and values are held as whole numbers, and by so many groups together.
+template <class Codec>
+struct whole_problem {
+  problem<float> p;
+  hr::kv_cache<Codec> cache;
+
+  whole_problem(const problem_size& size)
+      : p(size), cache(size.kv_len, size.KV_groups, size.qk_dim, size.v_dim) {
+    for (auto* numbers : {&p.k, &p.v})
+      for (Index t = 0; t < size.kv_len; ++t)
+        for (Index g = 0; g < size.KV_groups; ++g)
+          for (Index d = 0; d < numbers->view().dim(); ++d) (*numbers)(t, g, d) *= 30;
+    for (Index t = 0; t < size.q_len; ++t)
+      for (Index h = 0; h < size.Q_heads; ++h)
+        for (Index d = 0; d < size.qk_dim; ++d) p.q(t, h, d) /= 30;
+    cache.append(p.keys(), p.values());
+  }
+
+  template <class Operand, class Mask>
+  answer<float> by_block(Index cut, Index together, const Mask& mask) const {
+    const auto q = p.queries();
+    answer<float> result{{q.tokens(), q.heads(), cache.v_dim()}, {q.tokens(), q.heads(), 1}};
+    hr::attention_options<float> options;
+    options.lse = result.lse.per_head();
+    in_two_parts<Operand>(cut, together)(
+        hr::detail::checked_call({"test", q.heads(), cache.groups(), cache.qk_dim(), cache.v_dim()},
+                                 q, result.out.view(), cache.tokens(), mask, options),
+        cache);
+    return result;
+  }
+
+  template <class Mask>
+  exact_answer exact(const Mask& mask) const {
+    const decoded_source numbers(cache);
+    return exact_attention<float>(p.queries(), numbers.keys(), numbers.values(), mask, {}, 0,
+                                  operand_rounding::whole_numbers());
+  }
+};
 
 }  // namespace
 
@@ -167,6 +208,48 @@ TEMPLATE_TEST_CASE("pairs of bfloat16 are attention, of groups together too", ""
   const auto mask = hr::causal() & (hr::sliding_window(70) | hr::prefix(3));
   REQUIRE(error_ratio(answer_by(in_two_parts<TestType>(170, 2), p, mask),
                       p.exact(mask, {}, bfloat16_roundoff)) <= 1);
+}
+
+TEMPLATE_TEST_CASE("whole numbers are attention, of groups together too", "",
+                   hr::detail::widened_int16_pair, hr::detail::int16_pair) {
+  constexpr Index whole = 2 * hr::detail::lanes;
+  const auto check = [&]<class Codec>(const whole_problem<Codec>& p, const auto& mask) {
+    const auto alone = p.template by_block<TestType>(100, 1, mask);
+    REQUIRE(error_ratio(alone, p.exact(mask)) <= 1);
+    REQUIRE(same_bits(p.template by_block<TestType>(100, 3, mask), alone));
+  };
+  for (Index rows = 1; rows <= most_dot_rows; ++rows)
+    for (const Index kv_len : {0, 1, 31, 33, 64, 65, 150, 300}) {
+      INFO(rows << " rows, " << kv_len << " keys");
+      const problem_size size{1, kv_len, 3 * rows, 3, whole, 3 * hr::detail::lanes};
+      check(whole_problem<hr::int8_rows>(size), hr::none());
+      check(whole_problem<hr::saturating_int8>(size), hr::none());
+    }
+  const whole_problem<hr::int8_rows> p({most_dot_rows, 300, 2, 2, 2 * whole, whole});
+  check(p, hr::causal() & (hr::sliding_window(70) | hr::prefix(3)));
+}
+
+TEMPLATE_TEST_CASE("whole numbers: a token that is NaN shows where it is seen, and only there", "",
+                   hr::detail::widened_int16_pair, hr::detail::int16_pair) {
+  constexpr Index whole = 2 * hr::detail::lanes;
+  for (const Index hidden : {0, 70, 79}) {
+    whole_problem<hr::int8_rows> p({1, 80, most_dot_rows, 1, whole, whole});
+    problem<float> poisoned = p.p;
+    fill_row(poisoned.k.view(), hidden, 0, quiet_nan<float>());
+    fill_row(poisoned.v.view(), hidden, 0, quiet_nan<float>());
+    p.cache.truncate(0);
+    p.cache.append(poisoned.keys(), poisoned.values());
+    const auto without = hr::mask([=](const hr::query_row&, Index key) { return key != hidden; });
+    REQUIRE(error_ratio(p.template by_block<TestType>(80, 1, without), p.exact(without)) <= 1);
+    const auto seen = p.template by_block<TestType>(80, 1, hr::none());
+    for (Index d = 0; d < whole; ++d) CHECK(std::isnan(seen.out(0, 0, d)));
+  }
+  // So does a query, of its own row.
+  whole_problem<hr::int8_rows> p({1, 80, most_dot_rows, 1, whole, whole});
+  p.p.q(0, most_dot_rows - 1, 3) = quiet_nan<float>();
+  const auto got = p.template by_block<TestType>(80, 1, hr::none());
+  for (Index h = 0; h < most_dot_rows; ++h)
+    CHECK(std::isnan(got.out(0, h, 0)) == (h == most_dot_rows - 1));
 }
 
 TEMPLATE_TEST_CASE("of a pair, one key may be hidden and NaN, or not be there", "",

@@ -38,9 +38,12 @@ struct backwards {
 
 TEMPLATE_TEST_CASE("rows read are rows decoded", "", hr::scalar_codec<float>,
                    hr::scalar_codec<Eigen::half>, hr::scalar_codec<double>, hr::int8_blocks,
-                   hr::int8_rows, hr::fp8_codec, backwards) {
+                   hr::int8_rows, hr::saturating_int8, hr::fp8_codec, backwards) {
   using Storage = typename TestType::Storage;
-  const hr::detail::line_shape shape{2, 4, 4};
+  const Index most_rows = std::max(1, hr::detail::lanes / 2);
+  const Index line_rows = GENERATE(1, 2, 4, 8);
+  if (line_rows > most_rows) return;
+  const hr::detail::line_shape shape = hr::detail::line_shape::of(2, line_rows);
   constexpr Index dim = 48;
   random_source random(3);
   std::vector<std::vector<Storage>> stored;
@@ -49,7 +52,7 @@ TEMPLATE_TEST_CASE("rows read are rows decoded", "", hr::scalar_codec<float>,
   hr::detail::scratch memory;
   const hr::detail::line_reader<TestType> reader(shape, dim, memory);
 
-  for (const Index count : {0, 1, 3, 4}) {
+  for (const Index count : {Index(0), Index(1), Index(3), shape.keys}) {
     std::vector<const Storage*> rows(static_cast<std::size_t>(shape.pairs()), nullptr);
     for (std::size_t i = 0; i < rows.size(); ++i)
       if (static_cast<Index>(i) % shape.keys < count) rows[i] = stored[i].data();
@@ -59,8 +62,15 @@ TEMPLATE_TEST_CASE("rows read are rows decoded", "", hr::scalar_codec<float>,
       CHECK((static_cast<const void*>(read_rows) == rows.data()) != copies);
       const auto whole = reader.with_factors(read);
       for (Index g = 0; g < shape.groups; ++g) {
-        std::vector<float> factors(static_cast<std::size_t>(count * shape.rows), 1.f);
-        reader.multiply_by_factors(read_rows + g * shape.keys, count, factors.data());
+        // Each of all rows' numbers, 1, times the factors.
+        std::vector<float> factors(static_cast<std::size_t>(shape.keys + hr::detail::lanes), 1.f);
+        std::vector<float> multiplied(static_cast<std::size_t>(shape.keys * shape.rows), 1.f);
+        if constexpr (hr::detail::factored_codec<TestType>)
+          reader.read_factors(read_rows + g * shape.keys, count, factors.data());
+        reader.multiply_by(factors.data(), multiplied.data());
+        if (hr::detail::factored_codec<TestType>)
+          for (Index i = count * shape.rows; i < shape.keys * shape.rows; ++i)
+            REQUIRE(multiplied[static_cast<std::size_t>(i)] == 0.f);
         for (Index j = 0; j < count; ++j) {
           const auto at = static_cast<std::size_t>(g * shape.keys + j);
           const auto expected = decoded<float, TestType>(stored[at], dim);
@@ -69,7 +79,8 @@ TEMPLATE_TEST_CASE("rows read are rows decoded", "", hr::scalar_codec<float>,
             const float unscaled = static_cast<float>(read(read_rows[at])[d]);
             REQUIRE(static_cast<float>(whole(read_rows[at])[d]) == number);
             for (Index r = 0; r < shape.rows; ++r)
-              REQUIRE(factors[static_cast<std::size_t>(j * shape.rows + r)] * unscaled == number);
+              REQUIRE(multiplied[static_cast<std::size_t>(j * shape.rows + r)] * unscaled ==
+                      number);
           }
         }
       }

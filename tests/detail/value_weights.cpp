@@ -6,6 +6,7 @@
 #include <headroom/detail/value_weights.hpp>
 
 #include "support/catch.hpp"
+#include "support/error_bound.hpp"
 #include "support/random.hpp"
 
 #include <algorithm>
@@ -51,6 +52,38 @@ TEST_CASE("floats are brought together, or stay where they are") {
               for (Index r = 0; r < s.line.rows; ++r)
                 REQUIRE(weights.at(g, first)[j * s.line.rows + r] == s.weight(g, first + j, r));
       }
+}
+
+TEMPLATE_TEST_CASE("whole numbers are rounded when they are taken", "", hr::widened_int16_pair,
+                   hr::int16_pair) {
+  random_source random(53);
+  for (const Index groups : {1, 3})
+    for (const Index rows : {1, 2, std::max(1, hr::lanes / 2)}) {
+      step s(groups, rows, 32, random);
+      for (float& weight : s.weights) weight = std::abs(weight);
+      hr::scratch memory;
+      const hr::value_weights<TestType> weights(s.line, s.values, s.weights.data(), s.lines,
+                                                memory);
+      weights.make(s.lines);
+      const Index half = s.values.keys / 2, first = s.values.keys;
+      for (Index g = 0; g < groups; ++g) {
+        float* const taken = weights.at(g, first);
+        for (Index i = 0; i < s.values.keys * s.line.rows; ++i) taken[i] *= 3;
+        const TestType* const pairs = weights.operands(taken);
+        for (Index r = 0; r < s.line.rows; ++r)
+          for (Index j = 0; j < half; ++j) {
+            const double unit = double(weights.units()[r]);
+            const auto near = [&](int whole, Index key) {
+              const double half_unit = operand_rounding::whole_numbers().query * 32767 * unit;
+              const double kept = groups == 1 ? 1 : 3;  // in place, they were multiplied
+              return std::abs(unit * whole - kept * double(s.weight(g, first + key, r))) <=
+                     half_unit;
+            };
+            REQUIRE(near(pairs[j * s.line.rows + r].first, j));
+            REQUIRE(near(pairs[j * s.line.rows + r].second, j + half));
+          }
+      }
+    }
 }
 
 TEMPLATE_TEST_CASE("pairs are brought together", "", hr::widened_pair, hr::bfloat16_pair) {

@@ -212,7 +212,8 @@ void check_attention(const problem_size& size) {
   cache.append(p.keys(), p.values());
   const decoded_source numbers(cache);
   const auto exact =
-      exact_attention<float>(p.queries(), numbers.keys(), numbers.values(), headroom::causal());
+      exact_attention<float>(p.queries(), numbers.keys(), numbers.values(), headroom::causal(), {},
+                             0, rounding_of_codecs<float, KeyCodec, ValueCodec>());
   answer<float> got{{size.q_len, size.Q_heads, size.v_dim}, {size.q_len, size.Q_heads, 1}};
   headroom::attention_options<float> options;
   options.lse = got.lse.per_head();

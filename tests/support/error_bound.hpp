@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/codec.hpp>
 #include <headroom/detail/matmul.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
+#include <headroom/detail/packet_int16.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/options.hpp>
 #include <headroom/view.hpp>
@@ -50,6 +52,12 @@
 //    rounded to bfloat16, of unit roundoff w, each once. Scores err by w sum |q_d k_d| more, and
 //    the numerator of 3 by w times the weighted mean of |v_j|; the sum of weights is of those
 //    unrounded.
+// 7. Keys and values that are whole numbers n of 8 bits, times a factor f for each row, may be
+//    multiplied as such: rows of q, and the w_j f_j of 32 keys j at a time, are rounded to units of
+//    1 / 32767 of their largest, each by half a unit and, since the quotient is rounded, 3 u of the
+//    largest: let h be both as a share of it. Scores err by h max |q_d| sum |k_d| more, and the
+//    numerator of 3 by h max w_i f_i sum |n_j| <= h sum w_i f_i 32 max |n_j| for each 32 keys, in
+//    all by 32 h max |v| times the sum of weights.
 
 namespace headroom_tests {
 
@@ -75,17 +83,56 @@ struct attention_bound {
   tensor<double> lse;  // [q_len, Q_heads, 1]
 };
 
+/// Numbers that a codec stores as they are; of others, floats.
+template <class Codec>
+struct number_of_codec_t {
+  using type = float;
+};
+template <class Number>
+struct number_of_codec_t<headroom::scalar_codec<Number>> {
+  using type = Number;
+};
+template <class Codec>
+using number_of_codec = typename number_of_codec_t<Codec>::type;
+
+/// What the operands of products are rounded to, by steps 6 and 7.
+struct operand_rounding {
+  double relative = 0;  // w
+  double query = 0;     // h
+  double weights = 0;   // 32 h
+
+  constexpr operand_rounding(double each = 0) : relative(each) {}
+
+  static constexpr operand_rounding whole_numbers() {
+    operand_rounding rounding;
+    rounding.query = 0.5 / 32767 + 3 * unit_roundoff<float>;
+    rounding.weights = 32 * rounding.query;
+    return rounding;
+  }
+};
+
 /// Step 6's w.
 inline constexpr double bfloat16_roundoff = 1. / 256;
 
-/// w where the library multiplies such keys and values as they are, else 0.
+/// Where the library multiplies such keys and values as they are stored.
 template <class Compute, class Key, class Value>
-constexpr double operand_roundoff() {
+constexpr operand_rounding operand_roundoff() {
   using number = Eigen::bfloat16;
   if constexpr (!headroom::detail::has_fast_bfloat16_dots ||
                 !headroom::detail::has_kernels<Compute>)
     return 0;
   return std::same_as<Key, number> && std::same_as<Value, number> ? bfloat16_roundoff : 0;
+}
+
+/// The same by codecs, for widths that whole numbers are multiplied in or not.
+template <class Compute, headroom::codec KeyCodec, headroom::codec ValueCodec>
+constexpr operand_rounding rounding_of_codecs() {
+  if constexpr (headroom::detail::has_fast_int16_dots && headroom::detail::has_kernels<Compute> &&
+                headroom::detail::integer_codec<KeyCodec> &&
+                headroom::detail::integer_codec<ValueCodec>)
+    return operand_rounding::whole_numbers();
+  else
+    return operand_roundoff<Compute, number_of_codec<KeyCodec>, number_of_codec<ValueCodec>>();
 }
 
 namespace bound_detail {
@@ -103,20 +150,24 @@ template <class Query, class Key, class Mask>
 std::vector<weighed_key> scores(const headroom::view<const Query>& q,
                                 const headroom::view<const Key>& k, const Mask& mask,
                                 const headroom::query_row& row, Eigen::Index g, double scale,
-                                double softcap, double u, double elementary, double operand) {
+                                double softcap, double u, double elementary,
+                                const operand_rounding& operand) {
   std::vector<weighed_key> keys;
   for (Eigen::Index j = 0; j < k.tokens(); ++j) {
     if (!headroom::sees(mask, row, j)) continue;
-    double dot = 0, magnitude = 0;
+    double dot = 0, magnitude = 0, largest = 0, sum = 0;
     for (Eigen::Index d = 0; d < q.dim(); ++d) {
       const double product =
           static_cast<double>(q(row.query, row.head, d)) * static_cast<double>(k(j, g, d));
       dot += product;
       magnitude += std::abs(product);
+      largest = std::max(largest, std::abs(static_cast<double>(q(row.query, row.head, d))));
+      sum += std::abs(static_cast<double>(k(j, g, d)));
     }
     double s = scale * dot;
     const double gamma = gamma_bound(static_cast<double>(q.dim()) + 5, u);
-    double error = (gamma + operand * (1 + gamma)) * std::abs(scale) * magnitude;
+    double error = std::abs(scale) * ((gamma + operand.relative * (1 + gamma)) * magnitude +
+                                      operand.query * (1 + gamma) * largest * sum);
     if (softcap > 0) {
       const double capped = softcap * std::tanh(s / softcap);
       error += u * std::abs(s) + (elementary + u) * std::abs(capped);
@@ -153,13 +204,13 @@ inline double weigh(std::vector<weighed_key>& keys, double rescalings, double u,
 ///
 /// \param q, k, v, mask, options  the call, as for headroom::attention
 /// \param weight_error            further relative error of a weight, where parts were merged
-/// \param operand                 unit roundoff of what q and weights are rounded to, or 0
+/// \param operand                 what q and weights are rounded to
 template <class Compute, class Query, class Key, class Value, class Mask>
-attention_bound attention_error_bound(headroom::view<const Query> q, headroom::view<const Key> k,
-                                      headroom::view<const Value> v, const Mask& mask,
-                                      const headroom::attention_options<double>& options = {},
-                                      double weight_error = 0,
-                                      double operand = operand_roundoff<Compute, Key, Value>()) {
+attention_bound attention_error_bound(
+    headroom::view<const Query> q, headroom::view<const Key> k, headroom::view<const Value> v,
+    const Mask& mask, const headroom::attention_options<double>& options = {},
+    double weight_error = 0,
+    const operand_rounding& operand = operand_roundoff<Compute, Key, Value>()) {
   using Eigen::Index;
   // The double computation that it is compared with has errors too, and bounds add up.
   const double u = unit_roundoff<Compute> + unit_roundoff<double>;
@@ -202,15 +253,19 @@ attention_bound attention_error_bound(headroom::view<const Query> q, headroom::v
       // Step 3.
       for (Index d = 0; d < v.dim(); ++d) {
         const auto value = [&](Index j) { return static_cast<double>(v(j, g, d)); };
-        double mean = 0, shift = 0, mass = 0, lost = 0;
+        double mean = 0, shift = 0, mass = 0, lost = 0, largest = 0;
         for (const auto& key : keys) mean += key.weight * value(key.key);
         for (const auto& key : keys) {
           shift += key.weight * std::expm1(key.error) * std::abs(value(key.key) - mean);
           mass += key.weight * std::exp(key.error) * std::abs(value(key.key));
           lost += lambda * (2 + std::abs(value(key.key)) + std::abs(mean));
+          for (Index i = 0; operand.weights > 0 && i < v.dim(); ++i)
+            largest = std::max(largest, std::abs(static_cast<double>(v(key.key, g, i))));
         }
         const double gamma = gamma_bound(2 * steps + 6, u);
-        const double error = (shift + (gamma + operand * (1 + gamma)) * mass + 2 * lost) / least;
+        const double error = (shift + (gamma + operand.relative * (1 + gamma)) * mass +
+                              operand.weights * (1 + gamma) * largest + 2 * lost) /
+                             least;
         bound.out(t, h, d) = keys.empty() ? 0
                                           : share * (1 + share_error) * error +
                                                 std::abs(mean) * share * share_error + 2 * lost;

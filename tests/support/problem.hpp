@@ -46,11 +46,11 @@ headroom::attention_options<double> in_double(const headroom::attention_options<
 
 /// The definition, evaluated in double, and the bound for a computation in Compute.
 template <class Compute, class Query, class Key, class Value, class Mask = headroom::none>
-exact_answer exact_attention(headroom::view<const Query> q, headroom::view<const Key> k,
-                             headroom::view<const Value> v, const Mask& mask = {},
-                             const headroom::attention_options<Compute>& options = {},
-                             double weight_error = 0,
-                             double operand = operand_roundoff<Compute, Key, Value>()) {
+exact_answer exact_attention(
+    headroom::view<const Query> q, headroom::view<const Key> k, headroom::view<const Value> v,
+    const Mask& mask = {}, const headroom::attention_options<Compute>& options = {},
+    double weight_error = 0,
+    const operand_rounding& operand = operand_roundoff<Compute, Key, Value>()) {
   std::vector<double> sinks;
   auto wide = in_double(options, sinks);
   exact_answer exact{{{q.tokens(), q.heads(), v.dim()}, {q.tokens(), q.heads(), 1}}, {}};
@@ -135,8 +135,9 @@ struct problem {
   headroom::view<const Value> values() const { return v.view(); }
 
   template <class Mask = headroom::none>
-  exact_answer exact(const Mask& mask = {}, const headroom::attention_options<Scalar>& options = {},
-                     double operand = operand_roundoff<Scalar, Key, Value>()) const {
+  exact_answer exact(
+      const Mask& mask = {}, const headroom::attention_options<Scalar>& options = {},
+      const operand_rounding& operand = operand_roundoff<Scalar, Key, Value>()) const {
     return exact_attention<Scalar>(queries(), keys(), values(), mask, options, 0, operand);
   }
 };

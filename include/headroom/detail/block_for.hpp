@@ -11,6 +11,7 @@
 #include <headroom/detail/matmul.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
 #include <headroom/detail/packet_block.hpp>
+#include <headroom/detail/packet_int16.hpp>
 #include <headroom/detail/row_block.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/kv_source.hpp>
@@ -41,13 +42,26 @@ constexpr bool multiplies_pairs(Index rows) {
   return has_fast_bfloat16_dots && stores_bfloat16<Source> && rows > 1;
 }
 
+template <class Source>
+concept stores_integers =
+    integer_codec<typename Source::KeyCodec> && integer_codec<typename Source::ValueCodec>;
+
+/// Whether so few rows multiply whole numbers: in widths that fill packets of pairs.
+template <class Source>
+bool multiplies_integers(const Source& source) {
+  return has_fast_int16_dots && stores_integers<Source> && source.qk_dim() % (2 * lanes) == 0 &&
+         source.qk_dim() <= most_int16_depth && source.v_dim() % lanes == 0;
+}
+
 /// What multiplies for so many rows of a group.
 template <class Scalar, kv_source Source>
 attention_kernel kernel_for(Index rows, const Source& source) {
   if (!has_kernels<Scalar>) return attention_kernel::eigen_products;
-  if (rows <= most_dot_rows)
-    return multiplies_pairs<Source>(rows) ? attention_kernel::bfloat16_dots
-                                          : attention_kernel::dot_products;
+  if (rows <= most_dot_rows) {
+    if (multiplies_pairs<Source>(rows)) return attention_kernel::bfloat16_dots;
+    return multiplies_integers(source) ? attention_kernel::int16_dots
+                                       : attention_kernel::dot_products;
+  }
   // Widths that are no whole pairs and packets are left to floats.
   if (has_fast_bfloat16_dots && stores_bfloat16<Source> && source.qk_dim() % 2 == 0 &&
       source.v_dim() % lanes == 0)
@@ -98,6 +112,10 @@ void attend_rows(const Call& call, const stacked_rows& rows, const Source& sourc
     if constexpr (pairs)
       if (kernel == attention_kernel::bfloat16_dots)
         return dot_block<Call, Source, bfloat16_pair>(call, rows, states, source, memory)
+            .add_keys(begin, end);
+    if constexpr (has_fast_int16_dots && stores_integers<Source>)
+      if (kernel == attention_kernel::int16_dots)
+        return dot_block<Call, Source, int16_pair>(call, rows, states, source, memory)
             .add_keys(begin, end);
   }
   eigen_assert(states.size() == 1);

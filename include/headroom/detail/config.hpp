@@ -13,10 +13,16 @@
 #define HEADROOM_ISA eigen_products  // see detail/matmul.hpp
 #elif defined(EIGEN_DONT_VECTORIZE)
 #define HEADROOM_ISA isa_scalar
-#elif defined(__AVX512BF16__) && defined(__AMX_BF16__)  // see detail/packet_bfloat16.hpp
-#define HEADROOM_ISA isa_avx512_amx
-#elif defined(__AVX512BF16__)
+#elif defined(__AVX512BF16__) && defined(__AMX_BF16__) && defined(__AVX512VNNI__)
+#define HEADROOM_ISA isa_avx512_amx  // see detail/packet_bfloat16.hpp
+#elif defined(__AVX512BF16__) && defined(__AMX_BF16__)
+#define HEADROOM_ISA isa_avx512_amx_without_vnni
+#elif defined(__AVX512BF16__) && defined(__AVX512VNNI__)
 #define HEADROOM_ISA isa_avx512_bf16
+#elif defined(__AVX512BF16__)
+#define HEADROOM_ISA isa_avx512_bf16_without_vnni
+#elif defined(__AVX512VNNI__) && defined(__AVX512F__)
+#define HEADROOM_ISA isa_avx512_vnni  // see detail/packet_int16.hpp
 #elif defined(__AVX512F__)
 #define HEADROOM_ISA isa_avx512
 #elif defined(__AVX2__) && defined(__FMA__)

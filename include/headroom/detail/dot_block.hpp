@@ -5,6 +5,7 @@
 #include <headroom/detail/block.hpp>
 #include <headroom/detail/broadcast.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/dot_queries.hpp>
 #include <headroom/detail/kernels/dot.hpp>
 #include <headroom/detail/kernels/lane_softmax.hpp>
 #include <headroom/detail/kernels/softmax.hpp>
@@ -12,6 +13,7 @@
 #include <headroom/detail/line_reader.hpp>
 #include <headroom/detail/line_shape.hpp>
 #include <headroom/detail/line_walk.hpp>
+#include <headroom/detail/operand.hpp>
 #include <headroom/detail/pack.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
@@ -32,8 +34,9 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// keys and values, so each is read once, where it lies and as it is stored, and widened in
 /// registers; line_shape.hpp tells in which order.
 ///
-/// \tparam Operand    what products multiply: floats, or pairs of bfloat16 for keys and values that
-///                    are stored so, with queries and weights rounded to it
+/// \tparam Operand    what products multiply: floats; or pairs of bfloat16 for keys and values that
+///                    are stored so, or of whole numbers for those that are bytes, with queries and
+///                    weights rounded to it. Widths then fill packets of whole numbers.
 /// \tparam most_rows  of a group
 template <class Call, kv_source Source, class Operand = float, int most_rows = most_dot_rows>
 class dot_block {
@@ -47,25 +50,23 @@ class dot_block {
         states_(states),
         source_(source),
         shape_(line_shape::of(groups(), rows.count)),
-        value_shape_{groups(), std::max(shape_.keys, most_sum_keys), shape_.rows},
+        value_shape_{groups(), std::max(shape_.keys, most_sum_keys<Operand>), shape_.rows},
         ranges_(memory.take<row_ranges>(groups())),
         keys_(shape_, KeyCodec::storage_size(source.qk_dim()), memory),
         values_(value_shape_, ValueCodec::storage_size(source.v_dim()), memory),
         key_reader_(shape_, source.qk_dim(), memory),
         value_reader_(value_shape_, source.v_dim(), memory),
         softmax_(shape_, memory),
-        queries_(memory.take<Number>(groups() * shape_.rows * call.q.dim())),
+        queries_(call, rows, shape_, memory),
         weights_(memory.take<float>(step_keys / shape_.keys * shape_.size() + lanes)),
+        key_factors_(
+            memory.take<float>(factored_codec<KeyCodec> ? step_keys * groups() + lanes : 0)),
         value_weights_(shape_, value_shape_, weights_, step_keys / shape_.keys, memory),
-        zeros_(memory.take<Number>(is_pair<Operand> ? source.v_dim() : 0)),
+        zeros_(memory.take<Value>(is_pair<Operand> ? source.v_dim() : 0)),
         begin_(call.kv_len),
         seen_by_all_{0, call.kv_len, true} {
-    if constexpr (is_pair<Operand>) std::fill(zeros_, zeros_ + source.v_dim(), Number(0));
-    const Index padded = shape_.rows * call.q.dim(), exist = rows.count * call.q.dim();
+    if constexpr (is_pair<Operand>) std::fill(zeros_, zeros_ + source.v_dim(), Value(0));
     for (Index g = 0; g < groups(); ++g) {
-      Number* const queries = queries_ + g * padded;
-      stack_queries(call.q, rows.of_group(g), call.scale, queries);
-      std::fill(queries + exist, queries + padded, Number(0));
       const row_ranges& ranges = *new (ranges_ + g) row_ranges(call, rows.of_group(g), memory);
       begin_ = std::min(begin_, ranges.begin());
       end_ = std::max(end_, ranges.end());
@@ -103,9 +104,9 @@ class dot_block {
   // Long enough that the softmax of a step is little work beside its products.
   static constexpr Index step_keys = 64;
 
-  using Number = number_of<Operand>;
   using KeyCodec = typename Source::KeyCodec;
   using ValueCodec = typename Source::ValueCodec;
+  using Value = typename ValueCodec::Storage;
 
   Index groups() const { return static_cast<Index>(states_.size()); }
   const softmax_state<float>& state(Index g) const { return states_[static_cast<std::size_t>(g)]; }
@@ -136,6 +137,7 @@ class dot_block {
       return std::clamp(keys.count - l * shape_.keys, Index(0), shape_.keys);
     };
     for (Index l = 0; l < lines && count(l) > 0; ++l) multiply_keys(l, count(l), keys.end);
+    for (Index l = 0; l < lines && count(l) > 0; ++l) multiply_scores(l);
     prefetch_values(keys);
     if (call_.softcap > 0.f) cap_scores(weights_, lines * shape_.size(), call_.softcap);
     bool hidden = false;
@@ -166,17 +168,30 @@ class dot_block {
         keys_.next([&](Index g, Index first) { return source_.keys(rows_.group + g, first, end); });
     key_reader_.read(stored, count, [&](auto* keys, const auto& reader) {
       multiply_rows<most_rows>(keys, reader, count, line(l));
-      for (Index g = 0; g < groups(); ++g)
-        key_reader_.multiply_by_factors(keys + g * shape_.keys, count,
-                                        line(l) + shape_.at(g, 0, 0));
+      if constexpr (factored_codec<KeyCodec>)
+        for (Index g = 0; g < groups(); ++g)
+          key_reader_.read_factors(keys + g * shape_.keys, count, key_factors(l, g));
     });
+  }
+
+  float* key_factors(Index l, Index g) const {
+    return key_factors_ + (l * groups() + g) * shape_.keys;
+  }
+
+  // By what the numbers of keys, and of queries, were divided by.
+  void multiply_scores(Index l) const {
+    for (Index g = 0; g < groups(); ++g) {
+      float* const scores = line(l) + shape_.at(g, 0, 0);
+      if constexpr (factored_codec<KeyCodec>) key_reader_.multiply_by(key_factors(l, g), scores);
+      queries_.multiply_by_units(g, scores);
+    }
   }
 
   template <int rows, class Keys, class Reader>
   void multiply_rows(const Keys& keys, const Reader& reader, Index count, float* scores) const {
     if constexpr (rows > 1)
       if (shape_.rows < rows) return multiply_rows<rows / 2>(keys, reader, count, scores);
-    dot_product<rows, Operand>(queries_, keys, reader, shape_.groups, shape_.keys, count,
+    dot_product<rows, Operand>(queries_.numbers(), keys, reader, shape_.groups, shape_.keys, count,
                                call_.q.dim(), scores, keys_.ahead());
   }
 
@@ -197,12 +212,23 @@ class dot_block {
         if (hidden && !all_finite(rows_through{of_group, whole}, count, v_dim())) {
           add_visible_values(keys, first, g, of_group, whole, count);
         } else {
-          Operand* const weights = value_weights_.at(g, first);
-          value_reader_.multiply_by_factors(of_group, count, weights);
-          add_products(weights, of_group, reader, count, state(g).value);
+          add_products(weights_of(g, first, of_group, count), of_group, reader, count,
+                       state(g).value);
         }
       }
     });
+  }
+
+  // Weights as products take them, times the factors of the values.
+  template <class Values>
+  const Operand* weights_of(Index g, Index first, const Values& values, Index count) const {
+    auto* const weights = value_weights_.at(g, first);
+    if constexpr (factored_codec<ValueCodec>) {
+      float factors[most_line_keys];
+      value_reader_.read_factors(values, count, factors);
+      value_reader_.multiply_by(factors, weights);
+    }
+    return value_weights_.operands(weights);
   }
 
   template <class Values, class Reader>
@@ -210,7 +236,7 @@ class dot_block {
                     float* value) const {
     if constexpr (is_pair<Operand>) {
       const Index all = value_shape_.keys;
-      const Number* padded[std::max<Index>(lanes, most_sum_keys)];
+      const Value* padded[most_line_keys];
       Values taken = values;
       if (count < all) {
         // Weight 0 times what is not there might be NaN.
@@ -229,7 +255,7 @@ class dot_block {
     if constexpr (rows > 1)
       if (rows_.count < rows) return add_rows<rows - 1>(weights, values, reader, count, value);
     add_weighted_sum<rows>(weights, values, reader, count, v_dim(), value, value_shape_.keys / 2,
-                           values_.ahead());
+                           values_.ahead(), value_weights_.units());
   }
 
   bool sees(Index g, Index r, Index position) const {
@@ -281,11 +307,12 @@ class dot_block {
   line_reader<KeyCodec> key_reader_;
   line_reader<ValueCodec> value_reader_;
   lane_softmax softmax_;
-  Number* queries_;  // [groups, shape.rows, qk_dim], scaled
-  float* weights_;   // [lines, shape], scores first
+  dot_queries<Operand> queries_;
+  float* weights_;      // [lines, shape], scores first
+  float* key_factors_;  // [lines, groups, keys], of their numbers
   value_weights<Operand> value_weights_;
-  Number* zeros_;  // a value
-  Index begin_;    // keys [begin, end) hold every key that some row sees
+  Value* zeros_;  // a value
+  Index begin_;   // keys [begin, end) hold every key that some row sees
   Index end_ = 0;
   key_range seen_by_all_;
 };

@@ -8,6 +8,7 @@
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/tile.hpp>
 
+#include <algorithm>
 #include <concepts>
 
 namespace headroom::inline HEADROOM_ISA::detail {
@@ -30,7 +31,7 @@ class line_reader {
   /// numbers without their factor.
   template <class Use>
   void read(const Storage* const* stored, Index count, const Use& use) const {
-    if constexpr (factored_codec<Codec>) {
+    if constexpr (factored_codec<Codec> || integer_codec<Codec>) {
       use(stored, [dim = dim_](const Storage* row) { return Codec::read_numbers(row, dim); });
     } else if constexpr (packet_codec<Codec>) {
       use(stored, [dim = dim_](const Storage* row) { return Codec::read(row, dim); });
@@ -55,15 +56,19 @@ class line_reader {
       return reader;
   }
 
-  /// Multiplies numbers [count, shape.rows], which go with the first rows of a group as read, by
-  /// the factors of these.
-  template <class Stored, class Number>
-  void multiply_by_factors(const Stored* const* rows, Index count, Number* numbers) const {
-    if constexpr (factored_codec<Codec>)
-      for (Index j = 0; j < count; ++j) {
-        const float factor = Codec::factor(rows[j], dim_);
-        for (Index r = 0; r < shape_.rows; ++r) *numbers++ *= factor;
-      }
+  /// The factors of the rows of a group as read, [shape.keys]; 0 beyond the first `count`.
+  void read_factors(const Storage* const* rows, Index count, float* factors) const
+      requires(factored_codec<Codec>) {
+    for (Index j = 0; j < count; ++j) factors[j] = Codec::factor(rows[j], dim_);
+    std::fill(factors + count, factors + shape_.keys, 0.f);
+  }
+
+  /// Multiplies numbers [shape.keys, shape.rows] of a group by such factors, best some time after
+  /// these were written: a packet is not loaded fast right after its numbers were stored.
+  void multiply_by(const float* factors, float* numbers) const {
+    for (Index i = 0; i < shape_.keys * shape_.rows; i += lanes)
+      store(numbers + i,
+            multiply(load(numbers + i), load_repeated(factors + i / shape_.rows, shape_.rows)));
   }
 
  private:

@@ -207,6 +207,21 @@ inline packet load_e4m3(const std::uint8_t* from) {
 #endif
 }
 
+/// Numbers that fill a packet if each stands in it `times` times, a power of two.
+inline packet load_repeated(const float* from, Index times) {
+  if (times == 1) return load(from);
+  if constexpr (lanes >= 4) {
+    if (times == 2) return Eigen::internal::ploaddup<packet>(from);
+    if (times == 4) return Eigen::internal::ploadquad<packet>(from);
+  }
+#if defined(EIGEN_VECTORIZE_AVX512)
+  if (times == 8) return _mm512_mask_blend_ps(0xFF00, broadcast(from[0]), broadcast(from[1]));
+#endif
+  float numbers[lanes];
+  for (Index i = 0; i < lanes; ++i) numbers[i] = from[i / times];
+  return load(numbers);
+}
+
 /// Calls f(0), f(1), ..., f(n - 1), each index a compile-time constant: a loop whose packets are
 /// sure to stay in registers at any optimisation level that inlines.
 template <int n, class F>

@@ -3,22 +3,29 @@
 #pragma once
 
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/kernels/round_to_int16.hpp>
 #include <headroom/detail/line_shape.hpp>
+#include <headroom/detail/operand.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
 #include <headroom/detail/scratch.hpp>
 
 #include <algorithm>
+#include <type_traits>
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
 /// Weights as the products of values take them: those of a group side by side, of as many keys as
 /// are taken at a time, where lines may have fewer and then other groups.
 ///
-/// \tparam Operand  float; or a pair of bfloat16: the weight of key j, rounded, beside that of the
-///                  key half of those taken at a time further on
+/// \tparam Operand  float; or a pair of bfloat16, or of whole numbers: the weight of key j,
+/// rounded,
+///                  beside that of the key half of those taken at a time further on
 template <class Operand>
 class value_weights {
+  // Whole numbers are rounded later: first, factors of values may be multiplied in.
+  using Arranged = std::conditional_t<is_integer<Operand>, float, Operand>;
+
  public:
   /// \param line     of weights
   /// \param values   what is taken at a time, a line or several
@@ -29,32 +36,47 @@ class value_weights {
       : line_(line),
         values_(values),
         weights_(weights),
-        operands_(memory.take<Operand>(
-            in_place() ? 0 : lines * line.size() / depth_of<Operand> + lanes)) {}
+        arranged_(memory.take<Arranged>(
+            in_place() ? 0 : lines * line.size() / depth_of<Arranged> + lanes)),
+        rounded_(memory.take<Operand>(is_integer<Operand> ? values.keys / 2 * values.rows : 0)),
+        units_(memory.take<float>(is_integer<Operand> ? values.rows : 0)) {}
 
   /// Takes those of the first lines, as many as are taken at a time or a multiple.
   void make(Index lines) const {
     if (in_place()) return;
     for (Index first = 0; first < lines * line_.keys; first += values_.keys)
       for (Index g = 0; g < line_.groups; ++g)
-        if constexpr (is_pair<Operand>)
+        if constexpr (is_pair<Arranged>)
           pair(g, first);
         else
           for (Index j = first; j < first + values_.keys; j += line_.keys)
             std::copy_n(weights_of(g, j), line_.keys * line_.rows,
-                        operands_ + offset(g, first) + (j - first) * line_.rows);
+                        arranged_ + offset(g, first) + (j - first) * line_.rows);
   }
 
   /// Those of a group, of the keys from `first` on, a multiple of those taken at a time.
-  Operand* at(Index group, Index first) const {
-    if constexpr (!is_pair<Operand>)
+  Arranged* at(Index group, Index first) const {
+    if constexpr (!is_pair<Arranged>)
       if (in_place()) return weights_of(group, first);
-    return operands_ + offset(group, first);
+    return arranged_ + offset(group, first);
   }
+
+  /// The same as operands; of whole numbers, until the next call.
+  const Operand* operands(const Arranged* weights) const {
+    if constexpr (is_integer<Operand>) {
+      round_weights(weights, values_.keys, values_.rows, rounded_, units_);
+      return rounded_;
+    } else {
+      return weights;
+    }
+  }
+
+  /// What their sums of products are to be multiplied by, for each row.
+  const float* units() const { return units_; }
 
  private:
   bool in_place() const {
-    return !is_pair<Operand> && (line_.groups == 1 || line_.keys == values_.keys);
+    return !is_pair<Arranged> && (line_.groups == 1 || line_.keys == values_.keys);
   }
 
   // Numbers of half of the keys fill packets, or one in part, which is overwritten by those to
@@ -62,12 +84,12 @@ class value_weights {
   void pair(Index g, Index first) const {
     const Index half = values_.keys / 2;
     for (Index i = 0; i < half * line_.rows; i += lanes)
-      store_pairs(operands_ + offset(g, first) + i, load(weights_of(g, first) + i),
+      store_pairs(arranged_ + offset(g, first) + i, load(weights_of(g, first) + i),
                   load(weights_of(g, first + half) + i));
   }
 
   Index offset(Index group, Index first) const {
-    return (first * line_.groups + group * values_.keys) * line_.rows / depth_of<Operand>;
+    return (first * line_.groups + group * values_.keys) * line_.rows / depth_of<Arranged>;
   }
   float* weights_of(Index group, Index key) const {
     return weights_ + key / line_.keys * line_.size() + line_.at(group, key % line_.keys, 0);
@@ -76,7 +98,9 @@ class value_weights {
   line_shape line_;
   line_shape values_;
   float* weights_;
-  Operand* operands_;  // [lines / lines taken at a time, groups, keys / depth, rows]
+  Arranged* arranged_;  // [lines / lines taken at a time, groups, keys / depth, rows]
+  Operand* rounded_;    // [keys / 2, rows]
+  float* units_;        // [rows]
 };
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -3,7 +3,8 @@
 
 // Rule: scores[groups, keys, rows] = K Q^T, each group with its own queries, for any number of
 // groups and keys and any width, rows a power of two; where a group has fewer keys than its place
-// holds, the rest of the place is left as it is. The same in pairs of bfloat16.
+// holds, the rest of the place is left as it is. The same in pairs of bfloat16, and of whole
+// numbers in widths that fill packets of them.
 #include <headroom/detail/kernels/dot.hpp>
 
 #include "support/catch.hpp"
@@ -20,8 +21,9 @@ void check(Index groups, Index keys, Index count, Index dim, random_source& rand
   INFO(rows << " rows, " << groups << " groups, " << count << " of " << keys << " keys, width "
             << dim);
   tensor<hr::detail::number_of<Operand>> q(groups, rows, dim);
-  random.fill(q.view());
-  const auto k = random_matrix<Number>(groups * keys + 1, dim, random);
+  random.fill(q.view(), hr::detail::is_integer<Operand> ? 3000 : 1);
+  auto k = random_matrix<Number>(groups * keys + 1, dim, random);
+  if (hr::detail::is_integer<Operand>) random.fill(k.view(), 25);
   std::vector<const Number*> pointers;
   for (Index j = 0; j < groups * keys; ++j)
     pointers.push_back(k.view().row((j * 7) % (groups * keys + 1), 0));
@@ -48,7 +50,7 @@ void check(Index groups, Index keys, Index count, Index dim, random_source& rand
 }
 
 template <class Operand, class Number>
-void check_all() {
+void check_all(const std::vector<Index>& widths) {
   random_source random(31);
   const auto check_shape = [&](Index groups, Index keys, Index count, Index dim) {
     check<1, Operand, Number>(groups, keys, count, dim, random);
@@ -57,19 +59,27 @@ void check_all() {
     check<8, Operand, Number>(groups, keys, count, dim, random);
   };
   for (const Index groups : {1, 3, 4})
-    for (const Index dim : {1, 7, 8, 48, 64, 129}) {
+    for (const Index dim : widths) {
       for (const Index count : {0, 1, 3, 4}) check_shape(groups, 4, count, dim);
       for (const Index count : {3, 5, 14, 16}) check_shape(groups, 16, count, dim);
     }
 }
 
+const std::vector<Index> any_widths = {1, 7, 8, 48, 64, 129};
+
 }  // namespace
 
 TEMPLATE_TEST_CASE("every score is a product", "", float, Eigen::half, Eigen::bfloat16) {
-  check_all<float, TestType>();
+  check_all<float, TestType>(any_widths);
 }
 
 TEMPLATE_TEST_CASE("every score is a product of pairs", "", hr::detail::widened_pair,
                    hr::detail::bfloat16_pair) {
-  check_all<TestType, Eigen::bfloat16>();
+  check_all<TestType, Eigen::bfloat16>(any_widths);
+}
+
+TEMPLATE_TEST_CASE("every score is a product of whole numbers", "", hr::detail::widened_int16_pair,
+                   hr::detail::int16_pair) {
+  constexpr Index whole = 2 * hr::detail::lanes;
+  check_all<TestType, std::int8_t>({whole, 3 * whole, 4 * whole});
 }

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Rule: value[rows, dim] += W^T V for any number of keys and any width, of rows anywhere. The same
-// in pairs of bfloat16, of values that are any number of rows apart.
+// in pairs of bfloat16, of values that are any number of rows apart, and of whole numbers, times
+// the unit of each row.
 #include <headroom/detail/kernels/weighted_sum.hpp>
 
 #include "support/catch.hpp"
@@ -34,27 +35,34 @@ void check(Index count, Index dim, random_source& random) {
       }));
 }
 
-template <int rows, class Pair>
+template <int rows, class Pair, class Number = Eigen::bfloat16>
 void check_pairs(Index count, Index partner, Index dim, random_source& random) {
   INFO(rows << " rows, " << count << " pairs, " << partner << " apart, width " << dim);
   const Index stride = hr::detail::weights_of_key(rows), keys = count + partner;
-  const auto first = random_matrix<Eigen::bfloat16>(count + 1, stride, random);
-  const auto second = random_matrix<Eigen::bfloat16>(count + 1, stride, random);
+  using weight = hr::detail::number_of<Pair>;
+  constexpr bool whole = hr::detail::is_integer<Pair>;
+  auto first = random_matrix<weight>(count + 1, stride, random), second = first;
+  random.fill(first.view(), whole ? 3000 : 1);
+  random.fill(second.view(), whole ? 3000 : 1);
+  std::vector<float> units = random.numbers(stride);
+  if (!whole) units.assign(units.size(), 1.f);
   std::vector<Pair> weights;
   for (Index j = 0; j < count; ++j)
     for (Index r = 0; r < stride; ++r) weights.push_back({first(j, 0, r), second(j, 0, r)});
   tensor<float> value(rows, 1, dim);
   random.fill(value.view());
   const tensor<float> start = value;
-  const auto v = random_matrix<Eigen::bfloat16>(keys + 1, dim, random);
-  std::vector<const Eigen::bfloat16*> values;
+  auto v = random_matrix<Number>(keys + 1, dim, random);
+  if (whole) random.fill(v.view(), 25);
+  std::vector<const Number*> values;
   for (Index j = 0; j < keys; ++j) values.push_back(v.view().row((j * 7) % (keys + 1), 0));
   hr::detail::add_weighted_sum<rows>(weights.data(), values.data(), hr::detail::as_stored(), count,
-                                     dim, value.view().data(), partner);
+                                     dim, value.view().data(), partner, {}, units.data());
   REQUIRE(is_product(
       value, start, 2 * count,
       [&](Index r, Index i) {
-        return static_cast<float>(i < count ? first(i, 0, r) : second(i - count, 0, r));
+        return double(units[static_cast<std::size_t>(r)]) *
+               static_cast<double>(i < count ? first(i, 0, r) : second(i - count, 0, r));
       },
       [&](Index i, Index d) {
         const Index j = i < count ? i : i - count + partner;
@@ -75,6 +83,20 @@ TEMPLATE_TEST_CASE("every sum of pairs is weighted", "", hr::detail::widened_pai
       check_pairs<4, TestType>(count, 9, dim, random);
       check_pairs<7, TestType>(count, 4, dim, random);
       check_pairs<8, TestType>(count, 4, dim, random);
+    }
+}
+
+TEMPLATE_TEST_CASE("every sum of whole numbers is weighted, times its unit", "",
+                   hr::detail::widened_int16_pair, hr::detail::int16_pair) {
+  random_source random(35);
+  for (const Index count : {0, 1, 2, 15, 16})
+    for (const Index dim : {1, 8, 48, 64, 129, 272}) {
+      check_pairs<1, TestType, std::int8_t>(count, 16, dim, random);
+      check_pairs<2, TestType, std::int8_t>(count, 4, dim, random);
+      check_pairs<3, TestType, std::int8_t>(count, 16, dim, random);
+      check_pairs<4, TestType, std::int8_t>(count, 17, dim, random);
+      check_pairs<7, TestType, std::int8_t>(count, 16, dim, random);
+      check_pairs<8, TestType, std::int8_t>(count, 16, dim, random);
     }
 }
 

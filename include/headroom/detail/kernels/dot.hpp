@@ -4,12 +4,16 @@
 
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/lane_sums.hpp>
+#include <headroom/detail/operand.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
+#include <headroom/detail/packet_int16.hpp>
 #include <headroom/detail/prefetch.hpp>
 #include <headroom/detail/tile.hpp>
 
 #include <algorithm>
+#include <cstdint>
+#include <type_traits>
 
 // The micro-kernel of products with few rows, too few to fill the lanes of a packet: channels stand
 // in the lanes, and each key is read once, from memory, for all rows.
@@ -34,10 +38,15 @@ constexpr int dot_keys(int rows) {
 /// The operands from number d of a row on, in a packet; a pair is two neighbours.
 template <class Operand, class Row>
 packet_of<Operand> operands_at(const Row& row, Index d) {
-  if constexpr (is_pair<Operand>)
+  if constexpr (std::is_same_v<Row, const std::int8_t*> && is_pair<Operand>) {
+    packet_of<Operand> numbers;
+    load_pairs(row + d, numbers);
+    return numbers;
+  } else if constexpr (is_pair<Operand>) {
     return load(reinterpret_cast<const Operand*>(row + d));
-  else
+  } else {
     return load_at(row, d);
+  }
 }
 
 /// scores[parts, keys, rows] of keys[parts, keys], part i with the queries at q[i].
@@ -46,8 +55,8 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
               Index dim, float* scores, const read_ahead& ahead) {
   constexpr int sums = parts * keys * rows;
   constexpr Index line = 64 / sizeof(Stored);  // once for each cache line
-  packet sum[sums];
-  unroll<sums>([&](auto i) HEADROOM_ALWAYS_INLINE { sum[i] = broadcast(0.f); });
+  sum_packet<Operand> sum[sums];
+  unroll<sums>([&](auto i) HEADROOM_ALWAYS_INLINE { sum[i] = sum_packet<Operand>(); });
   const auto add_products = [&]<class As>(As, int part, Index d) HEADROOM_ALWAYS_INLINE {
     packet_of<As> key[keys];
     unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE {
@@ -58,7 +67,7 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
       packet_of<As> query = operands_at<As>(q[part] + r * dim, d);
       keep(query);
       unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE {
-        packet& to = sum[(part * keys + j) * rows + r];
+        auto& to = sum[(part * keys + j) * rows + r];
         to = multiply_add(query, key[j], to);
       });
     });
@@ -72,18 +81,20 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
                          HEADROOM_ALWAYS_INLINE { prefetch_ahead(k[part * keys + j], d, ahead); });
       add_products(Operand(), part, d);
     }
-    if constexpr (is_pair<Operand>)
+    if constexpr (is_pair<Operand> && !is_integer<Operand>)
       if (whole + lanes <= dim) add_products(0.f, part, whole);  // what is left fills half a packet
   });
-  if (is_pair<Operand> && whole + lanes <= dim) whole += lanes;
+  if (is_pair<Operand> && !is_integer<Operand> && whole + lanes <= dim) whole += lanes;
   if constexpr (sums % lanes == 0) {
     unroll<sums / lanes>([&](auto i) HEADROOM_ALWAYS_INLINE {
       square packets;
-      unroll<lanes>([&](auto j) HEADROOM_ALWAYS_INLINE { packets.packet[j] = sum[i * lanes + j]; });
+      unroll<lanes>([&](auto j) HEADROOM_ALWAYS_INLINE {
+        packets.packet[j] = as_floats(sum[i * lanes + j]);
+      });
       store(scores + i * lanes, lane_sums(packets));
     });
   } else {
-    unroll<sums>([&](auto i) HEADROOM_ALWAYS_INLINE { scores[i] = sum_of(sum[i]); });
+    unroll<sums>([&](auto i) HEADROOM_ALWAYS_INLINE { scores[i] = sum_of(as_floats(sum[i])); });
   }
   for (Index d = whole; d < dim; ++d)
     for (int i = 0; i < sums; ++i)
@@ -94,8 +105,9 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
 /// scores[groups, keys, rows] = k[groups, keys, dim] q[groups, rows, dim]^T, of the first `count`
 /// keys of each group.
 ///
-/// \tparam Operand  what products multiply: floats, or pairs of bfloat16 where that is what q and k
-///                  are stored as
+/// \tparam Operand  what products multiply: floats; or pairs of bfloat16 where that is what q and k
+///                  are stored as; or of whole numbers where k is bytes, of at most most_int16 in
+///                  q, and most_int16_depth of them
 /// \param keys  a multiple of dot_keys(rows)
 template <int rows, class Operand = float, class Stored, class Read>
 void dot_product(const number_of<Operand>* q, const Stored* const* k, const Read& read,

@@ -3,8 +3,11 @@
 #pragma once
 
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/line_shape.hpp>
+#include <headroom/detail/operand.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
+#include <headroom/detail/packet_int16.hpp>
 #include <headroom/detail/prefetch.hpp>
 #include <headroom/detail/tile.hpp>
 
@@ -20,8 +23,8 @@
 // Register tile: rows x packets of sums, at most 8 packets, so that 4 registers are left. With 32
 // registers and 4 rows: 4 packets, 4 loads and 4 broadcasts for 16 fused multiply-adds.
 //
-// Values that are bfloat16 may be multiplied in pairs, two keys at a time, whose rows are brought
-// together in registers.
+// Values that are bfloat16, or bytes, may be multiplied in pairs, two keys at a time, whose rows
+// are brought together in registers.
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
@@ -34,14 +37,17 @@ constexpr int weights_of_key(int rows) {
 /// rows have had them, beside a weight and how two rows come together.
 template <class Operand>
 constexpr int sum_packets(int rows) {
-  const int most = is_pair<Operand> ? std::clamp((registers - 3) / (rows + 1), 1, 4)
-                                    : std::clamp((registers - 4) / rows, 1, 8);
+  const int most = is_pair<Operand>
+                       ? std::clamp((registers - 3) / (rows + 1), 1, is_integer<Operand> ? 8 : 4)
+                       : std::clamp((registers - 4) / rows, 1, 8);
   return static_cast<int>(std::bit_floor(static_cast<unsigned>(most)));
 }
 
 /// Keys for which sums stay in their registers. The columns of a tile are a part of each row: with
-/// more keys, memory is read in pieces too far apart.
-inline constexpr Index most_sum_keys = 8;
+/// more keys, memory is read in pieces too far apart. Rows of bytes are short, and sums of whole
+/// numbers are converted in the end: there may be as many as a line takes.
+template <class Operand>
+inline constexpr Index most_sum_keys = is_integer<Operand> ? most_line_keys : 8;
 
 // A row from a column on.
 template <class Number>
@@ -77,16 +83,23 @@ HEADROOM_ALWAYS_INLINE inline void load_values(const Stored* const* values, Inde
 
 /// One register tile: columns [column, column + packets * lanes) of `count` operands, a multiple of
 /// `together`.
+///
+/// \param units  of each row, of weights that are whole numbers
 template <class Operand, int rows, int packets, int together, class Stored, class Read>
 HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const Operand* weights,
                                                      const Stored* const* values, Index partner,
                                                      Index count, const Read& read, Index column,
                                                      float* value, Index value_stride,
-                                                     const read_ahead& ahead) {
-  packet sum[rows][packets];
+                                                     const float* units, const read_ahead& ahead) {
+  sum_packet<Operand> sum[rows][packets];
   unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
     const float* const from = columns_from(value + r * value_stride, column);
-    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE { sum[r][p] = load(from + p * lanes); });
+    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
+      if constexpr (is_integer<Operand>)
+        sum[r][p] = sum_packet<Operand>();
+      else
+        sum[r][p] = load(from + p * lanes);
+    });
   });
   for (const auto end = values + count; values != end; values += together) {
     unroll<together>([&](auto j) HEADROOM_ALWAYS_INLINE {
@@ -107,7 +120,13 @@ HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const Operand* weights,
   unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
     float* to = value + r * value_stride + column;
     keep(to);
-    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE { store(to + p * lanes, sum[r][p]); });
+    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
+      if constexpr (is_integer<Operand>)
+        store(to + p * lanes,
+              multiply_add(as_floats(sum[r][p]), broadcast(units[r]), load(to + p * lanes)));
+      else
+        store(to + p * lanes, sum[r][p]);
+    });
   });
 }
 
@@ -118,14 +137,15 @@ HEADROOM_ALWAYS_INLINE inline Index weighted_sum_columns(const Operand* weights,
                                                          const Stored* const* values, Index partner,
                                                          Index count, const Read& read,
                                                          Index column, Index dim, float* value,
+                                                         const float* units,
                                                          const read_ahead& ahead) {
   for (; column + packets * lanes <= dim; column += packets * lanes)
     weighted_sum_tile<Operand, rows, packets, together>(weights, values, partner, count, read,
-                                                        column, value, dim, ahead);
+                                                        column, value, dim, units, ahead);
   constexpr int fewer = packets > 4 ? 4 : 1;
   if constexpr (packets > 1)
-    return weighted_sum_columns<Operand, rows, fewer, together>(weights, values, partner, count,
-                                                                read, column, dim, value, ahead);
+    return weighted_sum_columns<Operand, rows, fewer, together>(
+        weights, values, partner, count, read, column, dim, value, units, ahead);
   else
     return column;
 }
@@ -133,21 +153,23 @@ HEADROOM_ALWAYS_INLINE inline Index weighted_sum_columns(const Operand* weights,
 /// value[rows, dim] += weights[count, weights_of_key(rows)]^T values[count, dim], of the first
 /// `rows` weights of each key.
 ///
-/// \tparam Operand  what products multiply: floats, or pairs of bfloat16, each for a value and that
-///                  which is `partner` values after it
+/// \tparam Operand  what products multiply: floats; or pairs of bfloat16, or of whole numbers for
+///                  values of bytes, each for a value and that which is `partner` values after it
+/// \param units     [rows], what sums of whole numbers are to be multiplied by
 template <int rows, class Operand, class Stored, class Read>
 void add_weighted_sum(const Operand* weights, const Stored* const* values, const Read& read,
                       Index count, Index dim, float* value, Index partner = 0,
-                      const read_ahead& ahead = {}) {
+                      const read_ahead& ahead = {}, const float* units = nullptr) {
   constexpr int packets = sum_packets<Operand>(rows), together = 4 / depth_of<Operand>;
-  constexpr Index most = most_sum_keys / depth_of<Operand>;
+  constexpr Index most = most_sum_keys<Operand> / depth_of<Operand>;
   Index j = 0;
   for (Index some; (some = std::min(most, (count - j) / together * together)) > 0; j += some)
-    weighted_sum_columns<Operand, rows, packets, together>(
-        weights + j * weights_of_key(rows), values + j, partner, some, read, 0, dim, value, ahead);
+    weighted_sum_columns<Operand, rows, packets, together>(weights + j * weights_of_key(rows),
+                                                           values + j, partner, some, read, 0, dim,
+                                                           value, units, ahead);
   for (; j < count; ++j)
     weighted_sum_columns<Operand, rows, 1, 1>(weights + j * weights_of_key(rows), values + j,
-                                              partner, 1, read, 0, dim, value, ahead);
+                                              partner, 1, read, 0, dim, value, units, ahead);
   const auto number = [&](Index i, Index d) { return static_cast<float>(read(values[i])[d]); };
   for (Index d = dim / lanes * lanes; d < dim; ++d)
     for (j = 0; j < count; ++j)
@@ -155,8 +177,9 @@ void add_weighted_sum(const Operand* weights, const Stored* const* values, const
         const Operand weight = weights[j * weights_of_key(rows) + r];
         float& sum = value[r * dim + d];
         if constexpr (is_pair<Operand>)
-          sum += static_cast<float>(weight.first) * number(j, d) +
-                 static_cast<float>(weight.second) * number(j + partner, d);
+          sum += (static_cast<float>(weight.first) * number(j, d) +
+                  static_cast<float>(weight.second) * number(j + partner, d)) *
+                 (is_integer<Operand> ? units[r] : 1.f);
         else
           sum += weight * number(j, d);
       }

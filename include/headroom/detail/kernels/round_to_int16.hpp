@@ -1,0 +1,85 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/packet.hpp>
+#include <headroom/detail/packet_int16.hpp>
+
+#include <algorithm>
+#include <limits>
+
+// Queries and weights as whole numbers of 16 bits: x ~ unit * n, unit = max |x| / 32767 over a row.
+// A number errs by at most half a unit. A row that holds a NaN or an infinity has unit NaN, which
+// every product with it is then multiplied by; one below 1.2e-34 rounds to 0.
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+/// What a row's numbers are to be multiplied by before they are rounded, and after.
+struct int16_scale {
+  float inverse;
+  float unit;
+
+  /// \param poison  0 times each number, added up: 0 if all are finite
+  static int16_scale of(float largest, float poison) {
+    if (!(poison == 0.f)) return {0, std::numeric_limits<float>::quiet_NaN()};
+    // Smaller ones have no inverse.
+    if (largest < 4 * most_int16 * std::numeric_limits<float>::min()) return {0, 0};
+    return {most_int16 / largest, largest / most_int16};
+  }
+};
+
+/// Rounds a row of `dim` numbers, whole packets; returns its unit.
+inline float round_row(const float* row, Index dim, std::int16_t* rounded) {
+  packet largest = broadcast(0.f), poison = largest;
+  for (Index d = 0; d < dim; d += lanes) {
+    const packet numbers = load(row + d);
+    largest = maximum(largest, maximum(numbers, multiply(numbers, broadcast(-1.f))));
+    poison = multiply_add(numbers, broadcast(0.f), poison);
+  }
+  float largest_of_lane[lanes];
+  store(largest_of_lane, largest);
+  const auto scale =
+      int16_scale::of(*std::max_element(largest_of_lane, largest_of_lane + lanes), sum_of(poison));
+  // A NaN is not rounded: there is no whole number for it.
+  if (scale.inverse == 0.f)
+    std::fill(rounded, rounded + dim, std::int16_t(0));
+  else
+    for (Index d = 0; d < dim; d += lanes)
+      store_rounded(rounded + d, multiply(load(row + d), broadcast(scale.inverse)));
+  return scale.unit;
+}
+
+/// Rounds weights [keys, rows], each row's among themselves, to pairs [keys / 2, rows] of key j and
+/// key j + keys / 2. Weights of the first and of the last half fill packets, with some number of
+/// rows that divides the lanes.
+///
+/// \param units  [rows]
+template <class Pair>
+void round_weights(const float* weights, Index keys, Index rows, Pair* pairs, float* units) {
+  const Index half = keys / 2 * rows;
+  packet largest = broadcast(0.f), poison = largest;
+  for (Index i = 0; i < 2 * half; i += lanes) {
+    const packet numbers = load(weights + i);
+    largest = maximum(largest, numbers);
+    poison = multiply_add(numbers, broadcast(0.f), poison);
+  }
+  float largest_of_lane[lanes], poison_of_lane[lanes], inverse[lanes];
+  store(largest_of_lane, largest);
+  store(poison_of_lane, poison);
+  for (Index r = 0; r < rows; ++r) {
+    for (Index i = r + rows; i < lanes; i += rows) {
+      largest_of_lane[r] = std::max(largest_of_lane[r], largest_of_lane[i]);
+      poison_of_lane[r] += poison_of_lane[i];
+    }
+    const auto scale = int16_scale::of(largest_of_lane[r], poison_of_lane[r]);
+    units[r] = scale.unit;
+    for (Index i = r; i < lanes; i += rows) inverse[i] = scale.inverse;
+  }
+  const packet factor = load(inverse);
+  for (Index i = 0; i < half; i += lanes)
+    store_pairs(pairs + i, multiply(load(weights + i), factor),
+                multiply(load(weights + half + i), factor));
+}
+
+}  // namespace headroom::inline HEADROOM_ISA::detail
