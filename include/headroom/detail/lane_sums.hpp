@@ -14,18 +14,18 @@ inline packet lane_sums(square& packets) {
   // Packets are joined in pairs, and each join adds half of the lanes to the other half: 30
   // shuffles and blends, where a transposition takes 64. Quads are the 128-bit parts of a packet.
   packet* const p = packets.packet;
-  unroll<8>([&](auto i) HEADROOM_ALWAYS_INLINE {  // quads [a a b b]
+  HEADROOM_UNROLL for (int i = 0; i < 8; ++i) {  // quads [a a b b]
     const packet a = p[2 * i], b = p[2 * i + 1];
     p[i] = add(_mm512_mask_blend_ps(0xCCCC, a, b), _mm512_shuffle_ps(a, b, 0x4E));
-  });
-  unroll<4>([&](auto i) HEADROOM_ALWAYS_INLINE {  // quads [a b c d]
+  }
+  HEADROOM_UNROLL for (int i = 0; i < 4; ++i) {  // quads [a b c d]
     const packet a = p[2 * i], b = p[2 * i + 1];
     p[i] = add(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xDD));
-  });
-  unroll<2>([&](auto i) HEADROOM_ALWAYS_INLINE {
+  }
+  HEADROOM_UNROLL for (int i = 0; i < 2; ++i) {
     const packet a = p[2 * i], b = p[2 * i + 1];
     p[i] = add(_mm512_mask_blend_ps(0xFF00, a, b), _mm512_shuffle_f32x4(a, b, 0x4E));
-  });
+  }
   return add(_mm512_shuffle_f32x4(p[0], p[1], 0x88), _mm512_shuffle_f32x4(p[0], p[1], 0xDD));
 #else
   return sums_of(packets);

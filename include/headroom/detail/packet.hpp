@@ -19,6 +19,15 @@
 #define HEADROOM_ALWAYS_INLINE
 #endif
 
+// Before a loop over packets whose count the compiler knows: unrolled whole, so that arrays of
+// packets stay in registers wherever a compiler optimises for speed or size. A fold over an index
+// sequence does the same, but then every index is a function to compile.
+#if defined(__GNUC__)
+#define HEADROOM_UNROLL _Pragma("GCC unroll 64")
+#else
+#define HEADROOM_UNROLL
+#endif
+
 // A packet as a template argument loses its alignment attribute, which GCC remarks on; nothing here
 // stores packets through such an argument.
 #if defined(__GNUC__) && !defined(__clang__)
@@ -74,17 +83,18 @@ inline packet tanh(const packet& a) {
 }
 
 /// Keeps a packet in a register: a compiler that takes registers to be scarce would rather load it
-/// again at each use, and loads are what the kernels have to spare least.
+/// again at each use, and loads are what the kernels have to spare least. It is a copy that the
+/// compiler may not see through: an array whose packets were operands themselves would be memory.
 inline void keep(packet& p) {
+  packet kept = p;
 #if defined(__AVX512F__)
-  asm("" : "+v"(p));
+  asm("" : "+v"(kept));
 #elif defined(__x86_64__)
-  asm("" : "+x"(p));
+  asm("" : "+x"(kept));
 #elif defined(__aarch64__)
-  asm("" : "+w"(p));
-#else
-  EIGEN_UNUSED_VARIABLE(p)
+  asm("" : "+w"(kept));
 #endif
+  p = kept;
 }
 
 /// Keeps a pointer in a register: addresses are then it and a constant, where a compiler would
@@ -247,7 +257,7 @@ inline void transpose(square& packets) {
 inline packet sums_of(square& packets) {
   transpose(packets);
   packet sum = packets.packet[0];
-  unroll<lanes - 1>([&](auto i) HEADROOM_ALWAYS_INLINE { sum = add(sum, packets.packet[i + 1]); });
+  HEADROOM_UNROLL for (int i = 1; i < lanes; ++i) sum = add(sum, packets.packet[i]);
   return sum;
 }
 

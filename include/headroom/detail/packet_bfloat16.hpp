@@ -64,7 +64,9 @@ inline packet multiply_add(const dot_pairs& a, const dot_pairs& b, const packet&
                           reinterpret_cast<__m512bh>(b.bits));
 }
 inline void keep(dot_pairs& pairs) {
-  asm("" : "+v"(pairs.bits));
+  __m512i kept = pairs.bits;
+  asm("" : "+v"(kept));
+  pairs.bits = kept;
 }
 inline void store_pairs(dot_pair* to, const packet& first, const packet& second) {
   const auto bits = [](const packet& numbers) {
@@ -82,13 +84,13 @@ HEADROOM_ALWAYS_INLINE inline void interleave(const Eigen::bfloat16* first,
                            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(second)))};
   } else {
     static_assert(packets % 2 == 0);
-    unroll<packets / 2>([&](auto p) HEADROOM_ALWAYS_INLINE {
+    HEADROOM_UNROLL for (int p = 0; p < packets / 2; ++p) {
       __m512i a = _mm512_loadu_si512(first + 2 * p * lanes);
       __m512i b = _mm512_loadu_si512(second + 2 * p * lanes);
       interleave(a, b);
       pairs[2 * p] = {a};
       pairs[2 * p + 1] = {b};
-    });
+    }
   }
 }
 

@@ -48,16 +48,6 @@ TEMPLATE_TEST_CASE("every register tile is a product", "", float, Eigen::half, E
       }
 }
 
-TEST_CASE("rows of b may lie anywhere, and be the same") {
-  random_source random(22);
-  const auto a = random_matrix<float>(5, 4, random);
-  const auto b = random_matrix<float>(9, 2 * lanes, random);
-  const float* const rows[] = {b.view().row(7, 0), b.view().row(0, 0), b.view().row(7, 0),
-                               b.view().row(3, 0)};
-  CHECK(
-      is_right<true>(by_rows{as_tile(a)}, hr::detail::scattered<float>{rows}, 0, 5, 2, 4, random));
-}
-
 TEST_CASE("any depth is the same product") {
   random_source random(23);
   for (const Index depth : {0, 1, 191, 192, 193, 577}) {

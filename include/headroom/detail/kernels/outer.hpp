@@ -85,34 +85,36 @@ struct product_target {
 template <int rows, int packets, class A, class B>
 void outer_tile(A a, B b, Index column, Index depth, const product_target& c, rows_to_come& next) {
   packet sum[rows][packets];
-  unroll<rows>([&](auto i) HEADROOM_ALWAYS_INLINE {
-    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE { sum[i][p] = broadcast(0.f); });
-  });
-  if (c.add)
-    unroll<rows>([&](auto i) HEADROOM_ALWAYS_INLINE {
-      unroll<packets>([&](auto p)
-                          HEADROOM_ALWAYS_INLINE { sum[i][p] = load(c.row(i) + p * lanes); });
-    });
+  HEADROOM_UNROLL for (int i = 0; i < rows; ++i) {
+    HEADROOM_UNROLL for (int p = 0; p < packets; ++p) sum[i][p] = broadcast(0.f);
+  }
+  if (c.add) {
+    HEADROOM_UNROLL for (int i = 0; i < rows; ++i) {
+      HEADROOM_UNROLL for (int p = 0; p < packets; ++p) sum[i][p] = load(c.row(i) + p * lanes);
+    }
+  }
+  b.data += column;
   for (Index k = 0; k < depth; ++k) {
     if (k % step_depth == 0) next.ask();
-    const auto* const row = b.row(k) + column;
-    decltype(load(row)) columns[packets];
-    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
-      columns[p] = load(row + p * lanes);
+    keep(b.data);
+    decltype(load(b.data)) columns[packets];
+    HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
+      columns[p] = load(b.data + p * lanes);
       if constexpr (rows > 1) keep(columns[p]);
-    });
-    unroll<rows>([&](auto i) HEADROOM_ALWAYS_INLINE {
+    }
+    HEADROOM_UNROLL for (int i = 0; i < rows; ++i) {
       auto number = broadcast(a(i, 0));
       if constexpr (packets > 1) keep(number);
-      unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
+      HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
         sum[i][p] = multiply_add(number, columns[p], sum[i][p]);
-      });
-    });
+      }
+    }
     a.data += A::contiguous_depth ? 1 : a.stride;
+    b.data += b.stride;
   }
-  unroll<rows>([&](auto i) HEADROOM_ALWAYS_INLINE {
-    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE { store(c.row(i) + p * lanes, sum[i][p]); });
-  });
+  HEADROOM_UNROLL for (int i = 0; i < rows; ++i) {
+    HEADROOM_UNROLL for (int p = 0; p < packets; ++p) store(c.row(i) + p * lanes, sum[i][p]);
+  }
 }
 
 /// Steps of the product in which rows to come are asked for.

@@ -28,24 +28,26 @@ struct score_columns {
   Index stride;
 
   void find_largest(packet (&largest)[packets]) const {
-    for (Index i = 0; i < count; ++i)
-      unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
-        largest[p] = maximum(load(scores + i * stride + p * lanes), largest[p]);
-      });
+    for (Index i = 0; i < count; ++i) {
+      const float* const row = scores + i * stride;
+      HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
+        largest[p] = maximum(load(row + p * lanes), largest[p]);
+      }
+    }
   }
 
   // Scores become weights 2^((score - shift) log2 e), and are added up.
   template <class Weight>
   void weigh(const packet (&shift)[packets], packet (&sum)[packets]) const {
     const packet log2_e = broadcast(std::numbers::log2e_v<float>);
-    const auto weight = [&](const float* score, auto p) HEADROOM_ALWAYS_INLINE {
+    const auto weight = [&](const float* score, int p) HEADROOM_ALWAYS_INLINE {
       const packet w = exp2_of_negative(multiply(subtract(load(score), shift[p]), log2_e));
       sum[p] = add(sum[p], w);
       return w;
     };
     Index i = 0;
     for (; i + depth_of<Weight> <= count; i += depth_of<Weight>)
-      unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
+      HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
         float* const from = scores + i * stride + p * lanes;
         if constexpr (is_pair<Weight>) {
           const packet first = weight(from, p);
@@ -53,13 +55,13 @@ struct score_columns {
         } else {
           store(from, weight(from, p));
         }
-      });
+      }
     if constexpr (is_pair<Weight>)
       if (i < count)  // the last weight's partner is 0
-        unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
+        HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
           const packet last = weight(scores + i * stride + p * lanes, p);
           store_pairs(pair_row<Weight>(i, p), last, broadcast(0.f));
-        });
+        }
   }
 
   // Pairs of weights take the place of scores already read.
@@ -78,20 +80,20 @@ void weigh_rows(float* scores, Index keys, Index width, float* max, float* sum, 
   const packet log2_e = broadcast(std::numbers::log2e_v<float>);
   const score_columns<packets> columns{scores, keys, width};
   packet largest[packets], shift[packets], added[packets];
-  unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
+  HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
     largest[p] = load(max + p * lanes);
     added[p] = broadcast(0.f);
-  });
+  }
   columns.find_largest(largest);
-  unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE { shift[p] = maximum(largest[p], lowest); });
+  HEADROOM_UNROLL for (int p = 0; p < packets; ++p) shift[p] = maximum(largest[p], lowest);
   columns.template weigh<Weight>(shift, added);
-  unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
+  HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
     const packet moved =
         exp2_of_negative(multiply(subtract(load(max + p * lanes), shift[p]), log2_e));
     store(max + p * lanes, largest[p]);
     store(factor + p * lanes, moved);
     store(sum + p * lanes, multiply_add(load(sum + p * lanes), moved, added[p]));
-  });
+  }
 }
 
 /// One step of the running softmax for `width` rows at once, which fill packets: scores
