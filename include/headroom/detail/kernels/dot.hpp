@@ -56,45 +56,43 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
   constexpr int sums = parts * keys * rows;
   constexpr Index line = 64 / sizeof(Stored);  // once for each cache line
   sum_packet<Operand> sum[sums];
-  unroll<sums>([&](auto i) HEADROOM_ALWAYS_INLINE { sum[i] = sum_packet<Operand>(); });
+  HEADROOM_UNROLL for (int i = 0; i < sums; ++i) sum[i] = sum_packet<Operand>();
   const auto add_products = [&]<class As>(As, int part, Index d) HEADROOM_ALWAYS_INLINE {
     packet_of<As> key[keys];
-    unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE {
+    HEADROOM_UNROLL for (int j = 0; j < keys; ++j) {
       key[j] = operands_at<As>(read(k[part * keys + j]), d);
       if constexpr (rows > 1) keep(key[j]);
-    });
-    unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
+    }
+    HEADROOM_UNROLL for (int r = 0; r < rows; ++r) {
       packet_of<As> query = operands_at<As>(q[part] + r * dim, d);
       keep(query);
-      unroll<keys>([&](auto j) HEADROOM_ALWAYS_INLINE {
+      HEADROOM_UNROLL for (int j = 0; j < keys; ++j) {
         auto& to = sum[(part * keys + j) * rows + r];
         to = multiply_add(query, key[j], to);
-      });
-    });
+      }
+    }
   };
   constexpr Index step = lanes * depth_of<Operand>;
   Index whole = dim / step * step;
-  unroll<parts>([&](auto part) HEADROOM_ALWAYS_INLINE {
+  HEADROOM_UNROLL for (int part = 0; part < parts; ++part) {
     for (Index d = 0; d < whole; d += step) {
       if (line <= step || d % line == 0)
-        unroll<keys>([&](auto j)
-                         HEADROOM_ALWAYS_INLINE { prefetch_ahead(k[part * keys + j], d, ahead); });
+        HEADROOM_UNROLL for (int j = 0; j < keys; ++j) prefetch_ahead(k[part * keys + j], d, ahead);
       add_products(Operand(), part, d);
     }
     if constexpr (is_pair<Operand> && !is_integer<Operand>)
       if (whole + lanes <= dim) add_products(0.f, part, whole);  // what is left fills half a packet
-  });
+  }
   if (is_pair<Operand> && !is_integer<Operand> && whole + lanes <= dim) whole += lanes;
   if constexpr (sums % lanes == 0) {
-    unroll<sums / lanes>([&](auto i) HEADROOM_ALWAYS_INLINE {
+    HEADROOM_UNROLL for (int i = 0; i < sums / lanes; ++i) {
       square packets;
-      unroll<lanes>([&](auto j) HEADROOM_ALWAYS_INLINE {
-        packets.packet[j] = as_floats(sum[i * lanes + j]);
-      });
+      HEADROOM_UNROLL for (int j = 0; j < lanes; ++j) packets.packet[j] =
+          as_floats(sum[i * lanes + j]);
       store(scores + i * lanes, lane_sums(packets));
-    });
+    }
   } else {
-    unroll<sums>([&](auto i) HEADROOM_ALWAYS_INLINE { scores[i] = sum_of(as_floats(sum[i])); });
+    HEADROOM_UNROLL for (int i = 0; i < sums; ++i) scores[i] = sum_of(as_floats(sum[i]));
   }
   for (Index d = whole; d < dim; ++d)
     for (int i = 0; i < sums; ++i)
