@@ -98,7 +98,9 @@ inline packet as_floats(const int32_sums& sums) {
   return _mm512_cvtepi32_ps(sums.bits);
 }
 inline void keep(dot_int16_pairs& pairs) {
-  asm("" : "+v"(pairs.bits));
+  __m512i kept = pairs.bits;
+  asm("" : "+v"(kept));
+  pairs.bits = kept;
 }
 inline void load_pairs(const std::int8_t* from, dot_int16_pairs& pairs) {
   pairs.bits = _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
@@ -119,14 +121,14 @@ HEADROOM_ALWAYS_INLINE inline void interleave(const std::int8_t* first, const st
     pairs[0] = {interleave(widened(first), widened(second))};
   } else {
     static_assert(packets % 2 == 0);
-    unroll<packets / 2>([&](auto p) HEADROOM_ALWAYS_INLINE {
+    HEADROOM_UNROLL for (int p = 0; p < packets / 2; ++p) {
       dot_int16_pairs a, b;
       load_pairs(first + 2 * p * lanes, a);
       load_pairs(second + 2 * p * lanes, b);
       interleave(a.bits, b.bits);
       pairs[2 * p] = a;
       pairs[2 * p + 1] = b;
-    });
+    }
   }
 }
 

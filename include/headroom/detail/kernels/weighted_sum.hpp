@@ -67,17 +67,18 @@ HEADROOM_ALWAYS_INLINE inline void load_values(const Stored* const* values, Inde
                                                const Read& read, Index column,
                                                packet_of<Operand> (&numbers)[packets],
                                                const read_ahead& ahead) {
-  unroll<depth_of<Operand>>([&](auto j) HEADROOM_ALWAYS_INLINE {
+  constexpr Index line = 64 / sizeof(Stored);  // once for each cache line
+  HEADROOM_UNROLL for (int j = 0; j < depth_of<Operand>; ++j) {
     const Stored* const stored = columns_from(values[j * partner], column);
-    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
-      if constexpr (p * lanes * sizeof(Stored) % 64 == 0) prefetch_ahead(stored, p * lanes, ahead);
-    });
-  });
+    HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
+      if (p * lanes % line == 0) prefetch_ahead(stored, p * lanes, ahead);
+    }
+  }
   if constexpr (is_pair<Operand>) {
     interleave(read(values[0]) + column, read(values[partner]) + column, numbers);
   } else {
     const auto row = columns_from(read(values[0]), column);
-    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE { numbers[p] = load_at(row, p * lanes); });
+    HEADROOM_UNROLL for (int p = 0; p < packets; ++p) numbers[p] = load_at(row, p * lanes);
   }
 }
 
@@ -92,42 +93,43 @@ HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const Operand* weights,
                                                      float* value, Index value_stride,
                                                      const float* units, const read_ahead& ahead) {
   sum_packet<Operand> sum[rows][packets];
-  unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
+  HEADROOM_UNROLL for (int r = 0; r < rows; ++r) {
     const float* const from = columns_from(value + r * value_stride, column);
-    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
+    HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
       if constexpr (is_integer<Operand>)
         sum[r][p] = sum_packet<Operand>();
       else
         sum[r][p] = load(from + p * lanes);
-    });
-  });
+    }
+  }
   for (const auto end = values + count; values != end; values += together) {
-    unroll<together>([&](auto j) HEADROOM_ALWAYS_INLINE {
+    HEADROOM_UNROLL for (int j = 0; j < together; ++j) {
       packet_of<Operand> numbers[packets];
       load_values<Operand>(values + j, partner, read, column, numbers, ahead);
-      if constexpr (rows > 1)
-        unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE { keep(numbers[p]); });
-      unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
+      if constexpr (rows > 1) {
+        HEADROOM_UNROLL for (int p = 0; p < packets; ++p) keep(numbers[p]);
+      }
+      HEADROOM_UNROLL for (int r = 0; r < rows; ++r) {
         auto weight = broadcast(weights[j * weights_of_key(rows) + r]);
         keep(weight);
-        unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
+        HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
           sum[r][p] = multiply_add(weight, numbers[p], sum[r][p]);
-        });
-      });
-    });
+        }
+      }
+    }
     weights += together * weights_of_key(rows);
   }
-  unroll<rows>([&](auto r) HEADROOM_ALWAYS_INLINE {
+  HEADROOM_UNROLL for (int r = 0; r < rows; ++r) {
     float* to = value + r * value_stride + column;
     keep(to);
-    unroll<packets>([&](auto p) HEADROOM_ALWAYS_INLINE {
+    HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
       if constexpr (is_integer<Operand>)
         store(to + p * lanes,
               multiply_add(as_floats(sum[r][p]), broadcast(units[r]), load(to + p * lanes)));
       else
         store(to + p * lanes, sum[r][p]);
-    });
-  });
+    }
+  }
 }
 
 /// All columns from `column` on, by tiles of at most `packets` packets: of as many, of four, and of
