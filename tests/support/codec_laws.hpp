@@ -14,6 +14,8 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 // What every codec owes: one number for a stored one however it is read, and attention that is
@@ -159,8 +161,7 @@ void check_kernels(Eigen::Index least = 1) {
       for (const auto& row : stored) stored_rows.push_back(row.data());
       for (const auto& row : floats) float_rows.push_back(row.data());
       const auto read = [dim](const auto* row) { return Codec::read(row, dim); };
-      kernels::unroll<kernels::most_dot_rows>([&](auto i) {
-        constexpr int rows = i + 1;
+      const auto check = [&]<int rows>(std::integral_constant<int, rows>) {
         if constexpr ((rows & (rows - 1)) == 0) {
           const auto q = random.numbers(rows * dim);
           std::vector<float> got(rows * keys), want(rows * keys);
@@ -177,7 +178,11 @@ void check_kernels(Eigen::Index least = 1) {
         kernels::add_weighted_sum<rows>(weights.data(), float_rows.data(), kernels::as_stored(),
                                         keys - 1, dim, want.data());
         REQUIRE(got == want);
-      });
+      };
+      [&]<int... i>(std::integer_sequence<int, i...>) {
+        (check(std::integral_constant<int, i + 1>()), ...);
+      }
+      (std::make_integer_sequence<int, kernels::most_dot_rows>());
     }
 }
 

@@ -6,8 +6,6 @@
 
 #include <bit>
 #include <cstdint>
-#include <type_traits>
-#include <utility>
 
 // The SIMD vocabulary of the micro-kernels, in Eigen's packets: the only file that names
 // Eigen::internal. Whatever the instruction set, AVX-512, AVX2, SSE, NEON or none (a packet is then
@@ -230,16 +228,6 @@ inline packet load_repeated(const float* from, Index times) {
   float numbers[lanes];
   for (Index i = 0; i < lanes; ++i) numbers[i] = from[i / times];
   return load(numbers);
-}
-
-/// Calls f(0), f(1), ..., f(n - 1), each index a compile-time constant: a loop whose packets are
-/// sure to stay in registers at any optimisation level that inlines.
-template <int n, class F>
-HEADROOM_ALWAYS_INLINE inline void unroll(const F& f) {
-  [&]<int... i>(std::integer_sequence<int, i...>) HEADROOM_ALWAYS_INLINE {
-    (f(std::integral_constant<int, i>{}), ...);
-  }
-  (std::make_integer_sequence<int, n>{});
 }
 
 inline float sum_of(const packet& a) {
