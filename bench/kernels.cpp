@@ -45,19 +45,18 @@ class panel_and_tile {
         factor_(width) {}
 
   void scores() {
-    detail::deep_outer_product<Operand>({{keys_.data(), qk_depth_}}, tokens, packets,
-                                        queries_.data(), qk_depth_, weights_.data(), none_);
+    detail::deep_outer_product<Operand>({keys_.data(), qk_depth_}, tokens, packets, queries_.data(),
+                                        qk_depth_, weights_.data(), none_);
   }
   void softmax() {
     detail::weigh_scores<Operand>(weights_.data(), tokens, width, max_.data(), sum_.data(),
                                   factor_.data());
   }
   void values() {
-    const detail::column_operand<Operand> weights{
-        {reinterpret_cast<const Operand*>(weights_.data()), width}};
+    const detail::tile<Operand> weights{reinterpret_cast<const Operand*>(weights_.data()), width};
     detail::for_each_columns(v_dim_, detail::outer_packets, [&](Index d, int columns) {
       const Index panel = columns * detail::lanes;
-      detail::outer_product(weights, width, columns,
+      detail::outer_product(detail::by_columns(weights), width, columns,
                             detail::tile<Operand>{values_.data() + d * (tokens / depth), panel}, 0,
                             tokens / depth, {value_.data() + d, v_dim_, true}, none_);
     });

@@ -55,13 +55,13 @@ class block_and_keys {
       const detail::tile<Operand> keys = detail::as_operands<Operand>(
           detail::tile<Number>{keys_.data() + first * dim, dim}, tile_keys_, dim, memory);
       for (Index r = 0; r < rows_; r += width) {
-        detail::deep_outer_product<Operand>({{keys.data, keys.stride}}, tile_keys_,
+        detail::deep_outer_product<Operand>({keys.data, keys.stride}, tile_keys_,
                                             detail::outer_packets, queries_.data() + r * depth,
                                             depth, weights_.data(), none);
         float factor[width];
         detail::weigh_scores<Operand>(weights_.data(), tile_keys_, width, max_.data() + r,
                                       sum_.data() + r, factor);
-        values.add_product({{reinterpret_cast<const Operand*>(weights_.data()), width}}, width, 0,
+        values.add_product({reinterpret_cast<const Operand*>(weights_.data()), width}, width, 0,
                            tile_keys_, value_.data() + r * dim, none);
       }
     }

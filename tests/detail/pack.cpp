@@ -80,7 +80,7 @@ TEMPLATE_TEST_CASE("the product of values is the same packed and in place", "", 
           random.fill(start.view());
           auto value = start;
           hr::detail::rows_to_come none;
-          values.add_product({as_tile(weights)}, rows, begin, keys, value.view().data(), none);
+          values.add_product(as_tile(weights), rows, begin, keys, value.view().data(), none);
           REQUIRE(is_product(
               value, start, keys, [&](Index r, Index j) { return weights(j, 0, r); },
               [&, first = begin](Index j, Index d) { return float(v(first + j, 0, d)); }));

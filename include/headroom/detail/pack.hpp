@@ -147,18 +147,18 @@ class value_tile {
   /// value[rows, dim] += weights^T [rows, keys] * values[begin, begin + keys). Only floats need not
   /// be packed. Pairs begin at an even token and fill packets; a last key alone has weight 0 beside
   /// it.
-  void add_product(const column_operand<Operand>& weights, Index rows, Index begin, Index keys,
-                   float* value, rows_to_come& next) const {
+  void add_product(const tile<Operand>& weights, Index rows, Index begin, Index keys, float* value,
+                   rows_to_come& next) const {
     const Index deep = (keys + depth_of<Operand> - 1) / depth_of<Operand>;
     next.spread(std::max<Index>(1, dim_ / lanes / outer_packets) *
                 outer_steps(rows, outer_packets, deep));
     const Index last = for_each_columns(dim_, outer_packets, [&](Index d, int packets) {
-      outer_product(weights, rows, packets, panel(d, packets * lanes, begin), 0, deep,
+      outer_product(by_columns(weights), rows, packets, panel(d, packets * lanes, begin), 0, deep,
                     {value + d, dim_, true}, next);
     });
     if constexpr (!is_pair<Operand>)
-      add_last_columns(weights, rows, tile<Number>{rows_.row(begin), rows_.stride}, last, dim_,
-                       keys, value, dim_);
+      add_last_columns(by_columns(weights), rows, tile<Number>{rows_.row(begin), rows_.stride},
+                       last, dim_, keys, value, dim_);
   }
 
  private:

@@ -135,7 +135,7 @@ class packet_block : public reads_packets {
     const Index deep = depth(call_.q.dim());
     const int packets = static_cast<int>(panel.width / lanes);
     next_keys.spread(outer_steps(panel.end - panel.begin, packets, deep));
-    deep_outer_product<Operand>({{keys.row(panel.begin), keys.stride}}, panel.end - panel.begin,
+    deep_outer_product<Operand>({keys.row(panel.begin), keys.stride}, panel.end - panel.begin,
                                 packets, queries_ + r * deep, deep, weights_, next_keys);
     if (call_.softcap > 0.f)
       cap_scores(weights_, (panel.end - panel.begin) * panel.width, call_.softcap);
@@ -155,7 +155,7 @@ class packet_block : public reads_packets {
             state_.value + (r + i) * state_.v_dim);
       return;
     }
-    values.add_product({{reinterpret_cast<const Operand*>(weights_), panel.width}}, panel.rows,
+    values.add_product({reinterpret_cast<const Operand*>(weights_), panel.width}, panel.rows,
                        panel.begin, panel.end - panel.begin, state_.value + r * state_.v_dim,
                        next_values);
   }

@@ -42,8 +42,8 @@ TEMPLATE_TEST_CASE("every register tile is a product", "", float, Eigen::half, E
         const auto a = random_matrix<float>(rows, depth + 1, random);
         const auto transposed = random_matrix<float>(depth + 1, rows, random);
         const auto b = random_matrix<TestType>(depth + 1, 8 * lanes + 3, random);
-        REQUIRE(is_right<true>(by_rows{as_tile(a)}, as_tile(b), 3, rows, packets, depth, random));
-        REQUIRE(is_right<false>(by_columns{as_tile(transposed)}, as_tile(b), 0, rows, packets,
+        REQUIRE(is_right<true>(by_rows(as_tile(a)), as_tile(b), 3, rows, packets, depth, random));
+        REQUIRE(is_right<false>(by_columns(as_tile(transposed)), as_tile(b), 0, rows, packets,
                                 depth, random));
       }
 }
@@ -55,7 +55,7 @@ TEST_CASE("any depth is the same product") {
     const std::vector<float> b = random.numbers((depth + 1) * lanes);
     tensor<float> c(7, 1, lanes);
     hr::detail::rows_to_come none;
-    hr::detail::deep_outer_product({as_tile(a)}, 7, 1, b.data(), depth, c.view().data(), none);
+    hr::detail::deep_outer_product(as_tile(a), 7, 1, b.data(), depth, c.view().data(), none);
     CHECK(is_product(
         c, zeros<float>(7, lanes), depth, [&](Index i, Index k) { return a(i, 0, k); },
         [&](Index k, Index j) { return b[static_cast<std::size_t>(k * lanes + j)]; }));
@@ -93,8 +93,8 @@ TEMPLATE_TEST_CASE("pairs of bfloat16 give the product of their numbers", "",
               [&](Index i, Index k) { return float(a(i, 0, k)); },
               [&](Index k, Index j) { return float(b(j, 0, k)); }));
         };
-        check(hr::detail::row_operand<TestType>{{in_rows.data(), depth / 2}});
-        check(hr::detail::column_operand<TestType>{{in_columns.data(), rows}});
+        check(by_rows(hr::detail::tile<TestType>{in_rows.data(), depth / 2}));
+        check(by_columns(hr::detail::tile<TestType>{in_columns.data(), rows}));
       }
 }
 

@@ -31,19 +31,26 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-// The two ways that `a` may lie: a[i, k] at data[i * stride + k], or at data[k * stride + i].
+/// The numbers of `a`, which lie by rows or by columns: one of the two strides is 1. Register tiles
+/// take any two strides, so that keys and weights share their code.
 template <class Number>
-struct row_operand : tile<Number> {
-  static constexpr bool contiguous_depth = true;
-  const Number& operator()(Index i, Index k) const { return this->data[i * this->stride + k]; }
+struct left_operand {
+  const Number* data;
+  Index row_stride;
+  Index depth_stride;
+
+  const Number& operator()(Index i, Index k) const {
+    return data[i * row_stride + k * depth_stride];
+  }
 };
 template <class Number>
-struct column_operand : tile<Number> {
-  static constexpr bool contiguous_depth = false;
-  const Number& operator()(Index i, Index k) const { return this->data[k * this->stride + i]; }
-};
-using by_rows = row_operand<float>;
-using by_columns = column_operand<float>;
+left_operand<Number> by_rows(const tile<Number>& a) {
+  return {a.data, a.stride, 1};
+}
+template <class Number>
+left_operand<Number> by_columns(const tile<Number>& a) {
+  return {a.data, 1, a.stride};
+}
 
 /// Packets of columns in the register tile, where there are rows enough.
 inline constexpr int outer_packets = registers >= 32 ? 4 : 3;
@@ -83,7 +90,8 @@ struct product_target {
 
 /// One register tile: columns [column, column + packets * lanes) of b.
 template <int rows, int packets, class A, class B>
-void outer_tile(A a, B b, Index column, Index depth, const product_target& c, rows_to_come& next) {
+void outer_tile(const A& a, const B& b, Index column, Index depth, const product_target& c,
+                rows_to_come& next) {
   packet sum[rows][packets];
   HEADROOM_UNROLL for (int i = 0; i < rows; ++i) {
     HEADROOM_UNROLL for (int p = 0; p < packets; ++p) sum[i][p] = broadcast(0.f);
@@ -93,24 +101,25 @@ void outer_tile(A a, B b, Index column, Index depth, const product_target& c, ro
       HEADROOM_UNROLL for (int p = 0; p < packets; ++p) sum[i][p] = load(c.row(i) + p * lanes);
     }
   }
-  b.data += column;
+  const auto* left = a.data;
+  const auto* right = b.data + column;
   for (Index k = 0; k < depth; ++k) {
     if (k % step_depth == 0) next.ask();
-    keep(b.data);
-    decltype(load(b.data)) columns[packets];
+    keep(right);
+    decltype(load(right)) columns[packets];
     HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
-      columns[p] = load(b.data + p * lanes);
+      columns[p] = load(right + p * lanes);
       if constexpr (rows > 1) keep(columns[p]);
     }
     HEADROOM_UNROLL for (int i = 0; i < rows; ++i) {
-      auto number = broadcast(a(i, 0));
+      auto number = broadcast(left[i * a.row_stride]);
       if constexpr (packets > 1) keep(number);
       HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
         sum[i][p] = multiply_add(number, columns[p], sum[i][p]);
       }
     }
-    a.data += A::contiguous_depth ? 1 : a.stride;
-    b.data += b.stride;
+    left += a.depth_stride;
+    right += b.stride;
   }
   HEADROOM_UNROLL for (int i = 0; i < rows; ++i) {
     HEADROOM_UNROLL for (int p = 0; p < packets; ++p) store(c.row(i) + p * lanes, sum[i][p]);
@@ -138,12 +147,12 @@ void outer_columns(A a, Index rows, const B& b, Index column, Index depth, produ
     if (groups > 1) {  // what the next group reads is on its way while this one is multiplied
       for (Index i = count; i < 2 * count; ++i) {
         if (c.add) prefetch_row(c.row(i), packets * lanes);
-        if constexpr (A::contiguous_depth) prefetch_row(a.row(i), depth);
+        if (a.depth_stride == 1) prefetch_row(&a(i, 0), depth);
       }
     }
     next.find_next_run();
     tiles[static_cast<std::size_t>(count - 1)](a, b, column, depth, c, next);
-    a.data += A::contiguous_depth ? count * a.stride : count;
+    a.data += count * a.row_stride;
     c.data += count * c.stride;
     rows -= count;
   }
@@ -203,16 +212,16 @@ inline constexpr Index most_depth =
 
 /// c[rows, width] = a[rows, depth] b[depth, width], width = packets * lanes, contiguous; any depth.
 template <class Operand>
-void deep_outer_product(const row_operand<Operand>& a, Index rows, int packets, const Operand* b,
+void deep_outer_product(const tile<Operand>& a, Index rows, int packets, const Operand* b,
                         Index depth, float* c, rows_to_come& next) {
   const Index width = packets * lanes;
   const Index parts = std::max<Index>(1, (depth + most_depth - 1) / most_depth);
   Index begin = 0;
   for (Index part = 0; part < parts; ++part) {
     const Index end = depth * (part + 1) / parts;
-    const row_operand<Operand> slice{{a.data + begin, a.stride}};
+    const tile<Operand> slice{a.data + begin, a.stride};
     const tile<Operand> panel{b + begin * width, width};
-    outer_product(slice, rows, packets, panel, 0, end - begin, {c, width, part > 0}, next);
+    outer_product(by_rows(slice), rows, packets, panel, 0, end - begin, {c, width, part > 0}, next);
     begin = end;
   }
 }

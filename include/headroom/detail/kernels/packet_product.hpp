@@ -83,7 +83,7 @@ void packet_add_key_products(const tile<float>& q, Index rows, const tile<Number
           std::copy_n(q.row(p * wide + r) + d, depth, stacked + r * depth);
         std::fill(stacked + exist * depth, stacked + width * depth, 0.f);
         pack_panel(tile<float>{stacked, depth}, width, depth, packed);
-        outer_product(by_rows{part}, count, static_cast<int>(width / lanes),
+        outer_product(by_rows(part), count, static_cast<int>(width / lanes),
                       tile<float>{packed, width}, 0, depth, {sums + p * count * wide, wide, true},
                       none);
       }
@@ -97,7 +97,7 @@ void packet_add_key_products(const tile<float>& q, Index rows, const tile<Number
 /// value[rows, dim] += weights[rows, tokens] * values[tokens, dim].
 inline void packet_add_values(const tile<float>& weights, Index rows, const tile<float>& values,
                               Index tokens, Index dim, float* value, Index value_stride) {
-  add_outer_product(by_rows{weights}, rows, values, tokens, dim, value, value_stride);
+  add_outer_product(by_rows(weights), rows, values, tokens, dim, value, value_stride);
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail
