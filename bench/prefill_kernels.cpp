@@ -114,11 +114,11 @@ class triangle {
       const Index width = b.width(r), seen = std::min(tokens, b.query(r + width - 1) + 1 - key);
       if (seen <= 0) continue;
       float factor[panel];
-      detail::deep_outer_product<Operand>(
-          {{keys.data, keys.stride}}, seen, static_cast<int>(width / detail::lanes),
-          b.queries + r * dim / depth, dim / depth, b.weights, none);
+      detail::deep_outer_product<Operand>(keys, seen, static_cast<int>(width / detail::lanes),
+                                          b.queries + r * dim / depth, dim / depth, b.weights,
+                                          none);
       detail::weigh_scores<Operand>(b.weights, seen, width, b.max + r, b.sum + r, factor);
-      values.add_product({{reinterpret_cast<const Operand*>(b.weights), width}}, width, 0, seen,
+      values.add_product({reinterpret_cast<const Operand*>(b.weights), width}, width, 0, seen,
                          b.value + r * dim, none);
     }
   }
