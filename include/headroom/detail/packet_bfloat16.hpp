@@ -42,7 +42,7 @@ inline void store_pairs(widened_pair* to, const packet& first, const packet& sec
   for (int i = 0; i < lanes; ++i) to[i] = {numbers[0][i], numbers[1][i]};
 }
 
-#ifdef __AVX512BF16__
+#if defined(__AVX512BF16__) && defined(EIGEN_VECTORIZE_AVX512)
 
 /// Two bfloat16 side by side, multiplied by the instruction for it.
 struct dot_pair {
@@ -102,7 +102,7 @@ using bfloat16_pair = widened_pair;
 /// Whether dot products of bfloat16 are faster than multiply-adds in float. Processors that have
 /// AMX as well do half as many of these instructions in a second: Sapphire Rapids computes 85
 /// GFLOP/s with them and 167 in float.
-#if defined(__AVX512BF16__) && !defined(__AMX_BF16__)
+#if defined(__AVX512BF16__) && defined(EIGEN_VECTORIZE_AVX512) && !defined(__AMX_BF16__)
 inline constexpr bool has_fast_bfloat16_dots = true;
 #else
 inline constexpr bool has_fast_bfloat16_dots = false;
