@@ -246,7 +246,7 @@ TEMPLATE_TEST_CASE("whole numbers: a token that is NaN shows where it is seen, a
   }
   // So does a query, of its own row.
   whole_problem<hr::int8_rows> p({1, 80, most_dot_rows, 1, whole, whole});
-  p.p.q(0, most_dot_rows - 1, 3) = quiet_nan<float>();
+  p.p.q(0, most_dot_rows - 1, whole - 1) = quiet_nan<float>();
   const auto got = p.template by_block<TestType>(80, 1, hr::none());
   for (Index h = 0; h < most_dot_rows; ++h)
     CHECK(std::isnan(got.out(0, h, 0)) == (h == most_dot_rows - 1));
