@@ -45,8 +45,8 @@ class paged_cache : public paged_tokens {
   explicit paged_cache(Pool& pool, std::optional<Index> capacity = std::nullopt)
       : paged_tokens("paged_cache", pool, capacity) {}
 
-  paged_cache(paged_cache&&) = default;
-  paged_cache& operator=(paged_cache&&) = default;
+  paged_cache(paged_cache&&) noexcept = default;
+  paged_cache& operator=(paged_cache&&) noexcept = default;
 
   /// A sequence of the same tokens on the same pages. From here on each is changed without the
   /// other, and a page is copied when one of them appends to it; fork and truncate for a part.

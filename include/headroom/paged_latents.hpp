@@ -105,8 +105,8 @@ class paged_latents : public paged_tokens {
   explicit paged_latents(Pool& pool, std::optional<Index> capacity = std::nullopt)
       : paged_tokens("paged_latents", pool, capacity) {}
 
-  paged_latents(paged_latents&&) = default;
-  paged_latents& operator=(paged_latents&&) = default;
+  paged_latents(paged_latents&&) noexcept = default;
+  paged_latents& operator=(paged_latents&&) noexcept = default;
 
   /// A sequence of the same tokens on the same pages, as of paged_cache.
   paged_latents fork() const { return *this; }
