@@ -66,7 +66,7 @@ TEMPLATE_TEST_CASE("pairs of bfloat16 give the product of their numbers", "",
                    hr::detail::widened_pair, hr::detail::bfloat16_pair) {
   random_source random(24);
   for (const Index rows : {1, 5, 13})
-    for (int packets = 1; packets <= 4; ++packets)
+    for (int packets = 1; packets <= hr::detail::outer_packets; ++packets)
       for (const Index depth : {2, 10, 40}) {
         const auto a = random_matrix<Eigen::bfloat16>(rows, depth, random);
         const auto b = random_matrix<Eigen::bfloat16>(packets * lanes, depth, random);
