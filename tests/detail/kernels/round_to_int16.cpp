@@ -68,9 +68,9 @@ TEST_CASE("a row of zeros, or below the least, is zeros") {
 
 TEST_CASE("what is no number makes the unit of its row NaN") {
   for (const float odd : {std::numeric_limits<float>::quiet_NaN(), infinity, -infinity})
-    for (const std::size_t at : {0, hr::lanes, 2 * hr::lanes - 1}) {
+    for (const int at : {0, hr::lanes, 2 * hr::lanes - 1}) {
       std::vector<float> row(static_cast<std::size_t>(2 * hr::lanes), 1.f);
-      row[at] = odd;
+      row[static_cast<std::size_t>(at)] = odd;
       std::vector<std::int16_t> rounded(row.size(), 7);
       CHECK(std::isnan(hr::round_row(row.data(), Index(row.size()), rounded.data())));
       CHECK(std::count(rounded.begin(), rounded.end(), 0) == std::ptrdiff_t(row.size()));
