@@ -76,8 +76,9 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
   Index whole = dim / step * step;
   HEADROOM_UNROLL for (int part = 0; part < parts; ++part) {
     for (Index d = 0; d < whole; d += step) {
-      if (line <= step || d % line == 0)
+      if (line <= step || d % line == 0) {
         HEADROOM_UNROLL for (int j = 0; j < keys; ++j) prefetch_ahead(k[part * keys + j], d, ahead);
+      }
       add_products(Operand(), part, d);
     }
     if constexpr (is_pair<Operand> && !is_integer<Operand>)
@@ -87,8 +88,9 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
   if constexpr (sums % lanes == 0) {
     HEADROOM_UNROLL for (int i = 0; i < sums / lanes; ++i) {
       square packets;
-      HEADROOM_UNROLL for (int j = 0; j < lanes; ++j) packets.packet[j] =
-          as_floats(sum[i * lanes + j]);
+      HEADROOM_UNROLL for (int j = 0; j < lanes; ++j) {
+        packets.packet[j] = as_floats(sum[i * lanes + j]);
+      }
       store(scores + i * lanes, lane_sums(packets));
     }
   } else {
