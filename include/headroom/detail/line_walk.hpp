@@ -98,14 +98,33 @@ class line_walk {
   template <class Runs>
   void find(line_run& found, const Runs& run, Index lines) const {
     const Index advance = order_.advance(shape_);
-    const Index count = std::min(rest_ - lines * shape_.keys, shape_.keys);
     found.lines = std::numeric_limits<Index>::max();
+    for_each_row(run, lines, [&](Index i, const Storage* row, Index stride, Index tokens) {
+      found.rows[i] = row;
+      found.strides[i] = stride * advance;
+      found.lines = std::min(found.lines, (tokens - 1) / advance + 1);
+    });
+  }
+
+  // Calls f(i, row, stride, tokens) for each row of the line so many lines from here: tokens are
+  // those of its run from it on. A stream's keys are mostly of one run, which is found once.
+  template <class Runs, class F>
+  void for_each_row(const Runs& run, Index lines, const F& f) const {
+    const Index distance = lines * order_.advance(shape_);
+    const Index count = std::min(rest_ - lines * shape_.keys, shape_.keys);
     for (Index g = 0; g < shape_.groups; ++g)
-      for (Index j = 0; j < count; ++j) {
-        const auto rows = run(g, order_.position(j) + lines * advance);
-        found.rows[g * shape_.keys + j] = rows.rows;
-        found.strides[g * shape_.keys + j] = rows.stride * advance;
-        found.lines = std::min(found.lines, (rows.tokens - 1) / advance + 1);
+      for (Index stream = 0; stream < streams; ++stream) {
+        decltype(run(g, distance)) found{};
+        Index offset = 0;
+        for (Index j = stream; j < count; j += streams) {
+          if (offset >= found.tokens) {
+            found = run(g, order_.position(j) + distance);
+            offset = 0;
+          }
+          f(g * shape_.keys + j, found.rows + offset * found.stride, found.stride,
+            found.tokens - offset);
+          offset += order_.next;
+        }
       }
   }
 
@@ -117,16 +136,15 @@ class line_walk {
     if (lines * shape_.keys > rest_) return 0;
     if (lines <= here_.lines) return tokens * (here_.strides[0] / advance) * size;
     if (coming_.lines == 0) find(coming_, run, here_.lines);
+    const auto ask_for = [&](const Storage* row) {
+      for (Index d = 0; d < row_size_; d += Index(64 / sizeof(Storage))) ask(row + d);
+    };
     const Index behind = lines - 1 - here_.lines;
-    const Index distance = (lines - 1) * advance;
-    for (Index g = 0; g < shape_.groups; ++g)
-      for (Index j = 0; j < shape_.keys; ++j) {
-        const Index i = g * shape_.keys + j;
-        const Storage* const row = behind < coming_.lines
-                                       ? coming_.rows[i] + behind * coming_.strides[i]
-                                       : run(g, order_.position(j) + distance).rows;
-        for (Index d = 0; d < row_size_; d += Index(64 / sizeof(Storage))) ask(row + d);
-      }
+    if (behind < coming_.lines)
+      for (Index i = 0; i < shape_.pairs(); ++i)
+        ask_for(coming_.rows[i] + behind * coming_.strides[i]);
+    else
+      for_each_row(run, lines - 1, [&](Index, const Storage* row, Index, Index) { ask_for(row); });
     return 0;
   }
 
