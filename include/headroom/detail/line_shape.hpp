@@ -22,7 +22,7 @@ namespace headroom::inline HEADROOM_ISA::detail {
 inline constexpr Index streams = 4;
 
 /// Keys of a group, or values, that are taken at a time: at most so many.
-inline constexpr Index most_line_keys = 32;
+inline constexpr Index most_line_keys = std::max(32, lanes);
 
 /// A line of scores, [groups, keys, rows], in whole packets. Its keys depend on the rows alone, so
 /// that a group's result has the same bits whether or not others are taken with it.
