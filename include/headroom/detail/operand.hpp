@@ -71,6 +71,13 @@ inline packet as_floats(const packet& sums) {
 }
 
 #if defined(EIGEN_VECTORIZE_AVX512)
+/// Keeps pairs in a register, as keep() of a packet does.
+inline void keep(__m512i& bits) {
+  __m512i kept = bits;
+  asm("" : "+v"(kept));
+  bits = kept;
+}
+
 /// Numbers of 16 bits of two rows, pair by pair.
 HEADROOM_ALWAYS_INLINE inline __m512i interleave(__m256i first, __m256i second) {
   return _mm512_or_si512(_mm512_cvtepu16_epi32(first),
@@ -83,8 +90,8 @@ HEADROOM_ALWAYS_INLINE inline void interleave(__m512i& first, __m512i& second) {
   const __m512i low =
       _mm512_or_si512(_mm512_set1_epi32(32 << 16), _mm512_or_si512(i, _mm512_slli_epi32(i, 16)));
   const __m512i high = _mm512_or_si512(low, _mm512_set1_epi32(16 << 16 | 16));
-  asm("" : "+v"(first));
-  asm("" : "+v"(second));
+  keep(first);
+  keep(second);
   const __m512i of_low = _mm512_permutex2var_epi16(first, low, second);
   second = _mm512_permutex2var_epi16(first, high, second);
   first = of_low;

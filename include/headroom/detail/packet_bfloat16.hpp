@@ -64,9 +64,7 @@ inline packet multiply_add(const dot_pairs& a, const dot_pairs& b, const packet&
                           reinterpret_cast<__m512bh>(b.bits));
 }
 inline void keep(dot_pairs& pairs) {
-  __m512i kept = pairs.bits;
-  asm("" : "+v"(kept));
-  pairs.bits = kept;
+  keep(pairs.bits);
 }
 inline void store_pairs(dot_pair* to, const packet& first, const packet& second) {
   const auto bits = [](const packet& numbers) {

@@ -98,9 +98,7 @@ inline packet as_floats(const int32_sums& sums) {
   return _mm512_cvtepi32_ps(sums.bits);
 }
 inline void keep(dot_int16_pairs& pairs) {
-  __m512i kept = pairs.bits;
-  asm("" : "+v"(kept));
-  pairs.bits = kept;
+  keep(pairs.bits);
 }
 inline void load_pairs(const std::int8_t* from, dot_int16_pairs& pairs) {
   pairs.bits = _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));

@@ -55,6 +55,8 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
               Index dim, float* scores, const read_ahead& ahead) {
   constexpr int sums = parts * keys * rows;
   constexpr Index line = 64 / sizeof(Stored);  // once for each cache line
+  // What is left fills half a packet. Whole numbers have no such widths.
+  constexpr bool takes_half = is_pair<Operand> && !is_integer<Operand>;
   sum_packet<Operand> sum[sums];
   HEADROOM_UNROLL for (int i = 0; i < sums; ++i) sum[i] = sum_packet<Operand>();
   const auto add_products = [&]<class As>(As, int part, Index d) HEADROOM_ALWAYS_INLINE {
@@ -81,10 +83,10 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
       }
       add_products(Operand(), part, d);
     }
-    if constexpr (is_pair<Operand> && !is_integer<Operand>)
-      if (whole + lanes <= dim) add_products(0.f, part, whole);  // what is left fills half a packet
+    if constexpr (takes_half)
+      if (whole + lanes <= dim) add_products(0.f, part, whole);
   }
-  if (is_pair<Operand> && !is_integer<Operand> && whole + lanes <= dim) whole += lanes;
+  if (takes_half && whole + lanes <= dim) whole += lanes;
   if constexpr (sums % lanes == 0) {
     HEADROOM_UNROLL for (int i = 0; i < sums / lanes; ++i) {
       square packets;
