@@ -83,18 +83,6 @@ struct attention_bound {
   tensor<double> lse;  // [q_len, Q_heads, 1]
 };
 
-/// Numbers that a codec stores as they are; of others, floats.
-template <class Codec>
-struct number_of_codec_t {
-  using type = float;
-};
-template <class Number>
-struct number_of_codec_t<headroom::scalar_codec<Number>> {
-  using type = Number;
-};
-template <class Codec>
-using number_of_codec = typename number_of_codec_t<Codec>::type;
-
 /// What the operands of products are rounded to, by steps 6 and 7.
 struct operand_rounding {
   double relative = 0;  // w
@@ -114,25 +102,27 @@ struct operand_rounding {
 /// Step 6's w.
 inline constexpr double bfloat16_roundoff = 1. / 256;
 
-/// Where the library multiplies such keys and values as they are stored.
-template <class Compute, class Key, class Value>
-constexpr operand_rounding operand_roundoff() {
-  using number = Eigen::bfloat16;
-  if constexpr (!headroom::detail::has_fast_bfloat16_dots ||
-                !headroom::detail::has_kernels<Compute>)
-    return 0;
-  return std::same_as<Key, number> && std::same_as<Value, number> ? bfloat16_roundoff : 0;
-}
-
-/// The same by codecs, for widths that whole numbers are multiplied in or not.
+/// Where the library multiplies such keys and values as they are stored, by their codecs. Whole
+/// numbers are multiplied in some widths only.
 template <class Compute, headroom::codec KeyCodec, headroom::codec ValueCodec>
 constexpr operand_rounding rounding_of_codecs() {
-  if constexpr (headroom::detail::has_fast_int16_dots && headroom::detail::has_kernels<Compute> &&
-                headroom::detail::integer_codec<KeyCodec> &&
-                headroom::detail::integer_codec<ValueCodec>)
+  using namespace headroom::detail;
+  using number = headroom::scalar_codec<Eigen::bfloat16>;
+  if constexpr (!has_kernels<Compute>)
+    return 0;
+  else if constexpr (has_fast_int16_dots && integer_codec<KeyCodec> && integer_codec<ValueCodec>)
     return operand_rounding::whole_numbers();
+  else if constexpr (has_fast_bfloat16_dots && std::same_as<KeyCodec, number> &&
+                     std::same_as<ValueCodec, number>)
+    return bfloat16_roundoff;
   else
-    return operand_roundoff<Compute, number_of_codec<KeyCodec>, number_of_codec<ValueCodec>>();
+    return 0;
+}
+
+/// The same of numbers that are stored one by one.
+template <class Compute, class Key, class Value>
+constexpr operand_rounding operand_roundoff() {
+  return rounding_of_codecs<Compute, headroom::scalar_codec<Key>, headroom::scalar_codec<Value>>();
 }
 
 namespace bound_detail {
