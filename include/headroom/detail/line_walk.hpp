@@ -99,15 +99,15 @@ class line_walk {
   void find(line_run& found, const Runs& run, Index lines) const {
     const Index advance = order_.advance(shape_);
     found.lines = std::numeric_limits<Index>::max();
-    for_each_row(run, lines, [&](Index i, const Storage* row, Index stride, Index tokens) {
+    for_each_row(run, lines, [&](Index i, const Storage* row, Index stride, Index rest) {
       found.rows[i] = row;
       found.strides[i] = stride * advance;
-      found.lines = std::min(found.lines, (tokens - 1) / advance + 1);
+      found.lines = std::min(found.lines, (rest - 1) / advance + 1);
     });
   }
 
-  // Calls f(i, row, stride, tokens) for each row of the line so many lines from here: tokens are
-  // those of its run from it on. A stream's keys are mostly of one run, which is found once.
+  // Calls f(i, row, stride, rest) for each row of the line so many lines from here: the rest are
+  // the tokens of its run from it on. A stream's keys are mostly of one run, which is found once.
   template <class Runs, class F>
   void for_each_row(const Runs& run, Index lines, const F& f) const {
     const Index distance = lines * order_.advance(shape_);
