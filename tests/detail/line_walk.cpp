@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Rule: a walk meets every key of an order once, where it lies, wherever runs of rows end; it asks
-// for a run again only when one has ended or is about to, and never for keys that are not its own.
+// for a run again only when one has ended or is about to, and never for keys that are neither its
+// own nor of the walk to come.
 #include <headroom/detail/line_walk.hpp>
 #include <headroom/kv_source.hpp>
 
@@ -30,14 +31,16 @@ struct pages {
 
 // The numbers met, in order.
 std::vector<Index> met(const pages& source, const line_shape& shape, const line_order& order,
-                       Index count) {
+                       Index count, Index leap = 0) {
   scratch memory;
   line_walk<Index> walk(shape, 1, memory);
-  walk.start(order, count);
+  walk.start(order, count, leap);
   std::vector<bool> own(static_cast<std::size_t>(source.end));
-  for (Index i = 0; i < count; ++i)
-    own[static_cast<std::size_t>(order.position(i % shape.keys) +
-                                 i / shape.keys * order.advance(shape))] = true;
+  for (Index i = 0; i < count; ++i) {
+    const Index position = order.position(i % shape.keys) + i / shape.keys * order.advance(shape);
+    own[static_cast<std::size_t>(position)] = true;
+    if (leap > 0) own[static_cast<std::size_t>(position + order.distance + leap)] = true;
+  }
   std::vector<Index> numbers;
   for (Index taken = 0; taken < count; taken += shape.keys) {
     const auto* const* const rows = walk.next([&](Index g, Index first) {
@@ -78,6 +81,11 @@ TEST_CASE("in turn, and from several streams, over pages of any size") {
                   expected(shape, line_order::in_turn(7), count));
         const line_order order = line_order::in_streams(5, 48);
         REQUIRE(met(source, shape, order, 4 * 48) == expected(shape, order, 4 * 48));
+        const line_order before = line_order::in_streams(5, 16);  // and as many keys after these
+        REQUIRE(met(source, shape, before, 4 * 16, 3 * 16) == expected(shape, before, 4 * 16));
+        const line_order far_before = line_order::in_streams(5, 600);
+        const pages many(length, 5000, groups);
+        REQUIRE(met(many, shape, far_before, 2400, 1800) == expected(shape, far_before, 2400));
       }
 }
 
@@ -117,4 +125,24 @@ TEST_CASE("memory is asked for as many bytes ahead, wherever rows lie") {
     CHECK(ahead(1, 75, 1000, order) == std::pair((bytes_far_ahead + 299) / 300 * 1000 * size,
                                                  (bytes_ahead + 299) / 300 * 1000 * size));
   }
+}
+
+TEST_CASE("a walk asks for the rows of the walk to come") {
+  const std::vector<float> memory(1000000);
+  const Index row = 128, keys = 4 * 20, bytes = row * Index(sizeof(float));
+  const line_order order = line_order::in_streams(0, keys / streams);
+  const auto last_ahead = [&](Index leap) {
+    scratch taken;
+    line_walk<float> walk({1, streams, 4}, row, taken);
+    walk.start(order, keys, leap);
+    for (Index taken_keys = 0; taken_keys < keys; taken_keys += streams)
+      walk.next([&](Index, Index first) {
+        return headroom::token_run<float>{memory.data() + first * row, row, 2 * keys - first};
+      });
+    return std::pair(walk.ahead().far, walk.ahead().near);
+  };
+  CHECK(last_ahead(0) == std::pair(Index(0), Index(0)));
+  // From the last token of each stream to one of the stream that begins `keys` after this one.
+  const Index leap = keys - keys / streams;
+  CHECK(last_ahead(leap) == std::pair(bytes_far_ahead + leap * bytes, bytes_ahead + leap * bytes));
 }

@@ -89,8 +89,11 @@ class dot_block {
     const Index lines = all < step_keys ? 0 : all / shape_.keys;
     const Index distance = lines * (shape_.keys / streams);
     const Index rest = all_begin + streams * distance;
+    // Whoever comes next most likely takes as many keys after these.
+    const bool goes_on = all == end - begin && rest == end && seen_by_all_.end >= end + all;
     add_lines(line_order::in_turn(begin), all_begin, false);
-    add_lines(line_order::in_streams(all_begin, distance), rest, true);
+    add_lines(line_order::in_streams(all_begin, distance), rest, true,
+              goes_on ? all - distance : 0);
     add_lines(line_order::in_turn(rest), all_end, true);
     add_lines(line_order::in_turn(all_end), end, false);
     for (Index g = 0; g < groups(); ++g)
@@ -112,18 +115,19 @@ class dot_block {
   const softmax_state<float>& state(Index g) const { return states_[static_cast<std::size_t>(g)]; }
   Index v_dim() const { return state(0).v_dim; }
 
-  // Keys [order.first, end), in that order.
-  void add_lines(line_order order, Index end, bool all_seen) {
+  // Keys [order.first, end), in that order; a leap of the walk leads into as many after these.
+  void add_lines(line_order order, Index end, bool all_seen, Index leap = 0) {
     const Index count = end - order.first;
-    keys_.start(order, count);
-    values_.start(order, count);
+    keys_.start(order, count, leap);
+    values_.start(order, count, leap);
+    if (leap > 0) end += count;
     for (Index taken = 0; taken < count; taken += step_keys) {
       add_step({order, std::min(step_keys, count - taken), end}, all_seen);
       order.first += step_keys / shape_.keys * order.advance(shape_);
     }
   }
 
-  // Some lines: the first `count` keys of each group in this order, of those before `end`.
+  // Some lines: the first `count` keys of each group in this order. Runs end before `end`.
   struct step {
     line_order order;
     Index count;

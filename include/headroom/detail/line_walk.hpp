@@ -45,9 +45,13 @@ class line_walk {
         coming_(shape.pairs(), memory) {}
 
   /// Goes to line 0 of an order of `count` keys.
-  void start(const line_order& order, Index count) {
+  ///
+  /// \param leap  how many tokens further than where a stream ends that of the walk to come begins,
+  ///              which has as many keys; 0 if none comes. Memory does not rest in between.
+  void start(const line_order& order, Index count, Index leap = 0) {
     order_ = order;
-    rest_ = count;
+    rest_ = count_ = count;
+    leap_ = leap;
     here_.lines = coming_.lines = 0;
     far_ = tokens_in(bytes_far_ahead);
     near_ = tokens_in(bytes_ahead);
@@ -99,19 +103,20 @@ class line_walk {
   void find(line_run& found, const Runs& run, Index lines) const {
     const Index advance = order_.advance(shape_);
     found.lines = std::numeric_limits<Index>::max();
-    for_each_row(run, lines, [&](Index i, const Storage* row, Index stride, Index rest) {
+    const Index count = std::min(rest_ - lines * shape_.keys, shape_.keys);
+    for_each_row(run, lines, count, [&](Index i, const Storage* row, Index stride, Index rest) {
       found.rows[i] = row;
       found.strides[i] = stride * advance;
       found.lines = std::min(found.lines, (rest - 1) / advance + 1);
     });
   }
 
-  // Calls f(i, row, stride, rest) for each row of the line so many lines from here: the rest are
-  // the tokens of its run from it on. A stream's keys are mostly of one run, which is found once.
+  // Calls f(i, row, stride, rest) for each row of the line so many lines from here, which has
+  // `count` keys: the rest are the tokens of its run from it on. A stream's keys are mostly of one
+  // run, which is found once.
   template <class Runs, class F>
-  void for_each_row(const Runs& run, Index lines, const F& f) const {
+  void for_each_row(const Runs& run, Index lines, Index count, const F& f) const {
     const Index distance = lines * order_.advance(shape_);
-    const Index count = std::min(rest_ - lines * shape_.keys, shape_.keys);
     for (Index g = 0; g < shape_.groups; ++g)
       for (Index stream = 0; stream < streams; ++stream) {
         decltype(run(g, distance)) found{};
@@ -128,23 +133,29 @@ class line_walk {
       }
   }
 
-  // How many bytes behind each row is that of so many tokens ahead, if the runs at hand go on so
-  // long; else asks for the line it is in, if there is one, and kernels need not.
+  // How many bytes behind each row is that of so many tokens ahead, in this walk or in that to
+  // come, if the runs at hand go on so long; else asks for the line it is in, if there is one, and
+  // kernels need not.
   template <class Runs, class Ask>
   Index ask_ahead(const Runs& run, Index tokens, const Ask& ask) {
-    const Index advance = order_.advance(shape_), lines = (tokens - 1) / advance + 1;
-    if (lines * shape_.keys > rest_) return 0;
+    const Index advance = order_.advance(shape_);
+    const auto whole_lines = [&] { return (tokens - 1) / advance + 1; };
+    const bool leaps = whole_lines() * shape_.keys > rest_;
+    if (leaps && (leap_ == 0 || whole_lines() * shape_.keys > rest_ + count_)) return 0;
+    if (leaps) tokens += leap_;
+    const Index lines = whole_lines();
     if (lines <= here_.lines) return tokens * (here_.strides[0] / advance) * size;
-    if (coming_.lines == 0) find(coming_, run, here_.lines);
     const auto ask_for = [&](const Storage* row) {
       for (Index d = 0; d < row_size_; d += Index(64 / sizeof(Storage))) ask(row + d);
     };
+    if (!leaps && coming_.lines == 0) find(coming_, run, here_.lines);
     const Index behind = lines - 1 - here_.lines;
-    if (behind < coming_.lines)
+    if (!leaps && behind < coming_.lines)
       for (Index i = 0; i < shape_.pairs(); ++i)
         ask_for(coming_.rows[i] + behind * coming_.strides[i]);
     else
-      for_each_row(run, lines - 1, [&](Index, const Storage* row, Index, Index) { ask_for(row); });
+      for_each_row(run, lines - 1, shape_.keys,
+                   [&](Index, const Storage* row, Index, Index) { ask_for(row); });
     return 0;
   }
 
@@ -153,8 +164,10 @@ class line_walk {
   line_shape shape_;
   Index row_size_;
   line_order order_{};
-  Index rest_ = 0;  // keys of each group from this line on
-  Index far_ = 0;   // tokens
+  Index count_ = 0;  // keys of each group
+  Index rest_ = 0;   // of these, from this line on
+  Index leap_ = 0;   // tokens
+  Index far_ = 0;
   Index near_ = 0;
   line_run here_;
   line_run coming_;
