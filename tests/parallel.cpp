@@ -124,6 +124,16 @@ TEST_CASE("a user's pool is an executor in three lines, and changes no bit") {
   }
 }
 
+TEST_CASE("splits that end in any order are merged in theirs") {
+  thread_pool pool(4);
+  const auto executor = [&](Index count, const auto& work) {
+    pool.for_each(count, [&](Index i) { work(i); });
+  };
+  const problem p({1, 20'000, 2, 1, 4, 4});
+  const auto serially = attend(p, hr::causal());
+  for (int i = 0; i < 50; ++i) REQUIRE(same_bits(attend(p, hr::causal(), {}, executor), serially));
+}
+
 TEST_CASE("one attention object serves many threads at once") {
   const problem_size size{9, 140, 4, 2, 16, 8};
   const problem p(size);

@@ -32,7 +32,8 @@ inline Index split_keys(Index kv_len) {
 }
 
 /// Few query rows, many keys: the keys are split, each split gives a softmax state of its own, and
-/// whoever finishes the last split of some rows merges theirs, in order.
+/// these are merged in order, each as soon as those before it are, so that one that is computed in
+/// its turn stays in the caches.
 ///
 /// Work items: groups, or few of them together, x blocks of rows x splits. Memory: one state per
 /// group, block and split, at most most_splits for each row. There is at least one key.
@@ -47,11 +48,10 @@ class decode_plan {
         split_(split_keys(call.kv_len)),
         splits_((call.kv_len + split_ - 1) / split_),
         size_(state_size(std::min(call.rows_per_group(), block_rows), source.v_dim())),
-        states_(memory.take<Scalar>(call.groups() * group_size())),
-        open_(reinterpret_cast<open_splits*>(
-            memory.take<std::byte>(units_.count() * static_cast<Index>(sizeof(open_splits))))) {
+        states_(memory.take<Scalar>(call.groups() * units_.blocks() * splits_ * size_)),
+        merged_(take_atomics<Index>(units_.count(), memory)),
+        waiting_(take_atomics<bool>(items(), memory)) {
     eigen_assert(call.kv_len > 0);
-    for (Index unit = 0; unit < units_.count(); ++unit) new (open_ + unit) open_splits(splits_);
   }
 
   Index items() const { return units_.count() * splits_; }
@@ -63,41 +63,75 @@ class decode_plan {
   }
 
   void run(Index item) const {
-    const Index unit = item / splits_, begin = item % splits_ * split_;
+    scratch memory;
+    const Index unit = item / splits_, split = item % splits_, begin = split * split_;
     const stacked_rows rows = units_.rows(*call_, unit);
     const Index groups = units_.groups(*call_, unit);
-    {
-      scratch memory;
-      const auto states = states_in(numbers(rows, item % splits_), group_size(), groups, rows.count,
-                                    source_->v_dim(), memory);
-      attend_rows(*call_, rows, *source_, begin, std::min(begin + split_, call_->kv_len), states);
-    }
-    // What other threads have written of these rows is visible to the last of them.
-    if (open_[unit].fetch_sub(1, std::memory_order_acq_rel) > 1) return;
-    for (Index g = 0; g < groups; ++g) merge(rows.of_group(g));
+    // The others are merged into the first split's.
+    const unit_states own =
+        split == 0 ? kept(rows, 0) : unit_states{memory.take<Scalar>(groups * size_), size_};
+    const auto states =
+        states_in(own.numbers, own.distance, groups, rows.count, source_->v_dim(), memory);
+    attend_rows(*call_, rows, *source_, begin, std::min(begin + split_, call_->kv_len), states);
+    finish(unit, split, own);
   }
 
  private:
   using Scalar = typename Call::Scalar;
-  using open_splits = std::atomic<Index>;
-  static_assert(std::is_trivially_destructible_v<open_splits>);
 
-  // Numbers of a group's states.
-  Index group_size() const { return units_.blocks() * splits_ * size_; }
+  // The states of a unit's groups, for one split.
+  struct unit_states {
+    Scalar* numbers;
+    Index distance;  // from one group's to the next
+  };
 
-  // The state of some rows and a split: [groups, blocks, splits].
-  Scalar* numbers(const stacked_rows& rows, Index split) const {
-    return states_ + rows.group * group_size() +
-           (rows.first / block_rows * splits_ + split) * size_;
+  template <class T>
+  static std::atomic<T>* take_atomics(Index count, scratch& memory) {
+    using atomic = std::atomic<T>;
+    static_assert(std::is_trivially_destructible_v<atomic>);
+    const Index bytes = count * static_cast<Index>(sizeof(atomic));
+    auto* const taken = reinterpret_cast<atomic*>(memory.take<std::byte>(bytes));
+    for (Index i = 0; i < count; ++i) new (taken + i) atomic(T(0));
+    return taken;
   }
 
-  void merge(const stacked_rows& rows) const {
-    const auto state = [&](Index split) {
-      return state_in(numbers(rows, split), rows.count, source_->v_dim());
+  // Where states lie that all threads see.
+  unit_states kept(const stacked_rows& rows, Index split) const {
+    const Index blocks = units_.blocks(), block = rows.first / block_rows;
+    return {states_ + ((rows.group * blocks + block) * splits_ + split) * size_,
+            blocks * splits_ * size_};
+  }
+
+  // Merges a split in its turn, and those after it that wait for theirs. Out of its turn it waits.
+  // What another thread wrote of a split is visible to whoever finds it waiting.
+  void finish(Index unit, Index split, unit_states own) const {
+    const stacked_rows rows = units_.rows(*call_, unit);
+    const Index groups = units_.groups(*call_, unit);
+    std::atomic<Index>& merged = merged_[unit];
+    std::atomic<bool>* const waiting = waiting_ + unit * splits_;
+    if (merged != split) {
+      const unit_states copy = kept(rows, split);
+      for (Index g = 0; g < groups; ++g)
+        std::copy_n(own.numbers + g * own.distance, size_, copy.numbers + g * copy.distance);
+      own = copy;
+      waiting[split] = true;
+      // The last one before it may have looked just before it began to wait.
+      if (merged != split || !waiting[split].exchange(false)) return;
+    }
+    const unit_states whole = kept(rows, 0);
+    const auto state = [&](const unit_states& states, Index g) {
+      return state_in(states.numbers + g * states.distance, rows.count, source_->v_dim());
     };
-    const auto whole = state(0);
-    for (Index s = 1; s < splits_; ++s) whole.merge(state(s));
-    call_->write(rows, whole);
+    do {
+      if (split > 0)
+        for (Index g = 0; g < groups; ++g) state(whole, g).merge(state(own, g));
+      merged = ++split;
+      if (split == splits_) {
+        for (Index g = 0; g < groups; ++g) call_->write(rows.of_group(g), state(whole, g));
+        return;
+      }
+      own = kept(rows, split);
+    } while (waiting[split].exchange(false));
   }
 
   const Call* call_;
@@ -105,9 +139,10 @@ class decode_plan {
   row_units units_;
   Index split_;
   Index splits_;
-  Index size_;         // of a state, in numbers
-  Scalar* states_;     // unmerged
-  open_splits* open_;  // [units], splits that are not finished
+  Index size_;                  // of a state, in numbers
+  Scalar* states_;              // [groups, blocks, splits]
+  std::atomic<Index>* merged_;  // [units], splits merged so far
+  std::atomic<bool>* waiting_;  // [units, splits]
 };
 
 template <class Call, kv_source Source, class Executor>
