@@ -9,6 +9,7 @@
 
 #include "support/catch.hpp"
 
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -33,7 +34,7 @@ struct pages {
 std::vector<Index> met(const pages& source, const line_shape& shape, const line_order& order,
                        Index count, Index leap = 0) {
   scratch memory;
-  line_walk<Index> walk(shape, 1, memory);
+  line_walk<Index> walk(shape, 1, 1, memory);
   walk.start(order, count, leap);
   std::vector<bool> own(static_cast<std::size_t>(source.end));
   for (Index i = 0; i < count; ++i) {
@@ -107,7 +108,7 @@ TEST_CASE("memory is asked for as many bytes ahead, wherever rows lie") {
   const std::vector<float> memory(1000000);
   const auto ahead = [&](Index groups, Index row, Index stride, const line_order& order) {
     scratch taken;
-    line_walk<float> walk({groups, 4, 4}, row, taken);
+    line_walk<float> walk({groups, 4, 4}, row, row, taken);
     walk.start(order, 400);
     walk.next([&](Index g, Index first) {
       return headroom::token_run<float>{memory.data() + first * stride + g * row, stride, 1000};
@@ -133,7 +134,7 @@ TEST_CASE("a walk asks for the rows of the walk to come") {
   const line_order order = line_order::in_streams(0, keys / streams);
   const auto last_ahead = [&](Index leap) {
     scratch taken;
-    line_walk<float> walk({1, streams, 4}, row, taken);
+    line_walk<float> walk({1, streams, 4}, row, row, taken);
     walk.start(order, keys, leap);
     for (Index taken_keys = 0; taken_keys < keys; taken_keys += streams)
       walk.next([&](Index, Index first) {
@@ -145,4 +146,15 @@ TEST_CASE("a walk asks for the rows of the walk to come") {
   // From the last token of each stream to one of the stream that begins `keys` after this one.
   const Index leap = keys - keys / streams;
   CHECK(last_ahead(leap) == std::pair(bytes_far_ahead + leap * bytes, bytes_ahead + leap * bytes));
+}
+
+TEST_CASE("numbers of few bits are asked for no further ahead than others") {
+  const std::vector<std::int8_t> memory(100000);
+  scratch taken;
+  line_walk<std::int8_t> walk({1, streams, 4}, 128, 132, taken);
+  walk.start(line_order::in_turn(0), 400);
+  walk.next([&](Index, Index first) {
+    return headroom::token_run<std::int8_t>{memory.data() + first * 132, 132, 500};
+  });
+  CHECK(walk.ahead().far == numbers_far_ahead / 128 * 132);
 }

@@ -37,9 +37,11 @@ struct line_order {
 template <class Storage>
 class line_walk {
  public:
-  /// \param row_size  Storage elements of a row
-  line_walk(const line_shape& shape, Index row_size, scratch& memory)
+  /// \param dim       numbers of a row
+  /// \param row_size  the same in Storage elements
+  line_walk(const line_shape& shape, Index dim, Index row_size, scratch& memory)
       : shape_(shape),
+        dim_(dim),
         row_size_(row_size),
         here_(shape.pairs(), memory),
         coming_(shape.pairs(), memory) {}
@@ -53,8 +55,9 @@ class line_walk {
     rest_ = count_ = count;
     leap_ = leap;
     here_.lines = coming_.lines = 0;
-    far_ = tokens_in(bytes_far_ahead);
-    near_ = tokens_in(bytes_ahead);
+    far_ =
+        std::min(tokens_in(bytes_far_ahead, row_size_ * size), tokens_in(numbers_far_ahead, dim_));
+    near_ = tokens_in(bytes_ahead, row_size_ * size);
   }
 
   /// Steps to the next line, or to the first, and returns its rows, [groups, keys]; if it is the
@@ -93,9 +96,9 @@ class line_walk {
     Index lines = 0;
   };
 
-  // Tokens of a stream that so many bytes are, of all groups.
-  Index tokens_in(Index bytes) const {
-    return (bytes - 1) / (shape_.groups * row_size_ * size) + 1;
+  // Tokens of a stream that so many bytes, or numbers, of all groups are.
+  Index tokens_in(Index count, Index of_row) const {
+    return (count - 1) / (shape_.groups * of_row) + 1;
   }
 
   // Finds the rows of the line so many lines from here.
@@ -162,6 +165,7 @@ class line_walk {
   static constexpr Index size = sizeof(Storage);
 
   line_shape shape_;
+  Index dim_;
   Index row_size_;
   line_order order_{};
   Index count_ = 0;  // keys of each group

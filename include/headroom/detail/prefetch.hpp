@@ -42,6 +42,10 @@ void prefetch_row(const T* row, Index count) {
 inline constexpr Index bytes_far_ahead = 4096;
 inline constexpr Index bytes_ahead = 512;
 
+/// The first step is no further than so many numbers: of few bits each, these are read faster than
+/// they are multiplied.
+inline constexpr Index numbers_far_ahead = 2048;
+
 /// From a row being read to those asked for, in bytes. Unless told, rows lie one after another.
 struct read_ahead {
   Index far = bytes_far_ahead;
