@@ -99,8 +99,7 @@ class linear {
       detail::add_key_products<Scalar>({x.row(0, 0) + d, x.token_stride()}, x.tokens(), weights,
                                        count, depth, y.row(0, 0) + begin, y.token_stride());
     };
-    constexpr bool widens = detail::has_kernels<Scalar> && detail::reads_packets::reads<Weight>;
-    if constexpr (std::same_as<Weight, Scalar> || widens) {
+    if constexpr (std::same_as<detail::product_number<Scalar, Weight>, Weight>) {
       accumulate(detail::tile<Weight>{row(begin), stride_}, 0, in_);
     } else {
       detail::scratch memory;

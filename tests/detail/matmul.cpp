@@ -41,7 +41,7 @@ TEMPLATE_TEST_CASE("weighted values are added to what was there", "", float, dou
   random_source random(13);
   const auto add_values = [](const auto&... arguments) { hr::detail::add_values(arguments...); };
   for (const Index rows : {1, 2, 33})
-    REQUIRE(adds_values<TestType>(add_values, rows, 65, 43, random));
+    REQUIRE(adds_values<TestType, TestType>(add_values, rows, 65, 43, random));
 }
 
 TEST_CASE("rows of at most a stack are summed up as they are alone") {

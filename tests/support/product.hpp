@@ -70,11 +70,11 @@ bool adds_key_products(const Product& product, Eigen::Index rows, Eigen::Index t
 }
 
 /// Whether product(weights, rows, values, tokens, dim, value, stride) adds weights values likewise.
-template <class Scalar, class Product>
+template <class Scalar, class Number, class Product>
 bool adds_values(const Product& product, Eigen::Index rows, Eigen::Index tokens, Eigen::Index dim,
                  random_source& random) {
   const auto weights = random_matrix<Scalar>(rows, tokens, random);
-  const auto v = random_matrix<Scalar>(tokens, dim, random);
+  const auto v = random_matrix<Number>(tokens, dim, random);
   const auto start = random_matrix<Scalar>(rows, dim, random);
   auto value = start;
   product(as_tile(weights), rows, as_tile(v), tokens, dim, value.view().data(),

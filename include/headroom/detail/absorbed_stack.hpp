@@ -50,7 +50,8 @@ class absorbed_stack {
   /// q~_h = [W_UK[h]^T q_nope, q_pe] of every row.
   ///
   /// \param w_uk  [dn, dc]
-  void absorb(Index h, const tile<Scalar>& w_uk) const {
+  template <class Number>
+  void absorb(Index h, const tile<Number>& w_uk) const {
     scratch memory;
     Scalar* const stacked = memory.take<Scalar>(rows_ * nope_);  // [rows, dn]
     Index r = 0;
@@ -84,7 +85,8 @@ class absorbed_stack {
   /// out_h = W_UV[h] z_h of every row, where its call wants it.
   ///
   /// \param w_uv  [dv, dc]
-  void project(Index h, const tile<Scalar>& w_uv) const {
+  template <class Number>
+  void project(Index h, const tile<Number>& w_uv) const {
     scratch memory;
     const Index value = calls_.front().out.dim();
     Scalar* const stacked = memory.take<Scalar>(rows_ * value);  // [rows, dv]

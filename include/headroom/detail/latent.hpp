@@ -22,14 +22,14 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// Rows [begin, begin + count) of a weight matrix as numbers to compute with: in place, or decoded.
-template <class Scalar, class Weight>
-tile<Scalar> weight_rows(const linear<Weight>& weights, Index begin, Index count, scratch& memory) {
+/// Rows [begin, begin + count) of a weight matrix as such numbers: in place, or decoded.
+template <class Number, class Weight>
+tile<Number> weight_rows(const linear<Weight>& weights, Index begin, Index count, scratch& memory) {
   const Index dim = weights.in_features();
-  if constexpr (std::same_as<Weight, Scalar>) {
+  if constexpr (std::same_as<Weight, Number>) {
     return {weights.row(begin), weights.row_stride()};
   } else {
-    Scalar* const decoded = memory.take<Scalar>(count * dim);
+    Number* const decoded = memory.take<Number>(count * dim);
     for (Index i = 0; i < count; ++i)
       scalar_codec<Weight>::decode(weights.row(begin + i), decoded + i * dim, dim);
     return {decoded, dim};
@@ -46,14 +46,14 @@ struct up_projection {
   Index rank() const { return weights.in_features(); }
 
   /// [dn, dc]
-  template <class Scalar>
-  tile<Scalar> w_uk(Index h, scratch& memory) const {
-    return weight_rows<Scalar>(weights, h * (nope + value), nope, memory);
+  template <class Number>
+  tile<Number> w_uk(Index h, scratch& memory) const {
+    return weight_rows<Number>(weights, h * (nope + value), nope, memory);
   }
   /// [dv, dc]
-  template <class Scalar>
-  tile<Scalar> w_uv(Index h, scratch& memory) const {
-    return weight_rows<Scalar>(weights, h * (nope + value) + nope, value, memory);
+  template <class Number>
+  tile<Number> w_uv(Index h, scratch& memory) const {
+    return weight_rows<Number>(weights, h * (nope + value) + nope, value, memory);
   }
 };
 

@@ -6,6 +6,7 @@
 #include <headroom/detail/call_batch.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/latent.hpp>
+#include <headroom/detail/matmul.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/work_order.hpp>
 #include <headroom/kv_source.hpp>
@@ -28,6 +29,7 @@ namespace headroom::inline HEADROOM_ISA::detail {
 template <class Call, kv_source Source, class Weight>
 class latent_batch {
   using Scalar = typename Call::Scalar;
+  using WeightNumber = product_number<Scalar, Weight>;
   using Stack = absorbed_stack<Call>;
   using Expanded = expanded_plan<Call, Source, Weight>;
 
@@ -73,7 +75,7 @@ class latent_batch {
     const std::span<const Stack> stacks = stack(attention);
     executor(heads, [&](Index h) {
       scratch local;
-      const auto w_uk = up_.template w_uk<Scalar>(h, local);
+      const auto w_uk = up_.template w_uk<WeightNumber>(h, local);
       for (const Stack& rows : stacks) rows.absorb(h, w_uk);
     });
     // Prompts are long: what is expanded comes first.
@@ -82,7 +84,7 @@ class latent_batch {
     });
     executor(heads, [&](Index h) {
       scratch local;
-      const auto w_uv = up_.template w_uv<Scalar>(h, local);
+      const auto w_uv = up_.template w_uv<WeightNumber>(h, local);
       for (const Stack& rows : stacks) rows.project(h, w_uv);
     });
   }

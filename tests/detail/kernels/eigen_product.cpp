@@ -44,6 +44,6 @@ TEMPLATE_TEST_CASE("weighted values are added to what was there", "", float, dou
     for (const Index tokens : token_counts)
       for (const Index dim : widths) {
         INFO(rows << " rows, " << tokens << " tokens, width " << dim);
-        REQUIRE(adds_values<TestType>(add_values, rows, tokens, dim, random));
+        REQUIRE(adds_values<TestType, TestType>(add_values, rows, tokens, dim, random));
       }
 }

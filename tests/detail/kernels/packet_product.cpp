@@ -40,12 +40,13 @@ TEMPLATE_TEST_CASE("products of keys are added to what was there", "", float, Ei
       }
 }
 
-TEST_CASE("weighted values are added to what was there") {
+TEMPLATE_TEST_CASE("weighted values are added to what was there", "", float, Eigen::half,
+                   Eigen::bfloat16) {
   random_source random(15);
   for (const Index rows : row_counts)
     for (const Index tokens : token_counts)
       for (const Index dim : widths) {
         INFO(rows << " rows, " << tokens << " tokens, width " << dim);
-        REQUIRE(adds_values<float>(add_values, rows, tokens, dim, random));
+        REQUIRE(adds_values<float, TestType>(add_values, rows, tokens, dim, random));
       }
 }

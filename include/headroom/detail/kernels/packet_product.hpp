@@ -5,51 +5,84 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/kernels/dot.hpp>
 #include <headroom/detail/kernels/outer.hpp>
+#include <headroom/detail/kernels/weighted_sum.hpp>
 #include <headroom/detail/line_shape.hpp>
 #include <headroom/detail/pack.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/prefetch.hpp>
 #include <headroom/detail/scratch.hpp>
 
 #include <algorithm>
 #include <array>
 
-// The two products of attention on micro-kernels: the float twins of eigen_product.hpp, for keys of
-// any stored number.
+// The two products of attention on micro-kernels: the float twins of eigen_product.hpp, for keys
+// and values of any stored number.
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
 // Rows of `keys` that share a pass over q, and with it the sums of all rows of q.
 inline constexpr Index product_tokens = 256;
 
-// Few rows of q: keys are read once, from several places at a time as in line_shape.hpp.
-template <int width, class Number>
-void packet_add_few(const tile<float>& q, Index rows, const tile<Number>& keys, Index tokens,
-                    Index dim, float* scores, Index scores_stride) {
-  if constexpr (width > 1)
-    if (rows <= width / 2)
-      return packet_add_few<width / 2>(q, rows, keys, tokens, dim, scores, scores_stride);
-  scratch memory;
-  float* const queries = memory.take<float>(width * dim);
-  for (Index r = 0; r < rows; ++r) std::copy(q.row(r), q.row(r) + dim, queries + r * dim);
-  std::fill(queries + rows * dim, queries + width * dim, 0.f);
-  constexpr Index step_keys = 32;
+// Few rows of the other matrix: keys, or values, are read once, from several places at a time as in
+// line_shape.hpp. Calls f(pointers, positions, count) for some tokens after others, at most
+// step_keys, in an order that depends on their number alone.
+inline constexpr Index step_keys = 32;
+template <class Number, class F>
+void in_streams(const tile<Number>& rows, Index tokens, const F& f) {
   std::array<const Number*, step_keys> pointers;
-  std::array<Index, step_keys> position;
-  float products[step_keys * width];
+  std::array<Index, step_keys> positions;
   const Index length = (tokens + streams - 1) / streams;
   for (Index j = 0; j < length; j += step_keys / streams) {
     Index count = 0;
     for (Index i = j; i < std::min(j + step_keys / streams, length); ++i)
       for (Index token = i; token < tokens; token += length) {
-        position[static_cast<std::size_t>(count)] = token;
-        pointers[static_cast<std::size_t>(count++)] = keys.row(token);
+        positions[static_cast<std::size_t>(count)] = token;
+        pointers[static_cast<std::size_t>(count++)] = rows.row(token);
       }
-    dot_product<width>(queries, pointers.data(), as_stored(), 1, step_keys, count, dim, products);
+    f(pointers.data(), positions.data(), count);
+  }
+}
+
+template <int width, class Number>
+void packet_add_few_keys(const tile<float>& q, Index rows, const tile<Number>& keys, Index tokens,
+                         Index dim, float* scores, Index scores_stride) {
+  if constexpr (width > 1)
+    if (rows <= width / 2)
+      return packet_add_few_keys<width / 2>(q, rows, keys, tokens, dim, scores, scores_stride);
+  scratch memory;
+  float* const queries = memory.take<float>(width * dim);
+  for (Index r = 0; r < rows; ++r) std::copy(q.row(r), q.row(r) + dim, queries + r * dim);
+  std::fill(queries + rows * dim, queries + width * dim, 0.f);
+  float products[step_keys * width];
+  in_streams(keys, tokens, [&](const Number* const* k, const Index* positions, Index count) {
+    dot_product<width>(queries, k, as_stored(), 1, step_keys, count, dim, products);
     for (Index i = 0; i < count; ++i)
       for (Index r = 0; r < rows; ++r)
-        scores[r * scores_stride + position[static_cast<std::size_t>(i)]] +=
-            products[i * width + r];
-  }
+        scores[r * scores_stride + positions[i]] += products[i * width + r];
+  });
+}
+
+template <int width, class Number>
+void packet_add_few_values(const tile<float>& weights, Index rows, const tile<Number>& values,
+                           Index tokens, Index dim, float* value, Index value_stride) {
+  if constexpr (width > 1)
+    if (rows <= width / 2)
+      return packet_add_few_values<width / 2>(weights, rows, values, tokens, dim, value,
+                                              value_stride);
+  scratch memory;
+  float* const sums = memory.take<float>(width * dim);
+  std::fill(sums, sums + width * dim, 0.f);
+  float of_keys[step_keys * width] = {};  // rows that are none weigh 0
+  in_streams(values, tokens, [&](const Number* const* v, const Index* positions, Index count) {
+    for (Index i = 0; i < count; ++i)
+      for (Index r = 0; r < rows; ++r) of_keys[i * width + r] = weights.row(r)[positions[i]];
+    // Rows are long: one of each stream at a time, and not asked for as far ahead as short ones.
+    for (Index i = 0; i < count; i += streams)
+      add_weighted_sum<width>(of_keys + i * width, v + i, as_stored(), std::min(streams, count - i),
+                              dim, sums, 0, {bytes_far_ahead / 2, bytes_ahead});
+  });
+  for (Index r = 0; r < rows; ++r)
+    for (Index d = 0; d < dim; ++d) value[r * value_stride + d] += sums[r * dim + d];
 }
 
 /// scores[rows, tokens] += q[rows, dim] * keys[tokens, dim]^T.
@@ -60,7 +93,7 @@ template <class Number>
 void packet_add_key_products(const tile<float>& q, Index rows, const tile<Number>& keys,
                              Index tokens, Index dim, float* scores, Index scores_stride) {
   if (rows <= most_dot_rows)
-    return packet_add_few<most_dot_rows>(q, rows, keys, tokens, dim, scores, scores_stride);
+    return packet_add_few_keys<most_dot_rows>(q, rows, keys, tokens, dim, scores, scores_stride);
   constexpr Index wide = outer_packets * lanes;
   const Index panels = (rows + wide - 1) / wide;
   for (Index first = 0; first < tokens; first += product_tokens) {
@@ -95,9 +128,15 @@ void packet_add_key_products(const tile<float>& q, Index rows, const tile<Number
 }
 
 /// value[rows, dim] += weights[rows, tokens] * values[tokens, dim].
-inline void packet_add_values(const tile<float>& weights, Index rows, const tile<float>& values,
-                              Index tokens, Index dim, float* value, Index value_stride) {
-  add_outer_product(by_rows(weights), rows, values, tokens, dim, value, value_stride);
+template <class Number>
+void packet_add_values(const tile<float>& weights, Index rows, const tile<Number>& values,
+                       Index tokens, Index dim, float* value, Index value_stride) {
+  if (rows <= most_dot_rows)
+    return packet_add_few_values<most_dot_rows>(weights, rows, values, tokens, dim, value,
+                                                value_stride);
+  scratch memory;
+  add_outer_product(by_rows(weights), rows, dense(values, tokens, dim, memory), tokens, dim, value,
+                    value_stride);
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail
