@@ -37,11 +37,11 @@ struct line_order {
 template <class Storage>
 class line_walk {
  public:
-  /// \param dim       numbers of a row
+  /// \param row_dim   numbers of a row
   /// \param row_size  the same in Storage elements
-  line_walk(const line_shape& shape, Index dim, Index row_size, scratch& memory)
+  line_walk(const line_shape& shape, Index row_dim, Index row_size, scratch& memory)
       : shape_(shape),
-        dim_(dim),
+        dim_(row_dim),
         row_size_(row_size),
         here_(shape.pairs(), memory),
         coming_(shape.pairs(), memory) {}
