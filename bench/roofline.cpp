@@ -54,10 +54,10 @@ class pieces {
  public:
   explicit pieces(std::size_t bytes)
       : bytes_(bytes),
+        order_(beyond_caches() / bytes / streams * streams),
         memory_(headroom::detail::uninitialised<std::byte>(
-            static_cast<Eigen::Index>(beyond_caches() / bytes * bytes))),
-        order_(beyond_caches() / bytes / streams * streams) {
-    std::uninitialized_fill_n(memory_.get(), beyond_caches() / bytes * bytes, std::byte(0));
+            static_cast<Eigen::Index>(order_.size() * bytes))) {
+    std::uninitialized_fill_n(memory_.get(), order_.size() * bytes, std::byte(0));
     std::iota(order_.begin(), order_.end(), std::size_t(0));
     std::shuffle(order_.begin(), order_.end(), std::mt19937_64(1));
   }
@@ -69,10 +69,14 @@ class pieces {
     for (std::size_t at = 0; at < of_stream; at += row)
       for (std::size_t s = 0; s < streams; ++s) {
         const std::byte* const from = place(s, at);
-        const std::byte* const far = place(s, std::min(at + ahead, of_stream - row));
+        const auto ahead = [&](std::size_t bytes) {
+          return place(s, std::min(at + bytes, of_stream - row));
+        };
+        const std::byte* const far = ahead(headroom::detail::bytes_far_ahead);
+        const std::byte* const near = ahead(headroom::detail::bytes_ahead);
         for (std::size_t b = 0; b < row; b += 64) {
           headroom::detail::prefetch_far(far + b);
-          headroom::detail::prefetch(from + headroom::detail::bytes_ahead + b);
+          headroom::detail::prefetch(near + b);
         }
         for (std::size_t b = 0; b < row; b += sizeof(lanes))
           sum[s] += *reinterpret_cast<const lanes*>(from + b);
@@ -83,7 +87,6 @@ class pieces {
 
  private:
   static constexpr std::size_t streams = 4, row = 256;
-  static constexpr std::size_t ahead = headroom::detail::bytes_far_ahead;
 
   const std::byte* place(std::size_t stream, std::size_t at) const {
     const std::size_t piece = order_[stream * (order_.size() / streams) + at / bytes_];
@@ -91,8 +94,8 @@ class pieces {
   }
 
   std::size_t bytes_;
-  headroom::detail::aligned_array<std::byte> memory_;
   std::vector<std::size_t> order_;  // pieces, one stream after another
+  headroom::detail::aligned_array<std::byte> memory_;
 };
 
 void read_pieces(benchmark::State& state, std::size_t kib) {
