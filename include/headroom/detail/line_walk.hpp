@@ -41,8 +41,10 @@ class line_walk {
   /// \param row_size  the same in Storage elements
   line_walk(const line_shape& shape, Index row_dim, Index row_size, scratch& memory)
       : shape_(shape),
-        dim_(row_dim),
         row_size_(row_size),
+        far_(std::min(tokens_in(bytes_far_ahead, row_size * size),
+                      tokens_in(numbers_far_ahead, row_dim))),
+        near_(tokens_in(bytes_ahead, row_size * size)),
         here_(shape.pairs(), memory),
         coming_(shape.pairs(), memory) {}
 
@@ -55,9 +57,6 @@ class line_walk {
     rest_ = count_ = count;
     leap_ = leap;
     here_.lines = coming_.lines = 0;
-    far_ =
-        std::min(tokens_in(bytes_far_ahead, row_size_ * size), tokens_in(numbers_far_ahead, dim_));
-    near_ = tokens_in(bytes_ahead, row_size_ * size);
   }
 
   /// Steps to the next line, or to the first, and returns its rows, [groups, keys]; if it is the
@@ -101,6 +100,9 @@ class line_walk {
     return (count - 1) / (shape_.groups * of_row) + 1;
   }
 
+  // Lines that so many tokens of a stream take.
+  Index lines_of(Index tokens) const { return (tokens - 1) / order_.advance(shape_) + 1; }
+
   // Finds the rows of the line so many lines from here.
   template <class Runs>
   void find(line_run& found, const Runs& run, Index lines) const {
@@ -110,7 +112,7 @@ class line_walk {
     for_each_row(run, lines, count, [&](Index i, const Storage* row, Index stride, Index rest) {
       found.rows[i] = row;
       found.strides[i] = stride * advance;
-      found.lines = std::min(found.lines, (rest - 1) / advance + 1);
+      found.lines = std::min(found.lines, lines_of(rest));
     });
   }
 
@@ -141,13 +143,12 @@ class line_walk {
   // kernels need not.
   template <class Runs, class Ask>
   Index ask_ahead(const Runs& run, Index tokens, const Ask& ask) {
-    const Index advance = order_.advance(shape_);
-    const auto whole_lines = [&] { return (tokens - 1) / advance + 1; };
-    const bool leaps = whole_lines() * shape_.keys > rest_;
-    if (leaps && (leap_ == 0 || whole_lines() * shape_.keys > rest_ + count_)) return 0;
+    const Index keys = lines_of(tokens) * shape_.keys;
+    const bool leaps = keys > rest_;
+    if (leaps && (leap_ == 0 || keys > rest_ + count_)) return 0;
     if (leaps) tokens += leap_;
-    const Index lines = whole_lines();
-    if (lines <= here_.lines) return tokens * (here_.strides[0] / advance) * size;
+    const Index lines = lines_of(tokens);
+    if (lines <= here_.lines) return tokens * (here_.strides[0] / order_.advance(shape_)) * size;
     const auto ask_for = [&](const Storage* row) {
       for (Index d = 0; d < row_size_; d += Index(64 / sizeof(Storage))) ask(row + d);
     };
@@ -165,14 +166,13 @@ class line_walk {
   static constexpr Index size = sizeof(Storage);
 
   line_shape shape_;
-  Index dim_;
   Index row_size_;
+  Index far_;  // tokens
+  Index near_;
   line_order order_{};
   Index count_ = 0;  // keys of each group
   Index rest_ = 0;   // of these, from this line on
   Index leap_ = 0;   // tokens
-  Index far_ = 0;
-  Index near_ = 0;
   line_run here_;
   line_run coming_;
   read_ahead ahead_;
