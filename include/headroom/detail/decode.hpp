@@ -73,7 +73,7 @@ class decode_plan {
     const auto states =
         states_in(own.numbers, own.distance, groups, rows.count, source_->v_dim(), memory);
     attend_rows(*call_, rows, *source_, begin, std::min(begin + split_, call_->kv_len), states);
-    finish(unit, split, own);
+    finish(unit, rows, split, own);
   }
 
  private:
@@ -104,8 +104,7 @@ class decode_plan {
 
   // Merges a split in its turn, and those after it that wait for theirs. Out of its turn it waits.
   // What another thread wrote of a split is visible to whoever finds it waiting.
-  void finish(Index unit, Index split, unit_states own) const {
-    const stacked_rows rows = units_.rows(*call_, unit);
+  void finish(Index unit, const stacked_rows& rows, Index split, unit_states own) const {
     const Index groups = units_.groups(*call_, unit);
     std::atomic<Index>& merged = merged_[unit];
     std::atomic<bool>* const waiting = waiting_ + unit * splits_;
