@@ -294,6 +294,33 @@ TEST_CASE("scale is a factor on q, 1 / sqrt(qk_dim) unless given") {
   }
 }
 
+TEST_CASE("Queries in bfloat16 are multiplied as they are, whatever the scale") {
+  using number = Eigen::bfloat16;
+  std::vector<problem_size> sizes = shapes;
+  sizes.insert(sizes.end(), {{70, 300, 4, 2, 64, 64}, {1, 300, 8, 2, 64, 64}});
+  const auto check = [](const problem<number>& p, const auto& mask,
+                        hr::attention_options<float> options) {
+    const auto exact = exact_attention<float>(p.queries(), p.keys(), p.values(), mask, options, 0);
+    answer<float> got{{p.q.tokens(), p.q.heads(), p.v.dim()}, {p.q.tokens(), p.q.heads(), 1}};
+    options.lse = got.lse.per_head();
+    any_attention(p.q.heads(), p.k.heads(), p.q.dim(), p.v.dim())(p.queries(), p.keys(), p.values(),
+                                                                  got.out.view(), mask, options);
+    REQUIRE(error_ratio(got, exact) <= 1);
+  };
+  const auto bias = hr::score_mod(
+      [](auto score, Index, Index, Index key) { return score + 0.25f * float(key % 2); });
+  for (const problem_size& size : sizes) {
+    const problem<number> p(size);
+    for (const float scale : {0.f, 0.3f, -0.3f, 11.3f}) {
+      INFO(size.q_len << " x " << size.kv_len << ", scale " << scale);
+      check(p, hr::none{}, {.scale = scale});
+      check(p, hr::none{}, {.scale = scale, .softcap = 3.f});
+      check(p, bias & hr::sliding_window(200), {.scale = scale});
+      check(p, bias, {.scale = scale, .softcap = 3.f});
+    }
+  }
+}
+
 TEST_CASE("first_position places the queries among the keys") {
   const problem p({20, 400, 4, 2, 16, 8});
   const auto bound = p.exact(hr::causal{}).bound;

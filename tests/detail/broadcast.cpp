@@ -3,9 +3,11 @@
 
 // Rule: row r of group g is query r / heads_per_group of head g * heads_per_group +
 // r % heads_per_group. Over all groups each query of each head is exactly one row, and stacking a
-// row scales it once.
+// row scales it once. Both factors of a scale make it up.
 #include <headroom/detail/broadcast.hpp>
+#include <headroom/detail/packet_bfloat16.hpp>
 
+#include <cmath>
 #include <set>
 #include <utility>
 
@@ -57,4 +59,18 @@ TEMPLATE_TEST_CASE("stacked queries are contiguous, scaled, and of the computed 
       CHECK(rows[std::size_t(r * 7 + d)] ==
             0.25f * static_cast<float>(q((3 + r) / 2, 2 + (3 + r) % 2, d)));
   CHECK(rows.back() == -5.f);
+}
+
+TEST_CASE("the scale is split where products multiply numbers of 16 bits, at a power of two") {
+  using hr::detail::split_scale;
+  using hr::detail::widened_pair;
+  for (const float scale : {0.f, -0.f, 1.f, 0.3f, -0.3f, 100.f, 1e-30f, 1e30f}) {
+    const auto whole = split_scale::of<float>(scale);
+    CHECK((whole.of_queries == scale && whole.of_scores == 1.f));
+    const auto split = split_scale::of<widened_pair>(scale);
+    CHECK(split.of_scores > 0.f);
+    CHECK(split.of_queries * split.of_scores == scale);
+    int exponent = 0;
+    if (scale != 0.f) CHECK(std::abs(std::frexp(split.of_queries, &exponent)) == 0.5f);
+  }
 }

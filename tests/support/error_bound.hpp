@@ -49,7 +49,8 @@
 // 5. A sink z scales the row by 1 / (1 + x), x = e^(z - lse): a relative error in x counts
 //    x / (1 + x) times.
 // 6. Keys and values that are both bfloat16 may be multiplied as such: q and the weights are then
-//    rounded to bfloat16, of unit roundoff w, each once. Scores err by w sum |q_d k_d| more, and
+//    rounded to bfloat16, of unit roundoff w, each once. Scores err by w sum |q_d k_d| more, unless
+//    q is bfloat16, which a power of two leaves what it is, and
 //    the numerator of 3 by w times the weighted mean of |v_j|; the sum of weights is of those
 //    unrounded.
 // 7. Keys and values that are whole numbers n of 8 bits, times a factor f for each row, may be
@@ -156,7 +157,8 @@ std::vector<weighed_key> scores(const headroom::view<const Query>& q,
     }
     double s = scale * dot;
     const double gamma = gamma_bound(static_cast<double>(q.dim()) + 5, u);
-    double error = std::abs(scale) * ((gamma + operand.relative * (1 + gamma)) * magnitude +
+    const double rounded = std::same_as<Query, Eigen::bfloat16> ? 0 : operand.relative;
+    double error = std::abs(scale) * ((gamma + rounded * (1 + gamma)) * magnitude +
                                       operand.query * (1 + gamma) * largest * sum);
     if (softcap > 0) {
       const double capped = softcap * std::tanh(s / softcap);

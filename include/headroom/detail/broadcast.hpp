@@ -3,9 +3,12 @@
 #pragma once
 
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/operand.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/prefetch.hpp>
 #include <headroom/view.hpp>
+
+#include <cmath>
 
 // The KV-broadcast layer. heads_per_group query heads share one key/value head. Instead of
 // repeating K and V for each of them, their query rows are stacked into one matrix that meets the
@@ -26,6 +29,22 @@ struct stacked_rows {
 
   /// The same rows of the n-th group from here.
   stacked_rows of_group(Index n) const { return {group + n, heads_per_group, first, count}; }
+};
+
+/// The scale of a call, in two factors: queries that are rounded to 16 bits take a power of two,
+/// so that those that are bfloat16 already stay what they are, and scores the rest.
+struct split_scale {
+  float of_queries;
+  float of_scores;  // more than 0
+
+  /// \tparam Operand  what products multiply
+  template <class Operand>
+  static split_scale of(float scale) {
+    int exponent = 0;
+    const float rest = std::abs(std::frexp(scale, &exponent));
+    if (!is_pair<Operand> || !(rest > 0)) return {scale, 1};
+    return {std::copysign(std::ldexp(1.f, exponent), scale), rest};
+  }
 };
 
 // Rows that are on the way from memory while one is read or written.

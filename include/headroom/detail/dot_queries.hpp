@@ -25,17 +25,18 @@ class dot_queries {
   template <class Call>
   dot_queries(const Call& call, const stacked_rows& rows, const line_shape& shape, scratch& memory)
       : shape_(shape),
+        scale_(split_scale::of<Operand>(call.scale)),
         numbers_(memory.take<Number>(shape.groups * shape.rows * call.q.dim())),
-        units_(memory.take<float>(is_integer<Operand> ? shape.groups * lanes : 0)) {
+        units_(memory.take<float>(is_pair<Operand> ? shape.groups * lanes : 0)) {
     for (Index g = 0; g < shape.groups; ++g) take(call, rows.of_group(g), g);
   }
 
   /// [groups, rows, dim]
   const Number* numbers() const { return numbers_; }
 
-  /// Multiplies scores [keys, rows] of a group by the units of whole numbers.
+  /// Multiplies scores [keys, rows] of a group by the units of its rows.
   void multiply_by_units(Index g, float* scores) const {
-    if constexpr (is_integer<Operand>)
+    if constexpr (is_pair<Operand>)
       for (Index i = 0; i < shape_.keys * shape_.rows; i += lanes)
         store(scores + i, multiply(load(scores + i), load(units_ + g * lanes)));
   }
@@ -49,20 +50,22 @@ class dot_queries {
     if constexpr (is_integer<Operand>) {
       scratch memory;
       float* const stacked = memory.take<float>(rows.count * dim);
-      stack_queries(call.q, rows, call.scale, stacked);
+      stack_queries(call.q, rows, scale_.of_queries, stacked);
       std::fill_n(units_ + g * lanes, lanes, 0.f);
       for (Index r = 0; r < rows.count; ++r) {
-        const float unit = round_row(stacked + r * dim, dim, numbers + r * dim);
+        const float unit = scale_.of_scores * round_row(stacked + r * dim, dim, numbers + r * dim);
         for (Index i = r; i < lanes; i += shape_.rows) units_[g * lanes + i] = unit;
       }
     } else {
-      stack_queries(call.q, rows, call.scale, numbers);
+      stack_queries(call.q, rows, scale_.of_queries, numbers);
+      std::fill_n(units_ + g * lanes, is_pair<Operand> ? lanes : 0, scale_.of_scores);
     }
   }
 
   line_shape shape_;
+  split_scale scale_;
   Number* numbers_;
-  float* units_;  // [groups, lanes]: those of the rows, again and again
+  float* units_;  // [groups, lanes] of pairs: those of the rows, again and again
 };
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -42,6 +42,7 @@ class packet_block : public reads_packets {
         rows_(rows),
         state_(state),
         ranges_(call, rows, memory),
+        scale_(split_scale::of<Operand>(call.scale)),
         panel_rows_(whole_packets(shared(rows.count, shared(rows.count, widest)))),
         queries_(memory.take<Operand>(whole_packets(rows.count) * depth(call.q.dim()))),
         weights_(memory.take<float>(panel_rows_ * tile_keys + lanes)) {
@@ -123,7 +124,7 @@ class packet_block : public reads_packets {
       std::fill(zeros, zeros + dim, Query(0));
       std::fill(rows + exist, rows + width, zeros);
     }
-    pack_panel(scattered<Query>{rows}, width, dim, queries_ + r * depth(dim), call_.scale);
+    pack_panel(scattered<Query>{rows}, width, dim, queries_ + r * depth(dim), scale_.of_queries);
   }
 
   template <class Value>
@@ -137,13 +138,17 @@ class packet_block : public reads_packets {
     next_keys.spread(outer_steps(panel.end - panel.begin, packets, deep));
     deep_outer_product<Operand>({keys.row(panel.begin), keys.stride}, panel.end - panel.begin,
                                 packets, queries_ + r * deep, deep, weights_, next_keys);
-    if (call_.softcap > 0.f)
-      cap_scores(weights_, (panel.end - panel.begin) * panel.width, call_.softcap);
+    float unit = scale_.of_scores;
+    if (call_.softcap > 0.f) {
+      cap_scores(weights_, (panel.end - panel.begin) * panel.width, call_.softcap, unit);
+      unit = 1;
+    }
     if (panel.partial) hide(panel, first, tokens);
-    if (Call::Mask::modifies_scores || panel.has_holes) modify(panel, first, tokens);
+    if (Call::Mask::modifies_scores || panel.has_holes) modify(panel, first, tokens, unit);
+    if (Call::Mask::modifies_scores) unit = 1;
     float factor[widest];
     weigh_scores<Operand>(weights_, panel.end - panel.begin, panel.width, state_.max + r,
-                          state_.sum + r, factor);
+                          state_.sum + r, factor, unit);
     for (Index i = 0; i < panel.rows; ++i)
       if (factor[i] != 1.f) state_.value_row(r + i) *= factor[i];
     // Weight 0 times a value that is not finite is NaN.
@@ -184,8 +189,8 @@ class packet_block : public reads_packets {
     }
   }
 
-  // Biases, and keys hidden one by one.
-  void modify(const panel_view& panel, Index first, Index tokens) const {
+  // Biases, on scores times their unit, and keys hidden one by one.
+  void modify(const panel_view& panel, Index first, Index tokens, float unit) const {
     for (Index i = 0; i < panel.rows; ++i) {
       const key_range seen = ranges_.in_tile(panel.row + i, first, tokens);
       if (seen.full && !Call::Mask::modifies_scores) continue;
@@ -195,7 +200,7 @@ class packet_block : public reads_packets {
         if (!seen.shows(j) && !call_.mask.visible(row, first + j))
           score = softmax_state<float>::minus_infinity;
         else if constexpr (Call::Mask::modifies_scores)
-          score = call_.mask.modify(score, row, first + j);
+          score = call_.mask.modify(unit * score, row, first + j);
       }
     }
   }
@@ -204,6 +209,7 @@ class packet_block : public reads_packets {
   stacked_rows rows_;
   softmax_state<float> state_;
   row_ranges ranges_;
+  split_scale scale_;
   Index panel_rows_;  // as nearly equal as whole packets allow
   Operand* queries_;  // panel after panel, scaled
   float* weights_;    // [tile_keys, width] of the panel at hand, scores first

@@ -77,6 +77,25 @@ TEMPLATE_TEST_CASE("weights in pairs are those in float, rounded", "", hr::detai
     }
 }
 
+TEST_CASE("scores may be in a unit, and stay in it") {
+  const Index keys = 7, width = 5 * lanes;
+  std::vector<float> scores = random_source(5).numbers(keys * width, 3), halved = scores;
+  for (float& score : halved) score *= 0.5f;
+  const auto n = static_cast<std::size_t>(width);
+  std::vector<float> max(n, -infinity), sum(n, 0), factor(n), max2 = max, sum2 = sum,
+                                                              factor2 = factor;
+  for (int step = 0; step < 2; ++step) {
+    hr::detail::weigh_scores(scores.data(), keys, width, max.data(), sum.data(), factor.data());
+    hr::detail::weigh_scores(halved.data(), keys, width, max2.data(), sum2.data(), factor2.data(),
+                             2.f);
+    CHECK(max == max2);
+    CHECK(sum == sum2);
+    CHECK(factor == factor2);
+    REQUIRE(scores == halved);
+    for (float& weight : halved) weight *= 0.5f;  // the next scores
+  }
+}
+
 TEST_CASE("a row that sees nothing stays empty") {
   std::vector<float> scores(static_cast<std::size_t>(3 * lanes + lanes), -infinity);
   std::vector<float> max(static_cast<std::size_t>(lanes), -infinity), sum(max.size(), 0),

@@ -5,6 +5,7 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
+#include <headroom/softmax_state.hpp>
 
 #include <algorithm>
 #include <limits>
@@ -12,11 +13,12 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// scores[i] = softcap * tanh(scores[i] / softcap), in whole packets: there is room for one more.
-inline void cap_scores(float* scores, Index count, float softcap) {
-  const packet bound = broadcast(softcap);
+/// scores[i] = softcap * tanh(unit * scores[i] / softcap), in whole packets: there is room for one
+/// more.
+inline void cap_scores(float* scores, Index count, float softcap, float unit = 1) {
+  const packet bound = broadcast(softcap), divisor = broadcast(softcap / unit);
   for (Index i = 0; i < count; i += lanes)
-    store(scores + i, multiply(bound, tanh(divide(load(scores + i), bound))));
+    store(scores + i, multiply(bound, tanh(divide(load(scores + i), divisor))));
 }
 
 // Several packets of rows at once: [count, stride] scores are read in the order of memory, and one
@@ -36,12 +38,17 @@ struct score_columns {
     }
   }
 
-  // Scores become weights 2^((score - shift) log2 e), and are added up.
+  // Scores become weights 2^((unit score - shift) log2 e), and are added up.
   template <class Weight>
-  void weigh(const packet (&shift)[packets], packet (&sum)[packets]) const {
+  void weigh(const packet& unit, const packet (&shift)[packets], packet (&sum)[packets]) const {
     const packet log2_e = broadcast(std::numbers::log2e_v<float>);
+    packet minus_shift[packets];
+    HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
+      minus_shift[p] = subtract(broadcast(0.f), shift[p]);
+    }
     const auto weight = [&](const float* score, int p) HEADROOM_ALWAYS_INLINE {
-      const packet w = exp2_of_negative(multiply(subtract(load(score), shift[p]), log2_e));
+      const packet difference = multiply_add(load(score), unit, minus_shift[p]);
+      const packet w = exp2_of_negative(multiply(difference, log2_e));
       sum[p] = add(sum[p], w);
       return w;
     };
@@ -74,19 +81,23 @@ struct score_columns {
 
 // One step of the running softmax for as many rows as fill `packets`, of scores [keys, width].
 template <int packets, class Weight>
-void weigh_rows(float* scores, Index keys, Index width, float* max, float* sum, float* factor) {
+void weigh_rows(float* scores, Index keys, Index width, float* max, float* sum, float* factor,
+                float unit) {
   // Where every score so far is minus infinity, (-inf) - (-inf) would be NaN; any shift is right.
   const packet lowest = broadcast(std::numeric_limits<float>::lowest());
   const packet log2_e = broadcast(std::numbers::log2e_v<float>);
   const score_columns<packets> columns{scores, keys, width};
   packet largest[packets], shift[packets], added[packets];
   HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
-    largest[p] = load(max + p * lanes);
+    largest[p] = broadcast(softmax_state<float>::minus_infinity);
     added[p] = broadcast(0.f);
   }
   columns.find_largest(largest);
-  HEADROOM_UNROLL for (int p = 0; p < packets; ++p) shift[p] = maximum(largest[p], lowest);
-  columns.template weigh<Weight>(shift, added);
+  HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
+    largest[p] = maximum(multiply(largest[p], broadcast(unit)), load(max + p * lanes));
+    shift[p] = maximum(largest[p], lowest);
+  }
+  columns.template weigh<Weight>(broadcast(unit), shift, added);
   HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
     const packet moved =
         exp2_of_negative(multiply(subtract(load(max + p * lanes), shift[p]), log2_e));
@@ -102,15 +113,17 @@ void weigh_rows(float* scores, Index keys, Index width, float* max, float* sum, 
 /// weight 0. Rows stand in the lanes: neither maximum nor sum has a step across them. Fewer rows
 /// than lanes are for lane_softmax.
 ///
+/// \param unit  of the scores, more than 0; maxima are not in it
 /// \tparam Weight  float; or a pair of bfloat16, each for two keys, [keys / 2, width] in place of
 ///                 the scores. The sum is that of the weights unrounded.
 template <class Weight = float>
-void weigh_scores(float* scores, Index keys, Index width, float* max, float* sum, float* factor) {
+void weigh_scores(float* scores, Index keys, Index width, float* max, float* sum, float* factor,
+                  float unit = 1) {
   Index r = 0;
   for (; r + 4 * lanes <= width; r += 4 * lanes)
-    weigh_rows<4, Weight>(scores + r, keys, width, max + r, sum + r, factor + r);
+    weigh_rows<4, Weight>(scores + r, keys, width, max + r, sum + r, factor + r, unit);
   for (; r < width; r += lanes)
-    weigh_rows<1, Weight>(scores + r, keys, width, max + r, sum + r, factor + r);
+    weigh_rows<1, Weight>(scores + r, keys, width, max + r, sum + r, factor + r, unit);
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail
