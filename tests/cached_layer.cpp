@@ -1,14 +1,15 @@
 // SPDX-FileCopyrightText: 2026 The headroom authors
 // SPDX-License-Identifier: Apache-2.0
 
-// cached_layer: how a layer is called. A batch of sequences gives each sequence what it gets alone;
-// a call that throws leaves outputs and every cache as they were; a decode step after the first
-// allocates nothing.
+// cached_layer: how a layer is called. A batch of sequences gives each sequence what it gets alone,
+// and reads weights once; a call that throws leaves outputs and every cache as they were; a decode
+// step after the first allocates nothing.
 
 #include <headroom/kv_cache.hpp>
 #include <headroom/latent_cache.hpp>
 #include <headroom/layer.hpp>
 #include <headroom/mla_layer.hpp>
+#include <headroom/rotated_cache.hpp>
 
 #include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
@@ -16,6 +17,7 @@
 
 #include <array>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -48,6 +50,11 @@ struct gqa_model {
   }
 };
 
+// Whose cache takes part in the attention, so that no batch is one call.
+struct rotated_model : gqa_model {
+  using cache = hr::rotated_cache<gqa_model::cache>;
+};
+
 struct latent_model {
   using cache = hr::latent_cache<float, 16, 4>;
   random_source random{32};
@@ -73,7 +80,8 @@ struct latent_model {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a batch gives each sequence what it gets alone", "", gqa_model, latent_model) {
+TEMPLATE_TEST_CASE("a batch gives each sequence what it gets alone", "", gqa_model, rotated_model,
+                   latent_model) {
   TestType model;
   using cache = typename TestType::cache;
   const auto layer = model.layer();
@@ -100,6 +108,34 @@ TEMPLATE_TEST_CASE("a batch gives each sequence what it gets alone", "", gqa_mod
     REQUIRE((batched - single).cwiseAbs().maxCoeff() <=
             64 * std::numeric_limits<float>::epsilon() * single.cwiseAbs().maxCoeff());
   }
+}
+
+TEMPLATE_TEST_CASE("a batch reads weights as often as one sequence, and allocates nothing", "",
+                   gqa_model, latent_model) {
+  TestType model;
+  using cache = typename TestType::cache;
+  const auto layer = model.layer();
+  const matrix x = random_matrix(model.random, 5, 24, 1);
+  matrix out(5, 24);
+  // Each product, and each phase of attention, is one call of the executor.
+  int calls = 0;
+  const auto counting = [&calls](Index count, const auto& run) {
+    ++calls;
+    for (Index i = 0; i < count; ++i) run(i);
+  };
+  cache single(64);
+  layer(x.topRows(1), single, out.topRows(1), hr::causal{}, {}, counting);
+  const int of_one = std::exchange(calls, 0);
+  std::vector<cache> caches;
+  for (int i = 0; i < 5; ++i) caches.emplace_back(64);
+  std::vector<hr::layer_sequence<cache>> sequences;
+  for (cache& own : caches) sequences.push_back({1, &own});
+  layer.batch(x, sequences, out, hr::causal{}, counting);
+  REQUIRE(calls == of_one);
+  if (!headroom_tests::counts_allocations) return;
+  REQUIRE(headroom_tests::allocations_of([&] {
+            for (int step = 0; step < 20; ++step) layer.batch(x, sequences, out);
+          }) == 0);
 }
 
 TEST_CASE("each sequence of a batch may have a mask and positions of its own") {
@@ -157,7 +193,17 @@ TEMPLATE_TEST_CASE("a refused call says what was wrong and takes appended tokens
   sequences[0] = {3, nullptr};
   REQUIRE_THROWS_WITH(layer.batch(x, sequences, out),
                       headroom_tests::contains("expected at least 0 tokens and a cache"));
-  REQUIRE(cache.tokens() == 0);
+  const std::array<hr::layer_sequence<typename TestType::cache>, 2> shared = {
+      {{2, &cache}, {1, &cache}}};
+  REQUIRE_THROWS_WITH(layer.batch(x, shared, out),
+                      "layer: sequences 0 and 1 share a cache, expected one for each");
+  typename TestType::cache other(10);
+  const std::array<hr::layer_sequence<typename TestType::cache>, 2> two = {
+      {{2, &cache}, {1, &other}}};
+  REQUIRE_THROWS_WITH(
+      layer.batch(x, two, out, [](Index i) { return hr::causal{} & hr::key_length(2 + i); }),
+      headroom_tests::contains("key_length: length = 3, expected 0 to kv_len = 1"));
+  REQUIRE((cache.tokens() == 0 && other.tokens() == 0));
   REQUIRE(out == matrix::Constant(3, 24, 7));
 }
 

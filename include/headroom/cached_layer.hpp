@@ -2,10 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/batch.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/kv_source.hpp>
+#include <headroom/linear.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/parallel.hpp>
 #include <headroom/rope.hpp>
@@ -13,9 +15,13 @@
 
 #include <cstddef>
 #include <iterator>
+#include <memory>
+#include <new>
 #include <optional>
 #include <ranges>
 #include <span>
+#include <type_traits>
+#include <utility>
 
 namespace headroom::inline HEADROOM_ISA {
 
@@ -51,13 +57,40 @@ class append_guard {
   Index* sizes_;
 };
 
+// The sequences of a batch, built one by one in scratch memory and destroyed with this list.
+template <class Sequence>
+class sequence_list {
+ public:
+  sequence_list(Index most, scratch& memory)
+      : sequences_(reinterpret_cast<Sequence*>(
+            memory.take<std::byte>(most * static_cast<Index>(sizeof(Sequence))))) {}
+  sequence_list(const sequence_list&) = delete;
+  sequence_list& operator=(const sequence_list&) = delete;
+  ~sequence_list() { std::destroy_n(sequences_, count_); }
+
+  template <class... Arguments>
+  void emplace_back(Arguments&&... arguments) {
+    new (sequences_ + count_) Sequence(std::forward<Arguments>(arguments)...);
+    ++count_;
+  }
+  std::span<const Sequence> all() const { return {sequences_, count_}; }
+
+ private:
+  Sequence* sequences_;
+  std::size_t count_ = 0;
+};
+
 }  // namespace detail
 
 /// What a layer with a cache does in whatever form its attention has. Derived offers
 ///
 ///   hidden(), output(), attended_width()
-///   add_tokens(x, cache, positions, executor)                        x -> keys, values -> cache
-///   attend_to(x, source, attended, mask, positions, executor)        x -> queries -> attended
+///   new_keys(x, memory, executor)            -> what a cache appends, a pair, before the rotation
+///   rotate_keys(keys, positions)
+///   queries(x, memory, executor)             -> [tokens, heads, width], before the rotation
+///   rotate_queries(q, positions)
+///   attend_to(q, source, attended, mask, executor)
+///   attend_to_all(q, offsets, sequences, attended, executor)   of batch_sequence
 ///
 /// All activations are row-major [tokens, width] matrices or views of one head, of Scalar.
 template <class Derived, class Scalar_>
@@ -86,13 +119,14 @@ class cached_layer {
   }
 
   /// Self-attention of several sequences of any lengths, their tokens one after another in x: the
-  /// projections run over all tokens together, each sequence attends to its own cache.
+  /// projections run over all tokens together, so that weights are read once, and the attention of
+  /// all sequences is one attend_batch, each over its own cache.
   ///
   /// \param x          [total tokens, hidden]
   /// \param sequence_list  a vector, array or span of layer_sequence, in the order of x; their
   ///                       tokens add up to x's, and no two share a cache
   /// \param out        [total tokens, out_features of o], written
-  /// \param mask       one for all, or a function that returns the mask of sequence i
+  /// \param mask       one for all, copied for each, or a function that returns that of sequence i
   /// \throws as for one sequence; out and all caches are then unchanged
   template <viewable In, std::ranges::contiguous_range Sequences, viewable Out, class Mask = causal,
             executor Executor = serial>
@@ -102,31 +136,25 @@ class cached_layer {
     const std::span<const Sequence> sequences(sequence_list);
     const view<const Scalar> tokens = input(x);
     const view<Scalar> result = checked_output(out, tokens.tokens());
-    Index total = 0;
-    for (const auto& sequence : sequences) {
-      detail::require(sequence.tokens >= 0 && sequence.cache != nullptr, "layer: a sequence has ",
-                      sequence.tokens,
-                      " tokens or no cache, expected at least 0 tokens and a cache");
-      total += sequence.tokens;
-    }
-    detail::require(total == tokens.tokens(), "layer: sequences have ", total, " tokens, expected ",
-                    tokens.tokens(), " as x");
+    check(sequences, tokens.tokens());
     detail::scratch memory;
-    const auto attended = new_matrix(memory, total, derived().attended_width());
+    const auto keys = derived().new_keys(tokens, memory, executor);
+    const view<Scalar> q = derived().queries(tokens, memory, executor);
+    const view<Scalar> attended = new_attended(q, memory);
     detail::append_guard guard(sequences, memory);
     Index first = 0;
-    for (Index i = 0; i < std::ssize(sequences); ++i) {
-      const Sequence& sequence = sequences[static_cast<std::size_t>(i)];
+    for (const Sequence& sequence : sequences) {
       const token_positions positions =
           sequence.positions.value_or(token_positions(sequence.cache->tokens()));
       const Index end = first + sequence.tokens;
-      derived().add_tokens(tokens.slice_tokens(first, end), *sequence.cache, positions, executor);
-      derived().attend_to(tokens.slice_tokens(first, end), *sequence.cache,
-                          attended.slice_tokens(first, end), mask_of(mask, i), positions, executor);
+      append_rotated({keys.first.slice_tokens(first, end), keys.second.slice_tokens(first, end)},
+                     *sequence.cache, positions);
+      derived().rotate_queries(q.slice_tokens(first, end), positions);
       first = end;
     }
+    attend_each(q, sequences, attended, mask, memory, executor);
     guard.keep();
-    derived().output()(attended, result, executor);
+    project(attended, result, executor);
   }
 
   /// Appends the keys and values of x to a cache, and nothing else: the encoder's side of
@@ -137,9 +165,9 @@ class cached_layer {
   template <viewable In, class Cache, executor Executor = serial>
   void append(const In& x, Cache& cache, const std::optional<token_positions>& positions = {},
               const Executor& executor = {}) const {
-    const view<const Scalar> tokens = as_view(x, 1);
-    derived().add_tokens(tokens, cache, positions.value_or(token_positions(cache.tokens())),
-                         executor);
+    detail::scratch memory;
+    append_rotated(derived().new_keys(as_view(x, 1), memory, executor), cache,
+                   positions.value_or(token_positions(cache.tokens())));
   }
 
   /// Attends to a cache that is filled already and stays as it is: cross-attention over an
@@ -157,19 +185,95 @@ class cached_layer {
     const view<const Scalar> tokens = input(x);
     const view<Scalar> result = checked_output(out, tokens.tokens());
     detail::scratch memory;
-    const auto attended = new_matrix(memory, tokens.tokens(), derived().attended_width());
-    derived().attend_to(tokens, source, attended, mask,
-                        positions.value_or(token_positions(source.tokens() - tokens.tokens())),
-                        executor);
-    derived().output()(attended, result, executor);
+    const view<Scalar> q = derived().queries(tokens, memory, executor);
+    derived().rotate_queries(
+        q, positions.value_or(token_positions(source.tokens() - tokens.tokens())));
+    const view<Scalar> attended = new_attended(q, memory);
+    derived().attend_to(q, source, attended, mask, executor);
+    project(attended, result, executor);
   }
 
  protected:
-  static view<Scalar> new_matrix(detail::scratch& memory, Index rows, Index width) {
-    return tokens_major(memory.take<Scalar>(rows * width), rows, 1, width);
+  /// x W^T as [tokens, heads, dim].
+  template <class Weight, class Executor>
+  static view<Scalar> projected(const linear<Weight>& weights, const view<const Scalar>& x,
+                                Index heads, Index dim, detail::scratch& memory,
+                                const Executor& executor) {
+    const auto y =
+        tokens_major(memory.take<Scalar>(x.tokens() * heads * dim), x.tokens(), 1, heads * dim);
+    weights(x, y, executor);
+    return tokens_major(y.data(), x.tokens(), heads, dim);
   }
 
  private:
+  using new_tokens = std::pair<view<Scalar>, view<Scalar>>;
+
+  template <class Cache>
+  static void check(std::span<const layer_sequence<Cache>> sequences, Index tokens) {
+    Index total = 0;
+    for (const auto& sequence : sequences) {
+      detail::require(sequence.tokens >= 0 && sequence.cache != nullptr, "layer: a sequence has ",
+                      sequence.tokens,
+                      " tokens or no cache, expected at least 0 tokens and a cache");
+      total += sequence.tokens;
+    }
+    detail::require(total == tokens, "layer: sequences have ", total, " tokens, expected ", tokens,
+                    " as x");
+    for (std::size_t i = 0; i < sequences.size(); ++i)
+      for (std::size_t j = 0; j < i; ++j)
+        detail::require(sequences[i].cache != sequences[j].cache, "layer: sequences ", j, " and ",
+                        i, " share a cache, expected one for each");
+  }
+
+  template <class Cache>
+  void append_rotated(const new_tokens& keys, Cache& cache,
+                      const token_positions& positions) const {
+    derived().rotate_keys(keys, positions);
+    cache.append(keys.first, keys.second);
+  }
+
+  // One sequence attends by itself: there is nothing to read once for several.
+  template <class Cache, class Mask, class Executor>
+  void attend_each(const view<Scalar>& q, std::span<const layer_sequence<Cache>> sequences,
+                   const view<Scalar>& attended, const Mask& mask, detail::scratch& memory,
+                   const Executor& executor) const {
+    const Index count = std::ssize(sequences);
+    auto* const offsets = memory.take<Index>(count + 1);
+    offsets[0] = 0;
+    for (Index i = 0; i < count; ++i)
+      offsets[i + 1] = offsets[i] + sequences[static_cast<std::size_t>(i)].tokens;
+    const auto cache = [&](Index i) -> const Cache& {
+      return *sequences[static_cast<std::size_t>(i)].cache;
+    };
+    if constexpr (kv_source<Cache>) {
+      if (count > 1) {
+        using own_mask = std::remove_cvref_t<decltype(mask_of(mask, 0))>;
+        detail::sequence_list<batch_sequence<Cache, own_mask>> batch(count, memory);
+        for (Index i = 0; i < count; ++i) batch.emplace_back(cache(i), mask_of(mask, i));
+        const std::span<const Index> ends(offsets, static_cast<std::size_t>(count + 1));
+        return derived().attend_to_all(q, ends, batch.all(), attended, executor);
+      }
+    }
+    for (Index i = 0; i < count; ++i)
+      derived().attend_to(q.slice_tokens(offsets[i], offsets[i + 1]), cache(i),
+                          attended.slice_tokens(offsets[i], offsets[i + 1]), mask_of(mask, i),
+                          executor);
+  }
+
+  view<Scalar> new_attended(const view<Scalar>& q, detail::scratch& memory) const {
+    const Index width = derived().attended_width();
+    return tokens_major(memory.take<Scalar>(q.tokens() * width), q.tokens(), q.heads(),
+                        width / q.heads());
+  }
+
+  template <class Executor>
+  void project(const view<Scalar>& attended, const view<Scalar>& result,
+               const Executor& executor) const {
+    derived().output()(
+        tokens_major(attended.data(), attended.tokens(), 1, derived().attended_width()), result,
+        executor);
+  }
+
   const Derived& derived() const { return static_cast<const Derived&>(*this); }
 
   template <class In>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <headroom/attention.hpp>
+#include <headroom/batch.hpp>
 #include <headroom/cached_layer.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
@@ -103,43 +104,49 @@ class attention_layer
  private:
   friend cached_layer<attention_layer, Scalar>;
 
-  template <class Cache, class Executor>
-  void add_tokens(const view<const Scalar>& x, Cache& cache, const token_positions& positions,
-                  const Executor& executor) const {
+  using base = cached_layer<attention_layer, Scalar>;
+
+  template <class Executor>
+  std::pair<view<Scalar>, view<Scalar>> new_keys(const view<const Scalar>& x,
+                                                 detail::scratch& memory,
+                                                 const Executor& executor) const {
     detail::require(bool(weights_.k),
                     "attention_layer: this layer has no k and v, expected a call of attend over "
                     "another layer's cache");
-    detail::scratch memory;
-    const auto k = project(weights_.k, x, core_.kv_groups(), core_.qk_width(), memory, executor);
+    const Index groups = core_.kv_groups();
+    const auto k = base::projected(weights_.k, x, groups, core_.qk_width(), memory, executor);
     normalise(k, weights_.k_norm);
-    rotate(k, positions);
-    const auto v = project(weights_.v, x, core_.kv_groups(), core_.v_width(), memory, executor);
-    cache.append(k, v);
+    return {k, base::projected(weights_.v, x, groups, core_.v_width(), memory, executor)};
   }
-
-  template <class Source, class Mask, class Executor>
-  void attend_to(const view<const Scalar>& x, const Source& source, const view<Scalar>& attended,
-                 const Mask& mask, const token_positions& positions,
-                 const Executor& executor) const {
-    detail::scratch memory;
-    const auto q = project(weights_.q, x, core_.q_heads(), core_.qk_width(), memory, executor);
-    normalise(q, weights_.q_norm);
-    rotate(q, positions);
-    const view<Scalar> out(attended.data(), x.tokens(), core_.q_heads(), core_.v_width(),
-                           attended.token_stride(), core_.v_width());
-    core_(q, source, out, mask,
-          {.scale = options_.scale, .softcap = options_.softcap, .sinks = options_.sinks},
-          executor);
+  void rotate_keys(const std::pair<view<Scalar>, view<Scalar>>& keys,
+                   const token_positions& positions) const {
+    rotate_queries(keys.first, positions);
   }
 
   template <class Executor>
-  static view<Scalar> project(const linear<Weight>& weights, const view<const Scalar>& x,
-                              Index heads, Index dim, detail::scratch& memory,
-                              const Executor& executor) {
-    const auto y =
-        tokens_major(memory.take<Scalar>(x.tokens() * heads * dim), x.tokens(), 1, heads * dim);
-    weights(x, y, executor);
-    return tokens_major(y.data(), x.tokens(), heads, dim);
+  view<Scalar> queries(const view<const Scalar>& x, detail::scratch& memory,
+                       const Executor& executor) const {
+    const auto q =
+        base::projected(weights_.q, x, core_.q_heads(), core_.qk_width(), memory, executor);
+    normalise(q, weights_.q_norm);
+    return q;
+  }
+  void rotate_queries(const view<Scalar>& q, const token_positions& positions) const {
+    if (options_.rotary) (*options_.rotary)(q, positions);
+  }
+
+  template <class Source, class Mask, class Executor>
+  void attend_to(const view<Scalar>& q, const Source& source, const view<Scalar>& attended,
+                 const Mask& mask, const Executor& executor) const {
+    core_(q, source, attended, mask, of_attention(), executor);
+  }
+  template <class Offsets, class Sequences, class Executor>
+  void attend_to_all(const view<Scalar>& q, const Offsets& offsets, const Sequences& sequences,
+                     const view<Scalar>& attended, const Executor& executor) const {
+    attend_batch(core_, q, offsets, sequences, attended, of_attention(), executor);
+  }
+  attention_options<Scalar> of_attention() const {
+    return {.scale = options_.scale, .softcap = options_.softcap, .sinks = options_.sinks};
   }
 
   void normalise(const view<Scalar>& x, std::span<const Weight> gain) const {
@@ -147,10 +154,6 @@ class attention_layer
     const bool per_head = static_cast<Index>(gain.size()) == x.dim();
     rms_norm(per_head ? x : tokens_major(x.data(), x.tokens(), 1, x.heads() * x.dim()), gain,
              weights_.norm_eps);
-  }
-
-  void rotate(const view<Scalar>& x, const token_positions& positions) const {
-    if (options_.rotary) (*options_.rotary)(x, positions);
   }
 
   static void check_rows(const char* name, const linear<Weight>& weights, Index expected) {

@@ -7,6 +7,7 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/linear.hpp>
 #include <headroom/mla.hpp>
+#include <headroom/mla_batch.hpp>
 #include <headroom/rms_norm.hpp>
 #include <headroom/rope.hpp>
 #include <headroom/view.hpp>
@@ -104,39 +105,45 @@ class mla_layer
   friend cached_layer<mla_layer, Scalar>;
   using base = cached_layer<mla_layer, Scalar>;
 
-  template <class Cache, class Executor>
-  void add_tokens(const view<const Scalar>& x, Cache& cache, const token_positions& positions,
-                  const Executor& executor) const {
-    detail::scratch memory;
-    const auto both = base::new_matrix(memory, x.tokens(), core_.rank() + core_.rope_width());
-    weights_.kv_down(x, both, executor);
+  template <class Executor>
+  std::pair<view<Scalar>, view<Scalar>> new_keys(const view<const Scalar>& x,
+                                                 detail::scratch& memory,
+                                                 const Executor& executor) const {
+    const auto both = base::projected(weights_.kv_down, x, 1, core_.rank() + core_.rope_width(),
+                                      memory, executor);
     const auto latents = both.slice_dim(0, core_.rank());
-    const auto rope_keys = both.slice_dim(core_.rank(), both.dim());
     rms_norm(latents, weights_.kv_norm, weights_.norm_eps);
-    if (options_.rotary) (*options_.rotary)(rope_keys, positions);
-    cache.append(latents, rope_keys);
+    return {latents, both.slice_dim(core_.rank(), both.dim())};
+  }
+  void rotate_keys(const std::pair<view<Scalar>, view<Scalar>>& keys,
+                   const token_positions& positions) const {
+    if (options_.rotary) (*options_.rotary)(keys.second, positions);
+  }
+
+  template <class Executor>
+  view<Scalar> queries(const view<const Scalar>& x, detail::scratch& memory,
+                       const Executor& executor) const {
+    const Index heads = core_.q_heads(), qk = core_.nope_width() + core_.rope_width();
+    if (weights_.q) return base::projected(weights_.q, x, heads, qk, memory, executor);
+    const Index query_rank = weights_.q_down.out_features();
+    const auto low = base::projected(weights_.q_down, x, 1, query_rank, memory, executor);
+    rms_norm(low, weights_.q_norm, weights_.norm_eps);
+    return base::projected(weights_.q_up, low, heads, qk, memory, executor);
+  }
+  void rotate_queries(const view<Scalar>& q, const token_positions& positions) const {
+    if (options_.rotary) (*options_.rotary)(q.slice_dim(core_.nope_width(), q.dim()), positions);
   }
 
   template <class Source, class Mask, class Executor>
-  void attend_to(const view<const Scalar>& x, const Source& source, const view<Scalar>& attended,
-                 const Mask& mask, const token_positions& positions,
-                 const Executor& executor) const {
-    detail::scratch memory;
-    const Index heads = core_.q_heads(), qk = core_.nope_width() + core_.rope_width();
-    const auto projected = base::new_matrix(memory, x.tokens(), heads * qk);
-    if (weights_.q) {
-      weights_.q(x, projected, executor);
-    } else {
-      const auto low = base::new_matrix(memory, x.tokens(), weights_.q_down.out_features());
-      weights_.q_down(x, low, executor);
-      rms_norm(low, weights_.q_norm, weights_.norm_eps);
-      weights_.q_up(low, projected, executor);
-    }
-    const auto q = tokens_major(projected.data(), x.tokens(), heads, qk);
-    if (options_.rotary) (*options_.rotary)(q.slice_dim(core_.nope_width(), qk), positions);
-    const view<Scalar> out(attended.data(), x.tokens(), heads, core_.value_width(),
-                           attended.token_stride(), core_.value_width());
-    core_(q, source, weights_.kv_up, out, mask, {.scale = options_.scale}, executor);
+  void attend_to(const view<Scalar>& q, const Source& source, const view<Scalar>& attended,
+                 const Mask& mask, const Executor& executor) const {
+    core_(q, source, weights_.kv_up, attended, mask, {.scale = options_.scale}, executor);
+  }
+  template <class Offsets, class Sequences, class Executor>
+  void attend_to_all(const view<Scalar>& q, const Offsets& offsets, const Sequences& sequences,
+                     const view<Scalar>& attended, const Executor& executor) const {
+    attend_batch(core_, q, offsets, sequences, weights_.kv_up, attended, {.scale = options_.scale},
+                 executor);
   }
 
   static void check(const char* name, const linear<Weight>& weights, Index rows, Index columns) {
