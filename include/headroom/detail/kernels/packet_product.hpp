@@ -10,6 +10,7 @@
 #include <headroom/detail/pack.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/prefetch.hpp>
+#include <headroom/detail/rows_to_come.hpp>
 #include <headroom/detail/scratch.hpp>
 
 #include <algorithm>
@@ -20,8 +21,11 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-// Rows of `keys` that share a pass over q, and with it the sums of all rows of q.
+// Rows of `keys` that share a pass over q, and with it the sums of all rows of q; and the numbers
+// of each that are taken at a time: 256 KiB of floats, which stay in a second-level cache until all
+// rows of q have met them.
 inline constexpr Index product_tokens = 256;
+inline constexpr Index product_depth = std::min<Index>(256, most_depth);
 
 // Few rows of the other matrix: keys, or values, are read once, from several places at a time as in
 // line_shape.hpp. Calls f(pointers, positions, count) for some tokens after others, at most
@@ -85,10 +89,21 @@ void packet_add_few_values(const tile<float>& weights, Index rows, const tile<Nu
     for (Index d = 0; d < dim; ++d) value[r * value_stride + d] += sums[r * dim + d];
 }
 
+// The first numbers of the first rows of a tile that outlives the use.
+template <class Number>
+rows_to_come coming(const tile<Number>& rows, Index count, Index depth) {
+  const auto find = [](const void* tile_of_rows, Index begin, Index end) {
+    const auto& all = *static_cast<const tile<Number>*>(tile_of_rows);
+    return rows_to_come::run{reinterpret_cast<const char*>(all.row(begin)),
+                             all.stride * Index(sizeof(Number)), end - begin};
+  };
+  return {&rows, find, 0, count, depth * Index(sizeof(Number))};
+}
+
 /// scores[rows, tokens] += q[rows, dim] * keys[tokens, dim]^T.
 ///
 /// Rows of q stand in the lanes, in panels; keys are the broadcast operand and are never
-/// transposed.
+/// transposed. While one part of them is multiplied, memory is asked for the next.
 template <class Number>
 void packet_add_key_products(const tile<float>& q, Index rows, const tile<Number>& keys,
                              Index tokens, Index dim, float* scores, Index scores_stride) {
@@ -96,29 +111,36 @@ void packet_add_key_products(const tile<float>& q, Index rows, const tile<Number
     return packet_add_few_keys<most_dot_rows>(q, rows, keys, tokens, dim, scores, scores_stride);
   constexpr Index wide = outer_packets * lanes;
   const Index panels = (rows + wide - 1) / wide;
+  const int widest = static_cast<int>((std::min(rows, wide) + lanes - 1) / lanes);
   for (Index first = 0; first < tokens; first += product_tokens) {
     scratch memory;
     const Index count = std::min(product_tokens, tokens - first);
-    rows_to_come none;
     float* const sums = memory.take<float>(panels * count * wide);  // [panels, count, wide]
     std::fill(sums, sums + panels * count * wide, 0.f);
-    for (Index d = 0; d < dim; d += most_depth) {
+    for (Index d = 0; d < dim; d += product_depth) {
       scratch local;
-      const Index depth = std::min(most_depth, dim - d);
+      const Index depth = std::min(product_depth, dim - d);
+      const bool last = d + depth == dim;
+      const Index next_first = last ? first + count : first, next_d = last ? 0 : d + depth;
+      const tile<Number> next{keys.row(next_first) + next_d, keys.stride};
+      rows_to_come ahead = coming(next, std::min(product_tokens, tokens - next_first),
+                                  std::min(product_depth, dim - next_d));
+      ahead.spread(panels * outer_steps(count, widest, depth));
       const tile<float> part =
           dense<Number>({keys.row(first) + d, keys.stride}, count, depth, local);
-      float* const stacked = local.take<float>(wide * depth);
+      float* const zeros = local.take<float>(depth);
+      std::fill(zeros, zeros + depth, 0.f);
       float* const packed = local.take<float>(wide * depth);
       for (Index p = 0; p < panels; ++p) {
         const Index exist = std::min(wide, rows - p * wide);
         const Index width = (exist + lanes - 1) / lanes * lanes;
-        for (Index r = 0; r < exist; ++r)
-          std::copy_n(q.row(p * wide + r) + d, depth, stacked + r * depth);
-        std::fill(stacked + exist * depth, stacked + width * depth, 0.f);
-        pack_panel(tile<float>{stacked, depth}, width, depth, packed);
+        const float* of_panel[wide];
+        for (Index r = 0; r < exist; ++r) of_panel[r] = q.row(p * wide + r) + d;
+        std::fill(of_panel + exist, of_panel + width, zeros);
+        pack_panel(scattered{of_panel}, width, depth, packed);
         outer_product(by_rows(part), count, static_cast<int>(width / lanes),
                       tile<float>{packed, width}, 0, depth, {sums + p * count * wide, wide, true},
-                      none);
+                      ahead);
       }
     }
     for (Index p = 0; p < panels; ++p)
