@@ -127,7 +127,7 @@ def context(cases, path):
         tokens, times, fractions = zip(*points)
         bounds = [time * fraction for time, fraction in zip(times, fractions)]
         axes.plot(tokens, times, "o-", color=color, label=label)
-        axes.plot(tokens, bounds, ":", color=color, label="at the limit of the machine")
+        axes.plot(tokens, bounds, ":", color=color, label="what memory and arithmetic in float take")
     axes.set_xscale("log", base=2)
     axes.set_xticks(tokens, [in_words(count) for count in tokens])
     axes.set(yscale="log", xlabel="tokens in the cache", ylabel="ms per token, one layer")
