@@ -51,7 +51,8 @@ class products {
   void operator()() {
     for (Index g = 0; g < groups; ++g) {
       detail::scratch memory;
-      detail::line_walk<KV> keys(shape_, dim, dim, memory), values(value_shape_, dim, dim, memory);
+      detail::line_walk<KV, true> keys(shape_, dim, dim, memory);
+      detail::line_walk<KV, true> values(value_shape_, dim, dim, memory);
       const auto order = detail::line_order::in_streams(0, tokens_ / detail::streams);
       keys.start(order, tokens_);
       values.start(order, tokens_);

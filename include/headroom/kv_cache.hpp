@@ -99,6 +99,7 @@ class kv_cache {
  public:
   using KeyCodec = typename detail::codec_of<Stored_>::type;
   using ValueCodec = typename detail::codec_of<StoredValue_>::type;
+  static constexpr bool one_run = true;
   using Key = typename KeyCodec::Storage;
   using Value = typename ValueCodec::Storage;
 

@@ -27,6 +27,8 @@ struct token_run {
 ///   KeyCodec, ValueCodec                          how stored rows become numbers, see codec
 ///   tokens(), groups(), qk_dim(), v_dim()         sizes
 ///   keys(g, begin, end), values(g, begin, end)    -> token_run, 0 <= begin < end <= tokens()
+///   one_run                                       if there and true, a run is all that was asked
+///                                                 for: kernels have less to follow
 template <class S>
 concept kv_source = codec<typename S::KeyCodec> && codec<typename S::ValueCodec> &&
     requires(const S& s, Index g, Index begin, Index end) {
@@ -37,6 +39,15 @@ concept kv_source = codec<typename S::KeyCodec> && codec<typename S::ValueCodec>
   { s.keys(g, begin, end) } -> std::same_as<token_run<typename S::KeyCodec::Storage>>;
   { s.values(g, begin, end) } -> std::same_as<token_run<typename S::ValueCodec::Storage>>;
 };
+
+namespace detail {
+
+template <class Source>
+inline constexpr bool has_one_run = false;
+template <class Source>
+requires(Source::one_run) inline constexpr bool has_one_run<Source> = true;
+
+}  // namespace detail
 
 /// A cache around another, stored(), that takes part in the call of attention by its member attend:
 /// see rotated_cache, scaled_cache and ring_cache.
@@ -52,6 +63,7 @@ class view_source {
  public:
   using KeyCodec = scalar_codec<KeyScalar>;
   using ValueCodec = scalar_codec<ValueScalar>;
+  static constexpr bool one_run = true;
 
   view_source(view<const KeyScalar> k, view<const ValueScalar> v) : k_(k), v_(v) {}
 

@@ -128,6 +128,7 @@ class latent_cache {
  public:
   using KeyCodec = typename Row::KeyCodec;
   using ValueCodec = typename Row::ValueCodec;
+  static constexpr bool one_run = true;
   using Storage = typename Row::Storage;
 
   /// Room for `capacity` tokens; nothing is allocated later.

@@ -128,6 +128,41 @@ TEST_CASE("memory is asked for as many bytes ahead, wherever rows lie") {
   }
 }
 
+TEST_CASE("what is far ahead may be in the run to come, page after page") {
+  constexpr Index dim = 128, count = 4 * 96;
+  const Index tokens = bytes_far_ahead / (dim * Index(sizeof(float)));  // of each stream
+  const line_order order = line_order::in_streams(0, count / streams);
+  for (const Index page : {8, 16, 24, 1000}) {
+    std::vector<std::vector<float>> memory;
+    for (Index first = 0; first < count; first += page)
+      memory.emplace_back(static_cast<std::size_t>(std::min(page, count) * dim));
+    const auto row = [&](Index position) {
+      return memory[static_cast<std::size_t>(position / page)].data() + position % page * dim;
+    };
+    scratch taken;
+    line_walk<float> walk({1, streams, 4}, dim, dim, taken);
+    walk.start(order, count);
+    Index lines = 0, of_kernels = 0;
+    for (Index l = 0; l < count / streams; ++l) {
+      walk.next([&](Index, Index first) {
+        return headroom::token_run<float>{row(first), dim, std::min(page - first % page, count)};
+      });
+      if (l + tokens >= count / streams) continue;
+      ++lines;
+      const auto& ahead = walk.ahead();
+      bool there = true;
+      for (Index j = 0; j < streams; ++j)
+        there &= ahead.far_rows[j] + ahead.far / Index(sizeof(float)) ==
+                 row(order.position(j) + l + tokens);
+      of_kernels += there;
+      CHECK((there || ahead.far == 0));
+    }
+    INFO("pages of " << page);
+    // Only what is behind the run to come is left to the walk.
+    CHECK(of_kernels >= (page <= tokens ? lines / 2 : lines));
+  }
+}
+
 TEST_CASE("a walk asks for the rows of the walk to come") {
   const std::vector<float> memory(1000000);
   const Index row = 128, keys = 4 * 20, bytes = row * Index(sizeof(float));

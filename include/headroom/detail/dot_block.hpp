@@ -217,7 +217,7 @@ class dot_block {
           add_visible_values(keys, first, g, of_group, whole, count);
         } else {
           add_products(weights_of(g, first, of_group, count), of_group, reader, count,
-                       state(g).value);
+                       values_.ahead().from(g * value_shape_.keys), state(g).value);
         }
       }
     });
@@ -235,9 +235,9 @@ class dot_block {
     return value_weights_.operands(weights);
   }
 
-  template <class Values, class Reader>
+  template <class Values, class Reader, class Ahead>
   void add_products(const Operand* weights, const Values& values, const Reader& reader, Index count,
-                    float* value) const {
+                    const Ahead& ahead, float* value) const {
     if constexpr (is_pair<Operand>) {
       const Index all = value_shape_.keys;
       const Value* padded[most_line_keys];
@@ -247,19 +247,20 @@ class dot_block {
         std::fill(std::copy(values, values + count, padded), padded + all, zeros_);
         taken = padded;
       }
-      add_rows<most_rows>(weights, taken, reader, all / 2, value);
+      add_rows<most_rows>(weights, taken, reader, all / 2, ahead, value);
     } else {
-      add_rows<most_rows>(weights, values, reader, count, value);
+      add_rows<most_rows>(weights, values, reader, count, ahead, value);
     }
   }
 
-  template <int rows, class Values, class Reader>
+  template <int rows, class Values, class Reader, class Ahead>
   void add_rows(const Operand* weights, const Values& values, const Reader& reader, Index count,
-                float* value) const {
+                const Ahead& ahead, float* value) const {
     if constexpr (rows > 1)
-      if (rows_.count < rows) return add_rows<rows - 1>(weights, values, reader, count, value);
+      if (rows_.count < rows)
+        return add_rows<rows - 1>(weights, values, reader, count, ahead, value);
     add_weighted_sum<rows>(weights, values, reader, count, v_dim(), value, value_shape_.keys / 2,
-                           values_.ahead(), value_weights_.units());
+                           ahead, value_weights_.units());
   }
 
   bool sees(Index g, Index r, Index position) const {
@@ -306,8 +307,8 @@ class dot_block {
   line_shape shape_;
   line_shape value_shape_;  // what values are taken at a time: a line, or several
   row_ranges* ranges_;      // [groups]
-  line_walk<typename KeyCodec::Storage> keys_;
-  line_walk<typename ValueCodec::Storage> values_;
+  line_walk<typename KeyCodec::Storage, has_one_run<Source>> keys_;
+  line_walk<typename ValueCodec::Storage, has_one_run<Source>> values_;
   line_reader<KeyCodec> key_reader_;
   line_reader<ValueCodec> value_reader_;
   lane_softmax softmax_;

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <type_traits>
 #include <utility>
 
 namespace headroom::inline HEADROOM_ISA::detail {
@@ -32,10 +33,14 @@ struct line_order {
 };
 
 /// Walks stored rows line by line: keys, or values. Kernels ask for memory so far ahead of a row as
-/// they are told, while the run at hand goes on; where it is about to end, the walk asks for the
-/// rows of the run that comes.
-template <class Storage>
+/// they are told, while the run at hand goes on, and far ahead in the run that comes; where it is
+/// about to end, the walk asks for what is near itself.
+///
+/// \tparam one_run  all rows of a group are of one run
+template <class Storage, bool one_run = false>
 class line_walk {
+  using Ahead = std::conditional_t<one_run, read_ahead, paged_read_ahead<Storage>>;
+
  public:
   /// \param row_dim   numbers of a row
   /// \param row_size  the same in Storage elements
@@ -76,13 +81,17 @@ class line_walk {
     --here_.lines;
     rest_ -= shape_.keys;
     order_.first += order_.advance(shape_);
-    ahead_.far = ask_ahead(run, far_, [](const Storage* row) { prefetch_far(row); });
-    ahead_.near = ask_ahead(run, near_, [](const Storage* row) { prefetch(row); });
+    const asked far = ask_ahead(run, far_, !one_run, [](const Storage* row) { prefetch_far(row); });
+    const asked near = ask_ahead(run, near_, false, [](const Storage* row) { prefetch(row); });
+    if constexpr (one_run)
+      ahead_ = {far.offset, near.offset};
+    else
+      ahead_ = {far.rows, far.offset, near.offset};
     return here_.rows;
   }
 
   /// Where kernels find what they are to ask for while they read these rows.
-  const read_ahead& ahead() const { return ahead_; }
+  const Ahead& ahead() const { return ahead_; }
 
  private:
   // Rows of a line, and for how many lines their runs go on.
@@ -138,29 +147,39 @@ class line_walk {
       }
   }
 
-  // How many bytes behind each row is that of so many tokens ahead, in this walk or in that to
-  // come, if the runs at hand go on so long; else asks for the line it is in, if there is one, and
+  // What kernels ask for while they read a line: so many bytes behind each of these rows.
+  struct asked {
+    const Storage* const* rows;
+    Index offset;
+  };
+
+  // Where the line so many tokens ahead is, in this walk or in that to come, if the runs at hand go
+  // on so long, or if kernels may ask `in_coming` runs. Else asks for it, if there is one, and
   // kernels need not.
   template <class Runs, class Ask>
-  Index ask_ahead(const Runs& run, Index tokens, const Ask& ask) {
+  asked ask_ahead(const Runs& run, Index tokens, bool in_coming, const Ask& ask) {
     const Index keys = lines_of(tokens) * shape_.keys;
     const bool leaps = keys > rest_;
-    if (leaps && (leap_ == 0 || keys > rest_ + count_)) return 0;
+    if (leaps && (leap_ == 0 || keys > rest_ + count_)) return {here_.rows, 0};
     if (leaps) tokens += leap_;
     const Index lines = lines_of(tokens);
-    if (lines <= here_.lines) return tokens * (here_.strides[0] / order_.advance(shape_)) * size;
+    if (lines <= here_.lines)
+      return {here_.rows, tokens * (here_.strides[0] / order_.advance(shape_)) * size};
     const auto ask_for = [&](const Storage* row) {
       for (Index d = 0; d < row_size_; d += Index(64 / sizeof(Storage))) ask(row + d);
     };
     if (!leaps && coming_.lines == 0) find(coming_, run, here_.lines);
     const Index behind = lines - 1 - here_.lines;
-    if (!leaps && behind < coming_.lines)
-      for (Index i = 0; i < shape_.pairs(); ++i)
-        ask_for(coming_.rows[i] + behind * coming_.strides[i]);
-    else
+    if (leaps || behind >= coming_.lines) {
       for_each_row(run, lines - 1, shape_.keys,
                    [&](Index, const Storage* row, Index, Index) { ask_for(row); });
-    return 0;
+    } else if (in_coming) {
+      return {coming_.rows, behind * coming_.strides[0] * size};
+    } else {
+      for (Index i = 0; i < shape_.pairs(); ++i)
+        ask_for(coming_.rows[i] + behind * coming_.strides[i]);
+    }
+    return {here_.rows, 0};
   }
 
   static constexpr Index size = sizeof(Storage);
@@ -175,7 +194,7 @@ class line_walk {
   Index leap_ = 0;   // tokens
   line_run here_;
   line_run coming_;
-  read_ahead ahead_;
+  Ahead ahead_{};
 };
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -50,15 +50,38 @@ inline constexpr Index numbers_far_ahead = 2048;
 struct read_ahead {
   Index far = bytes_far_ahead;
   Index near = bytes_ahead;
+
+  /// The same for the rows from i on.
+  read_ahead from(Index) const { return *this; }
+
+  /// What `far` counts from for row i, here from a column on.
+  template <class Stored>
+  const Stored* far_row(const Stored* row, Index /*i*/, Index /*column*/) const {
+    return row;
+  }
 };
 
-/// Asks for memory that is read soon after number d of a stored row. A processor's own prefetcher
-/// is late: it starts anew on each page.
-template <class Stored>
-void prefetch_ahead(const Stored* row, Index d, const read_ahead& ahead) {
-  const char* const at = reinterpret_cast<const char*>(row + d);
-  prefetch_far(at + ahead.far);
-  prefetch(at + ahead.near);
+/// The same where what is far ahead of the rows lies in other pages: `far` counts from others.
+template <class Storage>
+struct paged_read_ahead {
+  const Storage* const* far_rows;
+  Index far;
+  Index near;
+
+  paged_read_ahead from(Index i) const { return {far_rows + i, far, near}; }
+
+  template <class Stored>
+  const Storage* far_row(const Stored*, Index i, Index column) const {
+    return far_rows[i] + column;
+  }
+};
+
+/// Asks for memory that is read soon after number d of a row. A processor's own prefetcher is late:
+/// it starts anew on each page.
+template <class Stored, class Storage, class Ahead>
+void prefetch_ahead(const Stored* row, const Storage* far_row, Index d, const Ahead& ahead) {
+  prefetch_far(reinterpret_cast<const char*>(far_row + d) + ahead.far);
+  prefetch(reinterpret_cast<const char*>(row + d) + ahead.near);
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -50,9 +50,9 @@ packet_of<Operand> operands_at(const Row& row, Index d) {
 }
 
 /// scores[parts, keys, rows] of keys[parts, keys], part i with the queries at q[i].
-template <class Operand, int parts, int keys, int rows, class Stored, class Read>
+template <class Operand, int parts, int keys, int rows, class Stored, class Read, class Ahead>
 void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* k, const Read& read,
-              Index dim, float* scores, const read_ahead& ahead) {
+              Index dim, float* scores, const Ahead& ahead) {
   constexpr int sums = parts * keys * rows;
   constexpr Index line = 64 / sizeof(Stored);  // once for each cache line
   // What is left fills half a packet. Whole numbers have no such widths.
@@ -79,7 +79,9 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
   HEADROOM_UNROLL for (int part = 0; part < parts; ++part) {
     for (Index d = 0; d < whole; d += step) {
       if (line <= step || d % line == 0) {
-        HEADROOM_UNROLL for (int j = 0; j < keys; ++j) prefetch_ahead(k[part * keys + j], d, ahead);
+        HEADROOM_UNROLL for (int j = part * keys; j < (part + 1) * keys; ++j) {
+          prefetch_ahead(k[j], ahead.far_row(k[j], j, 0), d, ahead);
+        }
       }
       add_products(Operand(), part, d);
     }
@@ -110,18 +112,19 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
 /// \tparam Operand  what products multiply: floats; or pairs of bfloat16 where that is what q and k
 ///                  are stored as; or of whole numbers where k is bytes, of at most most_int16 in
 ///                  q, and most_int16_depth of them
-/// \param keys  a multiple of dot_keys(rows)
-template <int rows, class Operand = float, class Stored, class Read>
+/// \param keys   a multiple of dot_keys(rows)
+/// \param ahead  what to ask for meanwhile, for the rows of k
+template <int rows, class Operand = float, class Stored, class Read, class Ahead = read_ahead>
 void dot_product(const number_of<Operand>* q, const Stored* const* k, const Read& read,
                  Index groups, Index keys, Index count, Index dim, float* scores,
-                 const read_ahead& ahead = {}) {
+                 const Ahead& ahead = {}) {
   constexpr int together = dot_keys(rows);
   constexpr int parts = std::max(1, lanes / (rows * together));
   if (count < keys) {
     for (Index g = 0; g < groups; ++g)
       for (Index j = g * keys; j < g * keys + count; ++j)
         dot_tile<Operand, 1, 1, rows>({q + g * rows * dim}, k + j, read, dim, scores + j * rows,
-                                      ahead);
+                                      ahead.from(j));
     return;
   }
   Index of_group = 0;  // keys of the group at q that are taken
@@ -139,11 +142,12 @@ void dot_product(const number_of<Operand>* q, const Stored* const* k, const Read
   for (; j + parts * together <= all; j += parts * together) {
     const number_of<Operand>* queries[parts];
     for (auto& part : queries) part = next_queries();
-    dot_tile<Operand, parts, together, rows>(queries, k + j, read, dim, scores + j * rows, ahead);
+    dot_tile<Operand, parts, together, rows>(queries, k + j, read, dim, scores + j * rows,
+                                             ahead.from(j));
   }
   for (; j < all; j += together)
     dot_tile<Operand, 1, together, rows>({next_queries()}, k + j, read, dim, scores + j * rows,
-                                         ahead);
+                                         ahead.from(j));
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -83,7 +83,7 @@ void packet_add_few_values(const tile<float>& weights, Index rows, const tile<Nu
     // Rows are long: one of each stream at a time, and not asked for as far ahead as short ones.
     for (Index i = 0; i < count; i += streams)
       add_weighted_sum<width>(of_keys + i * width, v + i, as_stored(), std::min(streams, count - i),
-                              dim, sums, 0, {bytes_far_ahead / 2, bytes_ahead});
+                              dim, sums, 0, read_ahead{bytes_far_ahead / 2, bytes_ahead});
   });
   for (Index r = 0; r < rows; ++r)
     for (Index d = 0; d < dim; ++d) value[r * value_stride + d] += sums[r * dim + d];

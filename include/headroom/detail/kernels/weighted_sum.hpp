@@ -62,16 +62,17 @@ auto columns_from(const Row& row, Index column) requires(!std::is_pointer_v<Row>
 }
 
 // The numbers of a key from a column on; or of two, the second so many values after the first.
-template <class Operand, int packets, class Stored, class Read>
+template <class Operand, int packets, class Stored, class Read, class Ahead>
 HEADROOM_ALWAYS_INLINE inline void load_values(const Stored* const* values, Index partner,
                                                const Read& read, Index column,
                                                packet_of<Operand> (&numbers)[packets],
-                                               const read_ahead& ahead) {
+                                               const Ahead& ahead) {
   constexpr Index line = 64 / sizeof(Stored);  // once for each cache line
   HEADROOM_UNROLL for (int j = 0; j < depth_of<Operand>; ++j) {
     const Stored* const stored = columns_from(values[j * partner], column);
+    const auto* const far = ahead.far_row(stored, j * partner, column);
     HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
-      if (p * lanes % line == 0) prefetch_ahead(stored, p * lanes, ahead);
+      if (p * lanes % line == 0) prefetch_ahead(stored, far, p * lanes, ahead);
     }
   }
   if constexpr (is_pair<Operand>) {
@@ -86,12 +87,12 @@ HEADROOM_ALWAYS_INLINE inline void load_values(const Stored* const* values, Inde
 /// `together`.
 ///
 /// \param units  of each row, of weights that are whole numbers
-template <class Operand, int rows, int packets, int together, class Stored, class Read>
+template <class Operand, int rows, int packets, int together, class Stored, class Read, class Ahead>
 HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const Operand* weights,
                                                      const Stored* const* values, Index partner,
                                                      Index count, const Read& read, Index column,
                                                      float* value, Index value_stride,
-                                                     const float* units, const read_ahead& ahead) {
+                                                     const float* units, const Ahead& ahead) {
   sum_packet<Operand> sum[rows][packets];
   HEADROOM_UNROLL for (int r = 0; r < rows; ++r) {
     const float* const from = columns_from(value + r * value_stride, column);
@@ -102,10 +103,11 @@ HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const Operand* weights,
         sum[r][p] = load(from + p * lanes);
     }
   }
+  Ahead next = ahead;
   for (const auto end = values + count; values != end; values += together) {
     HEADROOM_UNROLL for (int j = 0; j < together; ++j) {
       packet_of<Operand> numbers[packets];
-      load_values<Operand>(values + j, partner, read, column, numbers, ahead);
+      load_values<Operand>(values + j, partner, read, column, numbers, next.from(j));
       if constexpr (rows > 1) {
         HEADROOM_UNROLL for (int p = 0; p < packets; ++p) keep(numbers[p]);
       }
@@ -118,6 +120,7 @@ HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const Operand* weights,
       }
     }
     weights += together * weights_of_key(rows);
+    next = next.from(together);
   }
   HEADROOM_UNROLL for (int r = 0; r < rows; ++r) {
     float* to = value + r * value_stride + column;
@@ -134,13 +137,12 @@ HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const Operand* weights,
 
 /// All columns from `column` on, by tiles of at most `packets` packets: of as many, of four, and of
 /// one, since each tile costs time to compile. Returns the first column that fills no packet.
-template <class Operand, int rows, int packets, int together, class Stored, class Read>
+template <class Operand, int rows, int packets, int together, class Stored, class Read, class Ahead>
 HEADROOM_ALWAYS_INLINE inline Index weighted_sum_columns(const Operand* weights,
                                                          const Stored* const* values, Index partner,
                                                          Index count, const Read& read,
                                                          Index column, Index dim, float* value,
-                                                         const float* units,
-                                                         const read_ahead& ahead) {
+                                                         const float* units, const Ahead& ahead) {
   for (; column + packets * lanes <= dim; column += packets * lanes)
     weighted_sum_tile<Operand, rows, packets, together>(weights, values, partner, count, read,
                                                         column, value, dim, units, ahead);
@@ -158,20 +160,21 @@ HEADROOM_ALWAYS_INLINE inline Index weighted_sum_columns(const Operand* weights,
 /// \tparam Operand  what products multiply: floats; or pairs of bfloat16, or of whole numbers for
 ///                  values of bytes, each for a value and that which is `partner` values after it
 /// \param units     [rows], what sums of whole numbers are to be multiplied by
-template <int rows, class Operand, class Stored, class Read>
+template <int rows, class Operand, class Stored, class Read, class Ahead = read_ahead>
 void add_weighted_sum(const Operand* weights, const Stored* const* values, const Read& read,
                       Index count, Index dim, float* value, Index partner = 0,
-                      const read_ahead& ahead = {}, const float* units = nullptr) {
+                      const Ahead& ahead = {}, const float* units = nullptr) {
   constexpr int packets = sum_packets<Operand>(rows), together = 4 / depth_of<Operand>;
   constexpr Index most = most_sum_keys<Operand> / depth_of<Operand>;
   Index j = 0;
   for (Index some; (some = std::min(most, (count - j) / together * together)) > 0; j += some)
     weighted_sum_columns<Operand, rows, packets, together>(weights + j * weights_of_key(rows),
                                                            values + j, partner, some, read, 0, dim,
-                                                           value, units, ahead);
+                                                           value, units, ahead.from(j));
   for (; j < count; ++j)
     weighted_sum_columns<Operand, rows, 1, 1>(weights + j * weights_of_key(rows), values + j,
-                                              partner, 1, read, 0, dim, value, units, ahead);
+                                              partner, 1, read, 0, dim, value, units,
+                                              ahead.from(j));
   const auto number = [&](Index i, Index d) { return static_cast<float>(read(values[i])[d]); };
   for (Index d = dim / lanes * lanes; d < dim; ++d)
     for (j = 0; j < count; ++j)
