@@ -2,8 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Rule: attention depends on the numbers of a source, not on where they lie: a source of the
-// user's, in pages that are shorter than a tile and out of order, gives what plain views give.
+// user's, in pages that are shorter than a tile and out of order, gives what plain views give. A
+// source of one run answers with all that was asked for.
+#include <headroom/int8_codec.hpp>
+#include <headroom/kv_cache.hpp>
 #include <headroom/kv_source.hpp>
+#include <headroom/latent_cache.hpp>
 
 #include "support/catch.hpp"
 #include "support/paged_source.hpp"
@@ -42,6 +46,29 @@ TEST_CASE("a view_source reads its views in place") {
     CHECK(keys.rows + i * keys.stride == p.keys().row(2 + i, 1));
     CHECK(values.rows + i * values.stride == p.values().row(2 + i, 1));
   }
+}
+
+TEST_CASE("a source says whether its keys and values are of one run, and if so they are") {
+  STATIC_REQUIRE(!hr::detail::has_one_run<paged_source<float>>);
+  const auto check = []<class Source>(const Source& source) {
+    STATIC_REQUIRE(hr::detail::has_one_run<Source>);
+    for (Index begin = 0; begin < source.tokens(); ++begin)
+      for (Index end = begin + 1; end <= source.tokens(); ++end)
+        for (Index g = 0; g < source.groups(); ++g) {
+          REQUIRE(source.keys(g, begin, end).tokens == end - begin);
+          REQUIRE(source.values(g, begin, end).tokens == end - begin);
+        }
+  };
+  const problem p({1, 6, 4, 2, 8, 8});
+  check(hr::view_source<float, float>(p.keys(), p.values()));
+  hr::kv_cache<hr::int8_blocks, 2, 32> cache(9);
+  const problem blocks({1, 6, 4, 2, 32, 32});
+  cache.append(blocks.keys(), blocks.values());
+  check(cache);
+  hr::latent_cache<float, 8, 4> latents(9);
+  const problem<float> rows({1, 6, 1, 1, 8, 4});
+  latents.append(rows.keys(), rows.values());
+  check(latents);
 }
 
 TEST_CASE("pages of any length give what one run of tokens gives") {
