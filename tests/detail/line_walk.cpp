@@ -132,12 +132,12 @@ TEST_CASE("what is far ahead may be in the run to come, page after page") {
   constexpr Index dim = 128, count = 4 * 96;
   const Index tokens = bytes_far_ahead / (dim * Index(sizeof(float)));  // of each stream
   const line_order order = line_order::in_streams(0, count / streams);
-  for (const Index page : {8, 16, 24, 1000}) {
+  for (const Index length : {8, 16, 24, 1000}) {
     std::vector<std::vector<float>> memory;
-    for (Index first = 0; first < count; first += page)
-      memory.emplace_back(static_cast<std::size_t>(std::min(page, count) * dim));
+    for (Index first = 0; first < count; first += length)
+      memory.emplace_back(static_cast<std::size_t>(std::min(length, count) * dim));
     const auto row = [&](Index position) {
-      return memory[static_cast<std::size_t>(position / page)].data() + position % page * dim;
+      return memory[static_cast<std::size_t>(position / length)].data() + position % length * dim;
     };
     scratch taken;
     line_walk<float> walk({1, streams, 4}, dim, dim, taken);
@@ -145,7 +145,8 @@ TEST_CASE("what is far ahead may be in the run to come, page after page") {
     Index lines = 0, of_kernels = 0;
     for (Index l = 0; l < count / streams; ++l) {
       walk.next([&](Index, Index first) {
-        return headroom::token_run<float>{row(first), dim, std::min(page - first % page, count)};
+        return headroom::token_run<float>{row(first), dim,
+                                          std::min(length - first % length, count)};
       });
       if (l + tokens >= count / streams) continue;
       ++lines;
@@ -157,9 +158,9 @@ TEST_CASE("what is far ahead may be in the run to come, page after page") {
       of_kernels += there;
       CHECK((there || ahead.far == 0));
     }
-    INFO("pages of " << page);
+    INFO("pages of " << length);
     // Only what is behind the run to come is left to the walk.
-    CHECK(of_kernels >= (page <= tokens ? lines / 2 : lines));
+    CHECK(of_kernels >= (length <= tokens ? lines / 2 : lines));
   }
 }
 
