@@ -17,8 +17,20 @@ TEST_CASE("any address will do") {
   kernels::prefetch_far(nowhere);
   const std::vector<short> row(100, 1);
   kernels::prefetch_row(row.data(), 100);
-  kernels::prefetch_ahead(row.data(), 99, {});  // far behind the end
+  // Far behind the end.
+  kernels::prefetch_ahead(row.data(), row.data(), 99, kernels::read_ahead());
+  kernels::prefetch_ahead(row.data(), nowhere, 99, kernels::paged_read_ahead<float>());
   CHECK(row == std::vector<short>(100, 1));
+}
+
+TEST_CASE("far ahead is counted from the row that is read, or from that of another page") {
+  const float row[8] = {}, other[3][8] = {};
+  const float* const others[3] = {other[0], other[1], other[2]};
+  const kernels::read_ahead own;
+  CHECK(own.from(2).far_row(row, 1, 5) == row);
+  const kernels::paged_read_ahead<float> paged{others, 64, 64};
+  CHECK(paged.far_row(row, 1, 5) == other[1] + 5);
+  CHECK(paged.from(2).far_row(row, 0, 5) == other[2] + 5);
 }
 
 TEST_CASE("memory is asked for far ahead, and again when it is near") {
