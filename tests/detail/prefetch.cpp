@@ -19,7 +19,8 @@ TEST_CASE("any address will do") {
   kernels::prefetch_row(row.data(), 100);
   // Far behind the end.
   kernels::prefetch_ahead(row.data(), row.data(), 99, kernels::read_ahead());
-  kernels::prefetch_ahead(row.data(), nowhere, 99, kernels::paged_read_ahead<float>());
+  const float page[100] = {};
+  kernels::prefetch_ahead(row.data(), page, 99, kernels::paged_read_ahead<float>());
   CHECK(row == std::vector<short>(100, 1));
 }
 

@@ -50,9 +50,8 @@
 //    x / (1 + x) times.
 // 6. Keys and values that are both bfloat16 may be multiplied as such: q and the weights are then
 //    rounded to bfloat16, of unit roundoff w, each once. Scores err by w sum |q_d k_d| more, unless
-//    q is bfloat16, which a power of two leaves what it is, and
-//    the numerator of 3 by w times the weighted mean of |v_j|; the sum of weights is of those
-//    unrounded.
+//    q is bfloat16, which a power of two leaves what it is; and the numerator of 3 by w times the
+//    weighted mean of |v_j|; the sum of weights is of those unrounded.
 // 7. Keys and values that are whole numbers n of 8 bits, times a factor f for each row, may be
 //    multiplied as such: rows of q, and the w_j f_j of 32 keys j at a time, are rounded to units of
 //    1 / 32767 of their largest, each by half a unit and, since the quotient is rounded, 3 u of the

@@ -123,6 +123,10 @@ class line_walk {
       found.strides[i] = stride * advance;
       found.lines = std::min(found.lines, lines_of(rest));
     });
+    // Kernels that take whole lines ask for memory behind keys that are not there, too.
+    for (Index g = 0; count < shape_.keys && g < shape_.groups; ++g)
+      std::fill_n(found.rows + g * shape_.keys + count, shape_.keys - count,
+                  found.rows[g * shape_.keys]);
   }
 
   // Calls f(i, row, stride, rest) for each row of the line so many lines from here, which has
