@@ -47,9 +47,9 @@ class line_walk {
   line_walk(const line_shape& shape, Index row_dim, Index row_size, scratch& memory)
       : shape_(shape),
         row_size_(row_size),
-        far_(std::min(tokens_in(bytes_far_ahead, row_size * size),
-                      tokens_in(numbers_far_ahead, row_dim))),
-        near_(tokens_in(bytes_ahead, row_size * size)),
+        far_{std::min(tokens_in(bytes_far_ahead, row_size * size),
+                      tokens_in(numbers_far_ahead, row_dim))},
+        near_{tokens_in(bytes_ahead, row_size * size)},
         here_(shape.pairs(), memory),
         coming_(shape.pairs(), memory) {}
 
@@ -61,7 +61,12 @@ class line_walk {
     order_ = order;
     rest_ = count_ = count;
     leap_ = leap;
+    advance_ = order.advance(shape_);
     here_.lines = coming_.lines = 0;
+    for (step_ahead* const step : {&far_, &near_}) {
+      step->lines = lines_of(step->tokens);
+      step->leap_lines = lines_of(step->tokens + leap);
+    }
   }
 
   /// Steps to the next line, or to the first, and returns its rows, [groups, keys]; if it is the
@@ -80,7 +85,7 @@ class line_walk {
     }
     --here_.lines;
     rest_ -= shape_.keys;
-    order_.first += order_.advance(shape_);
+    order_.first += advance_;
     const asked far = ask_ahead(run, far_, !one_run, [](const Storage* row) { prefetch_far(row); });
     const asked near = ask_ahead(run, near_, false, [](const Storage* row) { prefetch(row); });
     if constexpr (one_run)
@@ -102,6 +107,14 @@ class line_walk {
     const Storage** rows;  // [groups, keys]
     Index* strides;        // from each row to that of the next line
     Index lines = 0;
+    Index token_bytes = 0;  // from the first row to that of the next token
+  };
+
+  // How far ahead memory is asked for. Lines are known from the start: divisions take long.
+  struct step_ahead {
+    Index tokens;          // of a stream
+    Index lines = 0;       // that these take
+    Index leap_lines = 0;  // the same into the walk to come
   };
 
   // Tokens of a stream that so many bytes, or numbers, of all groups are.
@@ -110,19 +123,20 @@ class line_walk {
   }
 
   // Lines that so many tokens of a stream take.
-  Index lines_of(Index tokens) const { return (tokens - 1) / order_.advance(shape_) + 1; }
+  Index lines_of(Index tokens) const { return (tokens - 1) / advance_ + 1; }
 
   // Finds the rows of the line so many lines from here.
   template <class Runs>
   void find(line_run& found, const Runs& run, Index lines) const {
-    const Index advance = order_.advance(shape_);
-    found.lines = std::numeric_limits<Index>::max();
+    Index tokens = std::numeric_limits<Index>::max();
     const Index count = std::min(rest_ - lines * shape_.keys, shape_.keys);
     for_each_row(run, lines, count, [&](Index i, const Storage* row, Index stride, Index rest) {
+      if (i == 0) found.token_bytes = stride * size;
       found.rows[i] = row;
-      found.strides[i] = stride * advance;
-      found.lines = std::min(found.lines, lines_of(rest));
+      found.strides[i] = stride * advance_;
+      tokens = std::min(tokens, rest);
     });
+    found.lines = lines_of(tokens);
     // Kernels that take whole lines ask for memory behind keys that are not there, too.
     for (Index g = 0; count < shape_.keys && g < shape_.groups; ++g)
       std::fill_n(found.rows + g * shape_.keys + count, shape_.keys - count,
@@ -134,7 +148,7 @@ class line_walk {
   // run, which is found once.
   template <class Runs, class F>
   void for_each_row(const Runs& run, Index lines, Index count, const F& f) const {
-    const Index distance = lines * order_.advance(shape_);
+    const Index distance = lines * advance_;
     for (Index g = 0; g < shape_.groups; ++g)
       for (Index stream = 0; stream < streams; ++stream) {
         decltype(run(g, distance)) found{};
@@ -157,18 +171,17 @@ class line_walk {
     Index offset;
   };
 
-  // Where the line so many tokens ahead is, in this walk or in that to come, if the runs at hand go
+  // Where the line a step ahead is, in this walk or in that to come, if the runs at hand go
   // on so long, or if kernels may ask `in_coming` runs. Else asks for it, if there is one, and
   // kernels need not.
   template <class Runs, class Ask>
-  asked ask_ahead(const Runs& run, Index tokens, bool in_coming, const Ask& ask) {
-    const Index keys = lines_of(tokens) * shape_.keys;
+  asked ask_ahead(const Runs& run, const step_ahead& step, bool in_coming, const Ask& ask) {
+    const Index keys = step.lines * shape_.keys;
     const bool leaps = keys > rest_;
     if (leaps && (leap_ == 0 || keys > rest_ + count_)) return {here_.rows, 0};
-    if (leaps) tokens += leap_;
-    const Index lines = lines_of(tokens);
-    if (lines <= here_.lines)
-      return {here_.rows, tokens * (here_.strides[0] / order_.advance(shape_)) * size};
+    const Index tokens = step.tokens + (leaps ? leap_ : 0);
+    const Index lines = leaps ? step.leap_lines : step.lines;
+    if (lines <= here_.lines) return {here_.rows, tokens * here_.token_bytes};
     const auto ask_for = [&](const Storage* row) {
       for (Index d = 0; d < row_size_; d += Index(64 / sizeof(Storage))) ask(row + d);
     };
@@ -190,12 +203,13 @@ class line_walk {
 
   line_shape shape_;
   Index row_size_;
-  Index far_;  // tokens
-  Index near_;
+  step_ahead far_;
+  step_ahead near_;
   line_order order_{};
-  Index count_ = 0;  // keys of each group
-  Index rest_ = 0;   // of these, from this line on
-  Index leap_ = 0;   // tokens
+  Index count_ = 0;    // keys of each group
+  Index rest_ = 0;     // of these, from this line on
+  Index leap_ = 0;     // tokens
+  Index advance_ = 1;  // tokens of a stream from line to line
   line_run here_;
   line_run coming_;
   Ahead ahead_{};
