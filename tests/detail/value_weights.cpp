@@ -90,19 +90,21 @@ TEMPLATE_TEST_CASE("pairs are brought together", "", hr::widened_pair, hr::bfloa
   using number = Eigen::bfloat16;
   random_source random(52);
   for (const Index groups : {1, 2, 5})
-    for (Index rows = 1; rows <= std::max(1, hr::lanes / 2); ++rows) {
-      step s(groups, rows, 8, random);
-      hr::scratch memory;
-      const hr::value_weights<TestType> pairs(s.line, s.values, s.weights.data(), s.lines, memory);
-      pairs.make(s.lines);
-      const Index half = s.values.keys / 2;
-      for (Index g = 0; g < groups; ++g)
-        for (Index first = 0; first < s.lines * s.line.keys; first += s.values.keys)
-          for (Index j = 0; j < half; ++j)
-            for (Index r = 0; r < rows; ++r) {
-              const TestType pair = pairs.at(g, first)[j * s.line.rows + r];
-              REQUIRE(pair.first == number(s.weight(g, first + j, r)));
-              REQUIRE(pair.second == number(s.weight(g, first + half + j, r)));
-            }
-    }
+    for (const Index keys : {8, 16})  // half of them are a line, or several
+      for (Index rows = 1; rows <= std::max(1, hr::lanes / 2); ++rows) {
+        step s(groups, rows, keys, random);
+        hr::scratch memory;
+        const hr::value_weights<TestType> pairs(s.line, s.values, s.weights.data(), s.lines,
+                                                memory);
+        pairs.make(s.lines);
+        const Index half = s.values.keys / 2;
+        for (Index g = 0; g < groups; ++g)
+          for (Index first = 0; first < s.lines * s.line.keys; first += s.values.keys)
+            for (Index j = 0; j < half; ++j)
+              for (Index r = 0; r < rows; ++r) {
+                const TestType pair = pairs.at(g, first)[j * s.line.rows + r];
+                REQUIRE(pair.first == number(s.weight(g, first + j, r)));
+                REQUIRE(pair.second == number(s.weight(g, first + half + j, r)));
+              }
+      }
 }

@@ -50,7 +50,7 @@ class dot_block {
         states_(states),
         source_(source),
         shape_(line_shape::of(groups(), rows.count)),
-        value_shape_{groups(), std::max(shape_.keys, most_sum_keys<Operand>), shape_.rows},
+        value_shape_{groups(), std::max(shape_.keys, most_sum_keys<Operand, Value>), shape_.rows},
         ranges_(memory.take<row_ranges>(groups())),
         keys_(shape_, source.qk_dim(), KeyCodec::storage_size(source.qk_dim()), memory),
         values_(value_shape_, source.v_dim(), ValueCodec::storage_size(source.v_dim()), memory),

@@ -79,13 +79,16 @@ class value_weights {
     return !is_pair<Arranged> && (line_.groups == 1 || line_.keys == values_.keys);
   }
 
-  // Numbers of half of the keys fill packets, or one in part, which is overwritten by those to
-  // come.
+  // Of half of the keys, those of a line lie side by side. Their numbers fill packets, or one in
+  // part, which is overwritten by those to come.
   void pair(Index g, Index first) const {
     const Index half = values_.keys / 2;
-    for (Index i = 0; i < half * line_.rows; i += lanes)
-      store_pairs(arranged_ + offset(g, first) + i, load(weights_of(g, first) + i),
-                  load(weights_of(g, first + half) + i));
+    const Index together = std::min(line_.keys, half);
+    for (Index j = first; j < first + half; j += together) {
+      Arranged* const to = arranged_ + offset(g, first) + (j - first) * line_.rows;
+      for (Index i = 0; i < together * line_.rows; i += lanes)
+        store_pairs(to + i, load(weights_of(g, j) + i), load(weights_of(g, j + half) + i));
+    }
   }
 
   Index offset(Index group, Index first) const {
