@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <concepts>
 #include <type_traits>
+#include <utility>
 
 namespace headroom::inline HEADROOM_ISA {
 
@@ -47,14 +48,23 @@ inline constexpr bool has_one_run = false;
 template <class Source>
 requires(Source::one_run) inline constexpr bool has_one_run<Source> = true;
 
+// Whether there is a source in the cache, or in a cache in it.
+template <class C>
+inline constexpr bool wraps_source = false;
+template <class C>
+requires requires(const C& cache) {
+  cache.stored();
+}
+inline constexpr bool wraps_source<C> =
+    kv_source<std::remove_cvref_t<decltype(std::declval<const C&>().stored())>> ||
+    wraps_source<std::remove_cvref_t<decltype(std::declval<const C&>().stored())>>;
+
 }  // namespace detail
 
 /// A cache around another, stored(), that takes part in the call of attention by its member attend:
-/// see rotated_cache, scaled_cache and ring_cache.
+/// see rotated_cache, scaled_cache and ring_cache. One may be in another: rotated_cache says which.
 template <class C>
-concept wrapping_cache = requires(const C& cache) {
-  requires kv_source<std::remove_cvref_t<decltype(cache.stored())>>;
-};
+concept wrapping_cache = detail::wraps_source<C>;
 
 /// Two views as a source: k [kv_len, KV_groups, qk_dim] and v [kv_len, KV_groups, v_dim], in
 /// place, with any strides.

@@ -128,12 +128,20 @@ class kept_tokens {
 /// always exact, and results do not depend on what was taken back, nor on the chunks that tokens
 /// came in.
 ///
+/// A rotated_cache goes around a ring, not into it: rotated_cache<ring_cache<kv_cache<...>>>.
+///
 /// Not to be written while it is read; reading from several threads is fine.
 ///
 /// \tparam Cache  a kv_cache or a latent_cache: what the tokens are kept in
 /// \source the prefix: StreamingLLM, arXiv 2309.17453, section 3.2
-template <kv_source Cache>
-class ring_cache {
+template <class Cache>
+requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
+  static constexpr bool keeps_tokens = kv_source<Cache>;  // not named below: gcc would explain it
+  static_assert(
+      keeps_tokens,
+      "ring_cache<Cache>: Cache must be a kv_cache or a latent_cache; a rotated_cache goes "
+      "around the ring: rotated_cache<ring_cache<kv_cache<...>>>");
+
  public:
   /// \param sizes  of the cache that the tokens are kept in, after its capacity
   /// \throws std::invalid_argument naming the size that is wrong
@@ -205,11 +213,12 @@ class ring_cache {
   ///   sequences.emplace_back(kept, kept.masked(causal{}), kept.first_position());
   ///
   /// \param first_position  of the first query in the whole context; tokens() - q_len if not given
+  /// \return kept_tokens<Cache>
   /// \throws std::invalid_argument if a query would see a token that was overwritten
-  kept_tokens<Cache> kept(Index q_len, std::optional<Index> first_position = std::nullopt) const {
+  auto kept(Index q_len, std::optional<Index> first_position = std::nullopt) const {
     const Index position = first_position.value_or(seen_ - q_len);
     require_kept("the first query", position);
-    return {slots_, shape_, seen_, position};
+    return kept_tokens<Cache>(slots_, shape_, seen_, position);
   }
 
   /// What attention does with this cache in place of a source: calls itself over the kept tokens.

@@ -9,6 +9,7 @@
 #include <headroom/mask.hpp>
 #include <headroom/options.hpp>
 #include <headroom/parallel.hpp>
+#include <headroom/ring_cache.hpp>
 #include <headroom/view.hpp>
 
 #include <algorithm>
@@ -35,17 +36,30 @@ namespace headroom::inline HEADROOM_ISA {
 ///
 /// A NaN or infinity in one channel of a key or value reaches the others.
 ///
-/// \tparam Cache  a kv_cache, or a cache with its append
+/// The last tokens of a context without end are kept rotated by a ring in it:
+///
+///   rotated_cache<ring_cache<kv_cache<int4_blocks, 8, 128>>> cache({.window = 4096});
+///
+/// which appends, forgets and refuses as the ring does, and attends as it would over tokens that
+/// were rotated before. There is no kept(): what stored().kept() gives to a batch are rotated keys
+/// and values, and queries and outputs would have to be rotated for it.
+///
+/// \tparam Cache  a kv_cache, a cache with its append, or a ring_cache or scaled_cache of one
 /// \cost   dim log2(dim) flops more for each row of k, v, q and out
 /// \error  as attention over what the cache in it stores, and log2(dim) roundings more
 /// \source QuaRot, arXiv 2404.00456, section 4
-template <kv_source Cache>
-class rotated_cache {
+template <class Cache>
+requires(kv_source<Cache> || wrapping_cache<Cache>) class rotated_cache {
  public:
   /// The sizes of the cache in it.
   template <std::convertible_to<Index>... Sizes>
   requires std::constructible_from<Cache, Sizes...>
   explicit rotated_cache(Sizes... sizes) : stored_(sizes...) {}
+
+  /// What a ring in it keeps, then the sizes of the cache in that.
+  template <std::convertible_to<Index>... Sizes>
+  requires std::constructible_from<Cache, const ring_shape&, Sizes...>
+  explicit rotated_cache(const ring_shape& shape, Sizes... sizes) : stored_(shape, sizes...) {}
 
   Index tokens() const { return stored_.tokens(); }
   Index capacity() const { return stored_.capacity(); }

@@ -55,8 +55,8 @@ concept saturating_codec = requires {
 /// scales that are given. Scales that were taken stay until the cache is empty, which then takes
 /// new ones. Given scales stay, and a token is then the same bits whatever is appended beside it.
 ///
-/// As with rotated_cache, the cache in it is not paged, and a batch or another wrapper does not
-/// take it; nor are there scales for latents.
+/// As with rotated_cache, the cache in it is not paged, and a batch does not take it; a
+/// rotated_cache does, but not the other way round. Nor are there scales for latents.
 ///
 /// \tparam Cache  a kv_cache, or a cache with its append
 /// \cost   a multiplication for each number of q, and of out where values have scales; a division
