@@ -11,15 +11,18 @@
 
 namespace generate {
 
-/// What attention takes: numbers in its matrices, and bytes that its cache gains with each token.
+/// What attention takes: numbers in its matrices, bytes of a token in its cache, and of all tokens
+/// that the cache has room for.
 struct footprint {
   Index parameters = 0;
   Index cache_bytes_per_token = 0;
+  Index cache_bytes = 0;
 
   friend bool operator==(const footprint&, const footprint&) = default;
   footprint& operator+=(const footprint& other) {
     parameters += other.parameters;
     cache_bytes_per_token += other.cache_bytes_per_token;
+    cache_bytes += other.cache_bytes;
     return *this;
   }
 };
@@ -43,6 +46,8 @@ inline constexpr cache_codec cache_codecs[] = {
 struct cache_config {
   std::string dtype;  ///< of what is stored: "F32", "F16", "BF16", or one of cache_codecs
   Index capacity;     ///< tokens
+  Index chunk;        ///< tokens that are added at once, at most
+  bool ring;          ///< of scalars, keeps a window and a chunk where that is less than all
 };
 
 /// The attention of one decoder layer and its cache of one sequence, whatever the kind of attention
@@ -55,6 +60,8 @@ class attention_block {
   virtual void operator()(const Matrix& x, Matrix& out, const threads& executor) = 0;
 
   /// Forgets all tokens of the sequence but the first ones.
+  ///
+  /// \throws std::invalid_argument if the next token's window is no longer there
   virtual void truncate(Index tokens) = 0;
 
   /// What headroom's cost model says of this block, and what its matrices and its cache (which

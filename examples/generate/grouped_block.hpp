@@ -6,6 +6,7 @@
 #include <headroom/cost.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/layer.hpp>
+#include <headroom/ring_cache.hpp>
 #include <type_traits>
 
 #include "attention_block.hpp"
@@ -14,7 +15,8 @@ namespace generate {
 
 /// Multi-head, grouped-query and multi-query attention: they differ in the number of groups alone.
 ///
-/// \tparam Cache  a kv_cache whose sizes are known at run time, or a cache around one
+/// \tparam Cache  a kv_cache whose sizes are known at run time, or a cache around one, such as a
+///                ring of the model's window
 template <class Weight, class Cache>
 class grouped_block : public attention_block {
   static constexpr int dynamic = Eigen::Dynamic;  // every size comes from config.json
@@ -22,16 +24,19 @@ class grouped_block : public attention_block {
   using layer = headroom::attention_layer<dynamic, dynamic, dynamic, dynamic, Weight, float>;
 
  public:
+  /// \param room  the cache's tokens, or the shape of a ring
+  template <class Room>
   grouped_block(weight_reader& weights, const std::string& name, const model_config& config,
-                Index capacity)
+                const Room& room)
       : shape_{config.hidden, config.heads, config.kv_heads, config.head_dim},
         weights_(read(weights, name, config)),
         layer_(core(config.heads, config.kv_heads, config.head_dim, config.head_dim), weights_,
                {.rotary = headroom::rope(config.head_dim, config.rope)}),
-        cache_(capacity, config.kv_heads, config.head_dim),
+        kept_(tokens_in(room)),
+        cache_(room, config.kv_heads, config.head_dim),
         // A window as long as the cache hides nothing: one mask, compiled once, serves both cases.
         mask_(headroom::causal{} &
-              headroom::sliding_window(config.window.value_or(std::max<Index>(capacity, 1)))) {}
+              headroom::sliding_window(config.window.value_or(std::max<Index>(kept_, 1)))) {}
 
   void operator()(const Matrix& x, Matrix& out, const threads& executor) override {
     layer_(x, cache_, out, mask_, {}, executor);
@@ -41,17 +46,25 @@ class grouped_block : public attention_block {
 
   footprint predicted() const override {
     using Stored = std::remove_cvref_t<decltype(stored())>;
-    return {shape_.parameters(),
-            shape_.cache_bytes<typename Stored::KeyCodec, typename Stored::ValueCodec>(1)};
+    const auto bytes = [&](Index tokens) {
+      return shape_.cache_bytes<typename Stored::KeyCodec, typename Stored::ValueCodec>(tokens);
+    };
+    return {shape_.parameters(), bytes(1), bytes(kept_)};
   }
 
   footprint measured() const override {
+    const Index bytes =
+        cache_.groups() * (row_bytes(stored().keys(0, 0, 1)) + row_bytes(stored().values(0, 0, 1)));
     return {numbers(weights_.q) + numbers(weights_.k) + numbers(weights_.v) + numbers(weights_.o),
-            cache_.groups() *
-                (row_bytes(stored().keys(0, 0, 1)) + row_bytes(stored().values(0, 0, 1)))};
+            bytes, bytes * cache_.capacity()};
   }
 
  private:
+  static Index tokens_in(Index capacity) { return capacity; }
+  static Index tokens_in(const headroom::ring_shape& ring) {
+    return headroom::ring_tokens(ring.window, ring.prefix, ring.chunk);
+  }
+
   /// The cache, without what is around it.
   const auto& stored() const {
     if constexpr (headroom::wrapping_cache<Cache>)
@@ -81,6 +94,7 @@ class grouped_block : public attention_block {
   headroom::attention_shape shape_;
   headroom::attention_weights<Weight> weights_;
   layer layer_;
+  Index kept_;  // tokens
   Cache cache_;
   headroom::both_masks<headroom::causal, headroom::sliding_window> mask_;
 };

@@ -43,7 +43,10 @@ class latent_block : public attention_block {
   void truncate(Index tokens) override { cache_.truncate(tokens); }
 
   footprint predicted() const override {
-    return {shape_.parameters(), shape_.cache_bytes<typename Cache::ValueCodec, RopeCodec>(1)};
+    const auto bytes = [&](Index tokens) {
+      return shape_.cache_bytes<typename Cache::ValueCodec, RopeCodec>(tokens);
+    };
+    return {shape_.parameters(), bytes(1), bytes(cache_.capacity())};
   }
 
   footprint measured() const override {
@@ -51,7 +54,8 @@ class latent_block : public attention_block {
     for (const auto* matrix : {&weights_.q, &weights_.q_down, &weights_.q_up, &weights_.kv_down,
                                &weights_.kv_up, &weights_.o})
       parameters += numbers(*matrix);
-    return {parameters, row_bytes(cache_.keys(0, 0, 1))};
+    const Index bytes = row_bytes(cache_.keys(0, 0, 1));
+    return {parameters, bytes, bytes * cache_.capacity()};
   }
 
  private:

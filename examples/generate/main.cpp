@@ -103,13 +103,14 @@ void run_model(const arguments& a) {
   };
   const generate::continuation written =
       generate::continue_prompt(model, prompt, a.tokens, pick, on_token);
+  const generate::footprint cache = model.predicted_attention();
   std::printf("\n");
   std::fprintf(stderr,
                "\nprompt: %zu tokens, %.1f per second; written: %zu tokens, %.1f per second; "
-               "cache: %td bytes per token\n",
+               "cache: %td bytes per token, %td in all\n",
                prompt.size(), static_cast<double>(prompt.size()) / written.prefill_seconds,
                written.ids.size(), static_cast<double>(written.ids.size()) / written.decode_seconds,
-               model.predicted_attention().cache_bytes_per_token);
+               cache.cache_bytes_per_token, cache.cache_bytes);
 }
 
 }  // namespace

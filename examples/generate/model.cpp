@@ -11,8 +11,12 @@ namespace generate {
 
 namespace {
 
-// A prompt is read in pieces of this many tokens, so that the activations of a long one stay small.
-constexpr Index prefill_chunk = 512;
+// A prompt is read in pieces, so that the activations of a long one stay small; and of a window's
+// length at most, so that a ring is never twice as long as that.
+Index prefill_chunk(const model_config& config, const run_options& options) {
+  constexpr Index most = 512;
+  return options.rings ? std::min(most, config.window.value_or(most)) : most;
+}
 
 }  // namespace
 
@@ -30,9 +34,10 @@ std::unique_ptr<attention_block> make_attention_block(weight_reader& weights,
 language_model::language_model(const model_config& config, checkpoint weights,
                                const run_options& options)
     : options_(options),
+      chunk_(prefill_chunk(config, options)),
       decoder_(config, std::move(weights), [&](weight_reader& reader, const std::string& name) {
-        attention_.push_back(
-            make_attention_block(reader, name, config, {options.kv_dtype, options.capacity}));
+        attention_.push_back(make_attention_block(
+            reader, name, config, {options.kv_dtype, options.capacity, chunk_, options.rings}));
       }) {}
 
 footprint language_model::predicted_attention() const {
@@ -70,8 +75,8 @@ Matrix language_model::hidden_states(std::span<const Index> ids, const reporter&
 Matrix language_model::logits(std::span<const Index> ids) {
   check(ids);
   Matrix all(static_cast<Index>(ids.size()), config().vocabulary);
-  for (Index begin = 0; begin < all.rows(); begin += prefill_chunk) {
-    const Index count = std::min(prefill_chunk, all.rows() - begin);
+  for (Index begin = 0; begin < all.rows(); begin += chunk_) {
+    const Index count = std::min(chunk_, all.rows() - begin);
     all.middleRows(begin, count) =
         decoder_.logits(hidden_states(ids.subspan(static_cast<std::size_t>(begin),
                                                   static_cast<std::size_t>(count))),
@@ -84,8 +89,9 @@ Eigen::RowVectorXf language_model::next_logits(std::span<const Index> ids, const
   check(ids);
   if (ids.empty()) throw std::invalid_argument("no token was given, expected at least one");
   Matrix last;
-  for (std::size_t begin = 0; begin < ids.size(); begin += prefill_chunk) {
-    const auto chunk = ids.subspan(begin, std::min<std::size_t>(prefill_chunk, ids.size() - begin));
+  const auto most = static_cast<std::size_t>(chunk_);
+  for (std::size_t begin = 0; begin < ids.size(); begin += most) {
+    const auto chunk = ids.subspan(begin, std::min(most, ids.size() - begin));
     const auto of_chunk = [&](double fraction) {
       report((static_cast<double>(begin) + fraction * static_cast<double>(chunk.size())) /
              static_cast<double>(ids.size()));

@@ -18,6 +18,7 @@ struct run_options {
   std::string kv_dtype = "F32";  ///< what caches store: see cache_config
   Index capacity = 0;            ///< tokens that a sequence may have
   threads executor{1};
+  bool rings = true;  ///< drops what has left a model's window; else one can go back to all
 };
 
 /// Is told how far a long call is, 0 to 1.
@@ -51,6 +52,9 @@ class language_model {
   Eigen::RowVectorXf next_logits(std::span<const Index> ids, const reporter& report = {});
 
   /// Forgets all tokens of the sequence but the first ones.
+  ///
+  /// \throws std::invalid_argument if the window of the next token was dropped; nothing is changed
+  ///         then
   void truncate(Index tokens);
 
  private:
@@ -58,6 +62,7 @@ class language_model {
   void check(std::span<const Index> ids) const;
 
   run_options options_;
+  Index chunk_;                                              // tokens that are computed together
   std::vector<std::unique_ptr<attention_block>> attention_;  // of each layer
   decoder decoder_;
   Index tokens_ = 0;

@@ -168,7 +168,10 @@ class comparison {
     if (way.batch) {
       write_all(model);
     } else {
-      generate::language_model plain(config_, weights_, {way.dtype, longest_, executor_});
+      // Pages keep what has left a window; the bits are those of a cache that does.
+      generate::language_model plain(
+          config_, weights_,
+          {.kv_dtype = way.dtype, .capacity = longest_, .executor = executor_, .rings = false});
       write_all(plain);
     }
     return alone_;

@@ -7,6 +7,7 @@
 #include "model.hpp"
 
 #include "evaluation.hpp"
+#include "generation.hpp"
 #include "model_files.hpp"
 #include "support/catch.hpp"
 
@@ -20,6 +21,31 @@ generate::language_model open(const fs::path& directory, const std::string& kv_d
   return {generate::read_config(directory),
           generate::checkpoint(directory),
           {.kv_dtype = kv_dtype, .capacity = 160}};
+}
+
+// llama3 with a window; null: without.
+generate::language_model open_windowed(const nlohmann::json& window, bool rings,
+                                       const std::string& kv_dtype = "F32") {
+  const scratch_directory directory;
+  copy_model("llama3", directory);
+  edit_json(directory / "config.json", [&](nlohmann::json& config) {
+    config["model_type"] = "mistral";
+    config["sliding_window"] = window;
+  });
+  return {generate::read_config(directory.path()),
+          generate::checkpoint(directory.path()),
+          {.kv_dtype = kv_dtype, .capacity = 160, .rings = rings}};
+}
+
+std::vector<Index> some_ids(Index count) {
+  std::vector<Index> ids;
+  for (Index i = 0; i < count; ++i) ids.push_back((3 + 17 * i + i * i / 3) % 64);
+  return ids;
+}
+
+// Of the same sums in another order.
+bool near(const generate::Matrix& a, const generate::Matrix& b) {
+  return (a - b).cwiseAbs().maxCoeff() <= 1e-5f * b.cwiseAbs().maxCoeff();
 }
 
 // A copy of a model, changed, is refused with this message.
@@ -110,20 +136,72 @@ TEST_CASE("Forgetting tokens takes the model back to where it was") {
 }
 
 TEST_CASE("A sliding window as long as the sequence changes nothing, a shorter one does") {
-  const scratch_directory directory;
-  copy_model("llama3", directory);
   const std::vector<Index> ids = {3, 14, 15, 9, 2, 6, 5, 35};
   const auto logits = [&](const nlohmann::json& window) {
-    edit_json(directory / "config.json", [&](nlohmann::json& config) {
-      config["model_type"] = "mistral";
-      config["sliding_window"] = window;
-    });
-    return open(directory.path()).logits(ids);
+    return open_windowed(window, false).logits(ids);
   };
   const generate::Matrix all = logits(nullptr), eight = logits(8), three = logits(3);
   REQUIRE(eight == all);
   REQUIRE(three.topRows(3) == all.topRows(3));
   REQUIRE(three.row(3) != all.row(3));
+}
+
+TEST_CASE("A ring of the window writes what a cache of all tokens does") {
+  const Index window = GENERATE(3, 16);
+  CAPTURE(window);
+  generate::language_model ring = open_windowed(window, true), all = open_windowed(window, false);
+  const std::vector<Index> ids = some_ids(150);
+  const std::span<const Index> span(ids);
+  const auto first = static_cast<std::size_t>(window);
+  REQUIRE(ring.logits(span.first(first)) == all.logits(span.first(first)));  // nothing was dropped
+
+  // A prompt that the ring reads in pieces, then a token at a time.
+  REQUIRE(near(ring.logits(span.subspan(first, 70)), all.logits(span.subspan(first, 70))));
+  for (const Index id : span.subspan(first + 70))
+    REQUIRE(near(ring.next_logits(std::span(&id, 1)), all.next_logits(std::span(&id, 1))));
+
+  generate::language_model wider = open_windowed(window + 1, false);
+  REQUIRE_FALSE(near(wider.logits(ids), open_windowed(window, false).logits(ids)));
+
+  const auto text = [&](generate::language_model& model) {
+    generate::sampler pick(0.5, 1);
+    model.truncate(0);
+    return generate::continue_prompt(model, span.first(50), 100, pick, [](auto) {}).ids;
+  };
+  REQUIRE(text(ring) == text(all));
+}
+
+TEST_CASE("A ring takes the memory of the window and a piece, where that is less than all") {
+  const std::string dtype = GENERATE(std::string("F32"), std::string("F16"), std::string("BF16"));
+  const auto tokens_of = [&](const nlohmann::json& window, bool rings) {
+    generate::language_model model = open_windowed(window, rings, dtype);
+    for (int i = 0; i < 4; ++i) model.next_logits(some_ids(20));
+    const generate::footprint measured = model.measured_attention();
+    REQUIRE(measured == model.predicted_attention());
+    REQUIRE(measured.cache_bytes % measured.cache_bytes_per_token == 0);
+    return measured.cache_bytes / measured.cache_bytes_per_token;
+  };
+  REQUIRE(tokens_of(16, true) == 16 + 16 - 1);
+  REQUIRE(tokens_of(16, false) == 160);
+  REQUIRE(tokens_of(80, true) == 80 + 80 - 1);
+  REQUIRE(tokens_of(81, true) == 160);
+  REQUIRE(tokens_of(nullptr, true) == 160);
+}
+
+TEST_CASE("A ring goes back while the next window is there, and refuses where it is not") {
+  generate::language_model ring = open_windowed(8, true), plain = open_windowed(8, true);
+  const std::vector<Index> ids = some_ids(60), other = {6, 5};
+  const std::span<const Index> span(ids);
+  plain.logits(span.first(40));
+  ring.logits(span.first(40));
+  ring.logits(other);
+  ring.truncate(40);
+  REQUIRE(ring.next_logits(span.subspan(40, 3)) == plain.next_logits(span.subspan(40, 3)));
+  REQUIRE_THROWS_AS(ring.truncate(20), std::invalid_argument);
+  REQUIRE(ring.tokens() == 43);
+  REQUIRE(ring.next_logits(span.subspan(43, 1)) == plain.next_logits(span.subspan(43, 1)));
+  ring.truncate(0);
+  REQUIRE(ring.logits(span) == open_windowed(8, true).logits(span));
 }
 
 TEST_CASE("Attention and its cache take what the cost model says") {
@@ -135,6 +213,8 @@ TEST_CASE("Attention and its cache take what the cost model says") {
   // layers, two bytes a number.
   REQUIRE(model.measured_attention().cache_bytes_per_token ==
           (name == "moe" ? 2 * 2 * (16 + 8) : 2 * 2 * 2 * 2 * 12));
+  REQUIRE(model.measured_attention().cache_bytes ==
+          160 * model.measured_attention().cache_bytes_per_token);
 }
 
 TEST_CASE("Tokens that do not exist or have no room are refused and change nothing") {
