@@ -1,9 +1,12 @@
 // SPDX-FileCopyrightText: 2026 The headroom authors
 // SPDX-License-Identifier: Apache-2.0
+#include <cstddef>
+#include <headroom/int8_codec.hpp>
 #include <headroom/mla_batch.hpp>
 #include <headroom/paged_latents.hpp>
 #include <headroom/paged_view.hpp>
 #include <headroom/rms_norm.hpp>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <span>
@@ -18,10 +21,14 @@ namespace {
 constexpr int dynamic = Eigen::Dynamic;  // every size comes from config.json
 
 /// Latent attention with DeepSeek-V2's names, of all sequences in one call.
-template <class Stored>
+///
+/// \tparam rank  of the latents, where Stored is a codec
+template <class Stored, int rank = dynamic>
 class latent_paged_block : public paged_block {
+  using Pool = headroom::latent_page_pool<Stored, rank>;
+  using Cache = headroom::paged_latents<Stored, rank>;
   using core = headroom::mla<dynamic, dynamic, dynamic, dynamic, dynamic>;
-  using source = headroom::paged_view<Stored>;
+  using source = headroom::paged_view<typename Pool::KeyCodec, typename Pool::ValueCodec>;
   using sequence = headroom::batch_sequence<source, headroom::causal>;
 
  public:
@@ -76,9 +83,6 @@ class latent_paged_block : public paged_block {
   Index pool_bytes() const override { return pool_.bytes(); }
 
  private:
-  using Pool = headroom::latent_page_pool<Stored>;
-  using Cache = headroom::paged_latents<Stored>;
-
   // As DeepSeek's code has it whatever rms_norm_eps says.
   static constexpr double norm_eps = 1e-6;
 
@@ -145,6 +149,25 @@ class latent_paged_block : public paged_block {
   std::map<Index, Cache> sequences_;
 };
 
+/// Of latents in int8: the block that is compiled for this rank.
+template <std::size_t i = 0>
+std::unique_ptr<paged_block> make_int8_block(generate::weight_reader& weights,
+                                             const std::string& name,
+                                             const generate::model_config& config,
+                                             const generate::latent_config& latent,
+                                             const pool_config& pool, const row_blocks& blocks) {
+  if constexpr (i < std::size(int8_latent_ranks)) {
+    constexpr int rank = int8_latent_ranks[i];
+    if (latent.rank == rank)
+      return std::make_unique<latent_paged_block<headroom::int8_rows, rank>>(weights, name, config,
+                                                                             latent, pool, blocks);
+    return make_int8_block<i + 1>(weights, name, config, latent, pool, blocks);
+  } else {
+    generate::fail("latents of ", latent.rank, " cannot be kept in int8, only in float, half or ",
+                   "bfloat16");
+  }
+}
+
 }  // namespace
 
 std::unique_ptr<paged_block> make_latent_paged_block(generate::weight_reader& weights,
@@ -152,12 +175,12 @@ std::unique_ptr<paged_block> make_latent_paged_block(generate::weight_reader& we
                                                      const generate::model_config& config,
                                                      const pool_config& pool,
                                                      const row_blocks& blocks) {
-  if (pool.dtype == "I8")
-    generate::fail("latents are kept in float, half or bfloat16, expected one of these");
+  const generate::latent_config& latent = config.latent.value();
+  if (pool.dtype == "I8") return make_int8_block(weights, name, config, latent, pool, blocks);
   return generate::with_scalar(pool.dtype,
                                [&]<class Stored>(const Stored*) -> std::unique_ptr<paged_block> {
                                  return std::make_unique<latent_paged_block<Stored>>(
-                                     weights, name, config, config.latent.value(), pool, blocks);
+                                     weights, name, config, latent, pool, blocks);
                                });
 }
 

@@ -99,7 +99,7 @@ class comparison {
     std::vector<variant> ways = {{"shared", arguments_.kv_dtype, true, true},
                                  {"unshared", arguments_.kv_dtype, false, true},
                                  {"unbatched", arguments_.kv_dtype, true, false}};
-    if (!config_.latent) ways.push_back({"int8", "I8", true, true});  // of keys and values alone
+    if (stores_int8(config_)) ways.push_back({"int8", "I8", true, true});
     print_heading();
     std::vector<figures> all;
     for (const variant& way : ways) {

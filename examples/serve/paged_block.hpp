@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <headroom/page_stock.hpp>
+#include <iterator>
 #include <memory>
 #include <string>
 
@@ -16,10 +18,20 @@ namespace serve {
 
 /// How a layer's pool is made.
 struct pool_config {
-  std::string dtype;  ///< of what is stored: "F32", "F16", "BF16", and for keys and values "I8"
+  std::string dtype;  ///< of what is stored: "F32", "F16", "BF16", or "I8" where stores_int8
   Index bytes;        ///< as many pages as fit
   Index page_tokens;
 };
+
+/// Widths of latents that "I8" is compiled for, since the compiler must know where those end and
+/// rotary keys in 16 bits begin: those of tinylm, and DeepSeek's.
+inline constexpr int int8_latent_ranks[] = {16, 48, 512};
+
+/// Whether a pool can store "I8" for this model.
+inline bool stores_int8(const generate::model_config& config) {
+  return !config.latent || std::find(std::begin(int8_latent_ranks), std::end(int8_latent_ranks),
+                                     config.latent->rank) != std::end(int8_latent_ranks);
+}
 
 /// The attention of one layer, and the pool of pages that its sequences share. Sequences have
 /// numbers, which the caller gives.

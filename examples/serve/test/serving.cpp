@@ -103,11 +103,26 @@ TEST_CASE("All rows at once are the bits of a model without pages, blocks of row
   }
 }
 
+TEST_CASE("int8 takes half the memory of float at most, and logits are near") {
+  const std::string name =
+      GENERATE(std::string("llama3"), std::string("moe"), std::string("gqa"), std::string("mla"));
+  CAPTURE(name);
+  paged_model exact = open(name, "F32", 16), coded = open(name, "I8", 16);
+  REQUIRE(2 * coded.page_bytes() <= exact.page_bytes());
+  packed_rows rows;
+  rows.add(0, {0, 40, false}, ids(2, 40));
+  exact.open(0);
+  coded.open(0);
+  const Eigen::RowVectorXf expected = exact.logits(rows).row(0), got = coded.logits(rows).row(0);
+  const float error = (got - expected).cwiseAbs().maxCoeff();
+  REQUIRE(error > 0);
+  REQUIRE(error <= 0.02f * expected.cwiseAbs().maxCoeff());
+}
+
 TEST_CASE("Served texts are those that are written alone, in a pool that is too small") {
   const std::string name = GENERATE(std::string("llama3"), std::string("moe"));
   const bool share = GENERATE(true, false), batch = GENERATE(true, false);
   const std::string dtype = GENERATE(std::string("F16"), std::string("I8"));
-  if (name == "moe" && dtype == "I8") return;
   CAPTURE(name, share, batch, dtype);
   const workload load = some_requests(25);
   const Index page = open(name, dtype, 16).page_bytes();
@@ -168,7 +183,13 @@ TEST_CASE("Writing stops before an end token") {
 }
 
 TEST_CASE("What cannot be stored or does not fit is refused") {
-  REQUIRE_THROWS_WITH(open("moe", "I8", 16), contains("latents are kept in float"));
+  generate::model_config other = generate::read_config(tinylm / "moe");
+  REQUIRE(stores_int8(other));
+  other.latent->rank = 17;
+  REQUIRE_FALSE(stores_int8(other));
+  REQUIRE_THROWS_WITH(paged_model(other, generate::checkpoint(tinylm / "moe"),
+                                  {.dtype = "I8", .pool_bytes = 1 << 20}),
+                      contains("latents of 17 cannot be kept in int8"));
   REQUIRE_THROWS_WITH(open("llama3", "I4", 16), contains("dtype I4"));
   REQUIRE_THROWS_WITH(open("llama3", "F32", 16, 100), contains("no room for a page"));
 }
