@@ -94,8 +94,8 @@ class products {
 
   static constexpr Index depth = detail::depth_of<Operand>;
   detail::line_shape shape_ = detail::line_shape::of(1, rows);
-  detail::line_shape value_shape_{1, std::max(shape_.keys, detail::most_sum_keys<Operand, KV>),
-                                  shape_.rows};
+  detail::line_shape value_shape_{
+      1, std::max(shape_.keys, detail::most_sum_keys<Operand, KV>(rows)), shape_.rows};
   Index tokens_;
   array keys_, values_;  // [groups, tokens, dim]
   std::vector<Number> queries_;

@@ -43,12 +43,15 @@ constexpr int sum_packets(int rows) {
   return static_cast<int>(std::bit_floor(static_cast<unsigned>(most)));
 }
 
-/// Keys for which sums stay in their registers. The columns of a tile are a part of each row: with
-/// more keys, memory is read in pieces too far apart, and of fewer bits these are nearer. Sums of
-/// whole numbers are converted in the end: there may be as many keys as a line takes.
+/// Keys for which sums of so many rows stay in their registers. The columns of a tile are a part of
+/// each row: with more keys, memory is read in pieces too far apart, unless rows have few bits or
+/// multiplying takes longer than reading. Sums of whole numbers are converted in the end: there may
+/// be as many keys as a line takes.
 template <class Operand, class Stored>
-inline constexpr Index most_sum_keys = is_integer<Operand> ? most_line_keys
-                                                           : Index(sizeof(Stored) < 4 ? 16 : 8);
+constexpr Index most_sum_keys(Index rows) {
+  if (is_integer<Operand>) return most_line_keys;
+  return sizeof(Stored) < sizeof(float) || rows > 4 ? 16 : 8;
+}
 
 // A row from a column on.
 template <class Number>
@@ -166,7 +169,7 @@ void add_weighted_sum(const Operand* weights, const Stored* const* values, const
                       Index count, Index dim, float* value, Index partner = 0,
                       const Ahead& ahead = {}, const float* units = nullptr) {
   constexpr int packets = sum_packets<Operand>(rows), together = 4 / depth_of<Operand>;
-  constexpr Index most = most_sum_keys<Operand, Stored> / depth_of<Operand>;
+  constexpr Index most = most_sum_keys<Operand, Stored>(rows) / depth_of<Operand>;
   Index j = 0;
   for (Index some; (some = std::min(most, (count - j) / together * together)) > 0; j += some)
     weighted_sum_columns<Operand, rows, packets, together>(weights + j * weights_of_key(rows),
