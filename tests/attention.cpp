@@ -384,3 +384,36 @@ TEST_CASE("Every path gives the same") {
     REQUIRE(error_ratio(results[0], results[1], exact.bound) <= 2);
   }
 }
+
+namespace {
+
+// Sizes that the compiler knows, against the same at run time: few rows of a group, and many.
+template <int heads_per_group, class Stored>
+void require_same_bits() {
+  constexpr int groups = 2, heads = heads_per_group * groups;
+  for (const Index q_len : {1, 2, 3, 4, 5, 9}) {
+    INFO(heads_per_group << " heads of a group, " << q_len << " queries");
+    const problem<Stored> p({q_len, 900, heads, groups, 32, 32});
+    const auto results = [&](const auto& core) {
+      tensor<float> out(q_len, heads, 32);
+      core(p.queries(), p.keys(), p.values(), out.view(), hr::causal{});
+      return out;
+    };
+    const tensor<float> fixed = results(hr::attention<heads, groups>(32));
+    const tensor<float> given =
+        results(hr::attention<Eigen::Dynamic, Eigen::Dynamic>(heads, groups, 32, 32));
+    REQUIRE(same_bits(fixed.view(), given.view()));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("Heads that the compiler knows have the bits of those it does not") {
+  require_same_bits<2, float>();
+  require_same_bits<4, float>();
+  require_same_bits<6, float>();
+  require_same_bits<8, float>();
+  require_same_bits<32, float>();
+  require_same_bits<4, Eigen::bfloat16>();
+  require_same_bits<6, Eigen::bfloat16>();
+}

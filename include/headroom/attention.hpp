@@ -16,6 +16,9 @@
 
 namespace headroom::inline HEADROOM_ISA {
 
+template <int Q_heads, int KV_groups, int qk_dim, int v_dim>
+class attention;
+
 namespace detail {
 
 template <class Query, class Source, class Out>
@@ -34,7 +37,21 @@ struct call_sizes {
   Index v_dim;
   const char* qk_name = "qk_dim";
   const char* v_name = "v_dim";
+
+  static constexpr int rows_multiple = 1;  // what the rows of every block are a multiple of
 };
+
+// The same where the compiler knows more about rows.
+template <int multiple>
+struct fixed_call_sizes : call_sizes {
+  static constexpr int rows_multiple = multiple;
+};
+
+template <int Q_heads, int KV_groups, int qk_dim, int v_dim>
+auto sizes_of(const char* who, const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads) {
+  return fixed_call_sizes<rows_multiple_of<Q_heads, KV_groups>()>{
+      {who, heads.q_heads(), heads.kv_groups(), heads.qk_width(), heads.v_width()}};
+}
 
 // Queries, output and options fit together.
 template <class Query, class Scalar>
@@ -72,10 +89,10 @@ void check_source(const call_sizes& sizes, const Source& source) {
 }
 
 // The call that the kernels get, of arguments that have been checked.
-template <class Query, class Scalar, attention_mask Mask>
-attention_call<Scalar, Query, Mask> call_of(const call_sizes& sizes, view<const Query> q,
-                                            view<Scalar> out, Index kv_len, const Mask& mask,
-                                            const attention_options<Scalar>& options) {
+template <class Query, class Scalar, attention_mask Mask, class Sizes = call_sizes>
+attention_call<Scalar, Query, Mask, Sizes::rows_multiple> call_of(
+    const Sizes& sizes, view<const Query> q, view<Scalar> out, Index kv_len, const Mask& mask,
+    const attention_options<Scalar>& options) {
   return {q,
           out,
           mask,
@@ -89,10 +106,10 @@ attention_call<Scalar, Query, Mask> call_of(const call_sizes& sizes, view<const 
 }
 
 // The checks that attention and mla share, and the call.
-template <class Query, class Scalar, attention_mask Mask>
-attention_call<Scalar, Query, Mask> checked_call(const call_sizes& sizes, view<const Query> q,
-                                                 view<Scalar> out, Index kv_len, const Mask& mask,
-                                                 const attention_options<Scalar>& options) {
+template <class Query, class Scalar, attention_mask Mask, class Sizes = call_sizes>
+attention_call<Scalar, Query, Mask, Sizes::rows_multiple> checked_call(
+    const Sizes& sizes, view<const Query> q, view<Scalar> out, Index kv_len, const Mask& mask,
+    const attention_options<Scalar>& options) {
   check_arguments(sizes, q, out, options);
   mask.check({sizes.Q_heads, q.tokens(), kv_len});
   return call_of(sizes, q, out, kv_len, mask, options);
@@ -108,6 +125,7 @@ attention_call<Scalar, Query, Mask> checked_call(const call_sizes& sizes, view<c
 ///
 /// Any parameter may be Eigen::Dynamic and is then given to the constructor. q_len and kv_len are
 /// free and may be 0. An object holds sizes only: share it between threads, copy it, build it anew.
+/// Where the compiler knows heads and groups, it compiles fewer kernels; results are the same bits.
 ///
 /// Computed in float, or in double if `out` is. Two exceptions, for speed:
 ///
@@ -210,7 +228,7 @@ class attention {
                   "attention: out must be of float or double, the scalars that are computed in");
     static_assert(detail::storage_scalar<scalar_of<Query>>,
                   "attention: q must be of float, double, Eigen::half or Eigen::bfloat16");
-    const detail::call_sizes sizes{"attention", q_heads(), kv_groups(), qk_width(), v_width()};
+    const auto sizes = detail::sizes_of("attention", *this);
     detail::check_source(sizes, source);
     if constexpr (detail::compute_scalar<Scalar>) {  // no second error after the one above
       const view<const scalar_of<Query>> queries =
@@ -243,7 +261,7 @@ class attention {
   template <class Scalar = float, kv_source Source>
   attention_path path_for(Index q_len, const Source& source) const {
     static_assert(detail::compute_scalar<Scalar>, "path_for<Scalar>: Scalar is float or double");
-    const detail::call_sizes sizes{"attention", q_heads(), kv_groups(), qk_width(), v_width()};
+    const auto sizes = detail::sizes_of("attention", *this);
     detail::require(q_len >= 0, "attention: path_for q_len = ", q_len, ", expected at least 0");
     detail::check_source(sizes, source);
     const view<Scalar> q(nullptr, q_len, q_heads(), qk_width(), 0, 0);

@@ -133,8 +133,8 @@ void check_batch(const Sizes& sizes, view<const Query> q, view<Scalar> out, cons
 }
 
 // The call of sequence i of a batch that has been checked.
-template <class Query, class Scalar, offset_range Offsets, sequence_range Sequences>
-auto call_of_sequence(const call_sizes& sizes, Index i, view<const Query> q, view<Scalar> out,
+template <class Sizes, class Query, class Scalar, offset_range Offsets, sequence_range Sequences>
+auto call_of_sequence(const Sizes& sizes, Index i, view<const Query> q, view<Scalar> out,
                       const Offsets& offsets, const Sequences& sequences,
                       const attention_options<Scalar>& options) {
   const auto& sequence = at(sequences, i);
@@ -147,25 +147,20 @@ auto call_of_sequence(const call_sizes& sizes, Index i, view<const Query> q, vie
 }
 
 // The calls of such a batch.
-template <class Query, class Scalar, offset_range Offsets, sequence_range Sequences>
-auto calls_of_batch(const call_sizes& sizes, view<const Query> q, view<Scalar> out,
+template <class Sizes, class Query, class Scalar, offset_range Offsets, sequence_range Sequences>
+auto calls_of_batch(const Sizes& sizes, view<const Query> q, view<Scalar> out,
                     const Offsets& offsets, const Sequences& sequences,
                     const attention_options<Scalar>& options, scratch& memory) {
   using Sequence = std::ranges::range_value_t<const Sequences>;
   const Index count = length(sequences);
-  call_batch<attention_call<Scalar, Query, typename Sequence::Mask>, typename Sequence::Source>
+  call_batch<attention_call<Scalar, Query, typename Sequence::Mask, Sizes::rows_multiple>,
+             typename Sequence::Source>
       batch(count, memory);
   for (Index i = 0; i < count; ++i)
     batch.add(call_of_sequence(sizes, i, q, out, offsets, sequences, options),
               at(sequences, i).source());
   batch.order();
   return batch;
-}
-
-// Attention's sizes for the checks of another entry point.
-template <int Q_heads, int KV_groups, int qk_dim, int v_dim>
-call_sizes sizes_of(const char* who, const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads) {
-  return {who, heads.q_heads(), heads.kv_groups(), heads.qk_width(), heads.v_width()};
 }
 
 }  // namespace detail

@@ -161,7 +161,9 @@ void attend_cascade(const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads, c
 
     const none everything;
     auto* const parts = memory.take<detail::shared_part<Scalar>>(count);
-    detail::call_batch<detail::attention_call<Scalar, Stored, none>, Source> shared(count, memory);
+    detail::call_batch<detail::attention_call<Scalar, Stored, none, decltype(sizes)::rows_multiple>,
+                       Source>
+        shared(count, memory);
     for (Index i = 0; i < count; ++i) {
       const auto& prefix = detail::at(prefixes, i);
       const Index begin = detail::offset(offsets, prefix.begin());

@@ -20,8 +20,9 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// are sequences of a batch, each over its selection of one source.
 ///
 /// \param selection_of  the kv_selection of block i, checked
-template <class Query, class Scalar, attention_mask Mask, class SelectionOf, class Executor>
-void attend_lists(const call_sizes& sizes, view<const Query> q, view<Scalar> out, Index kv_len,
+template <class Sizes, class Query, class Scalar, attention_mask Mask, class SelectionOf,
+          class Executor>
+void attend_lists(const Sizes& sizes, view<const Query> q, view<Scalar> out, Index kv_len,
                   Index queries_per_list, const SelectionOf& selection_of, const Mask& mask,
                   const attention_options<Scalar>& options, const Executor& executor) {
   using Selection = decltype(selection_of(Index(0)));
@@ -30,7 +31,8 @@ void attend_lists(const call_sizes& sizes, view<const Query> q, view<Scalar> out
   const Index first_position = options.first_position.value_or(kv_len - q.tokens());
   scratch memory;
   auto* const masks = memory.take<ListMask>(lists);
-  call_batch<attention_call<Scalar, Query, ListMask>, Selection> batch(lists, memory);
+  call_batch<attention_call<Scalar, Query, ListMask, Sizes::rows_multiple>, Selection> batch(
+      lists, memory);
   for (Index i = 0; i < lists; ++i) {
     const Index begin = i * queries_per_list;
     const Index end = std::min(begin + queries_per_list, q.tokens());

@@ -34,10 +34,14 @@ inline constexpr Index block_rows = 192 * cache_scale;
 inline constexpr Index tile_keys = 96 * cache_scale;
 
 /// One attention call, validated: what every kernel below needs, whatever the source of the keys.
-template <class Scalar_, class Query, class Mask_>
+///
+/// \tparam multiple  of which the rows of every block are: kernels for other numbers of few rows
+///                   are not compiled
+template <class Scalar_, class Query, class Mask_, int multiple = 1>
 struct attention_call {
   using Scalar = Scalar_;
   using Mask = Mask_;
+  static constexpr int rows_multiple = multiple;
 
   view<const Query> q;  // [q_len, Q_heads, qk_dim]
   view<Scalar> out;     // [q_len, Q_heads, v_dim]

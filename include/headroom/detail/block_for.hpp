@@ -21,6 +21,7 @@
 #include <concepts>
 #include <cstdint>
 #include <cstdlib>
+#include <numeric>
 #include <span>
 #include <type_traits>
 
@@ -69,6 +70,15 @@ attention_kernel kernel_for(Index rows, const Source& source) {
   return attention_kernel::outer_products;
 }
 
+/// What the rows of every block are a multiple of, as far as the compiler knows heads and groups
+/// and blocks of few rows are concerned.
+template <int Q_heads, int KV_groups>
+constexpr int rows_multiple_of() {
+  constexpr int most = 2 * most_dot_rows;
+  static_assert(block_rows % most == 0, "and so are the rows of the last block");
+  return Q_heads > 0 && KV_groups > 0 ? std::gcd(Q_heads / KV_groups, most) : 1;
+}
+
 // Bounds the queries and sums of a block, which stay in the first-level cache while keys and values
 // pass by, and leaves work for several threads.
 inline constexpr Index most_bytes_of_rows = 16 << 10;
@@ -103,12 +113,13 @@ void attend_rows(const Call& call, const stacked_rows& rows, const Source& sourc
   for (const auto& state : states) state.clear();
   [[maybe_unused]] const attention_kernel kernel =
       kernel_for<typename Call::Scalar>(rows.count, source);
-  if constexpr (has_kernels<typename Call::Scalar>) {
+  if constexpr (has_kernels<typename Call::Scalar> && Call::rows_multiple <= most_dot_rows) {
     constexpr bool pairs = multiplies_pairs<Source>(most_dot_rows);
     constexpr int most_float_rows = pairs ? 1 : most_dot_rows;
-    if (kernel == attention_kernel::dot_products)
-      return dot_block<Call, Source, float, most_float_rows>(call, rows, states, source, memory)
-          .add_keys(begin, end);
+    if constexpr (Call::rows_multiple <= most_float_rows)
+      if (kernel == attention_kernel::dot_products)
+        return dot_block<Call, Source, float, most_float_rows>(call, rows, states, source, memory)
+            .add_keys(begin, end);
     if constexpr (pairs)
       if (kernel == attention_kernel::bfloat16_dots)
         return dot_block<Call, Source, bfloat16_pair>(call, rows, states, source, memory)

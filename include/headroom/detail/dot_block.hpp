@@ -194,7 +194,7 @@ class dot_block {
 
   template <int rows, class Keys, class Reader>
   void multiply_rows(const Keys& keys, const Reader& reader, Index count, float* scores) const {
-    if constexpr (rows > 1)
+    if constexpr (rows > Call::rows_multiple)
       if (shape_.rows < rows) return multiply_rows<rows / 2>(keys, reader, count, scores);
     dot_product<rows, Operand>(queries_.numbers(), keys, reader, shape_.groups, shape_.keys, count,
                                call_.q.dim(), scores, keys_.ahead());
@@ -257,9 +257,9 @@ class dot_block {
   template <int rows, class Values, class Reader, class Ahead>
   void add_rows(const Operand* weights, const Values& values, const Reader& reader, Index count,
                 const Ahead& ahead, float* value) const {
-    if constexpr (rows > 1)
+    if constexpr (rows > Call::rows_multiple)
       if (rows_.count < rows)
-        return add_rows<rows - 1>(weights, values, reader, count, ahead, value);
+        return add_rows<rows - Call::rows_multiple>(weights, values, reader, count, ahead, value);
     add_weighted_sum<rows>(weights, values, reader, count, v_dim(), value, value_shape_.keys / 2,
                            ahead, value_weights_.units());
   }
