@@ -306,6 +306,31 @@ TEST_CASE("the executor does not change a bit") {
   REQUIRE(one == other);
 }
 
+namespace {
+
+// Heads that the compiler knows, whose rows are then a multiple of them, against the same at run
+// time.
+template <int heads>
+void require_same_bits() {
+  for (const Index q_len : {1, 2, 3}) {
+    INFO(heads << " heads, " << q_len << " queries");
+    latent_problem<float> p(18, heads, 24, 10, 6, 12, q_len, 1000);
+    const hr::linear<float> up(p.up);
+    matrix<float> fixed(q_len, heads * 12), given = fixed;
+    hr::mla<heads, 24, 10, 6, 12>().absorbed(p.q, p.cache(), up, fixed, hr::causal{});
+    p.core().absorbed(p.q, p.cache(), up, given, hr::causal{});
+    REQUIRE(fixed == given);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("heads that the compiler knows have the bits of those it does not") {
+  require_same_bits<2>();
+  require_same_bits<6>();
+  require_same_bits<16>();
+}
+
 TEST_CASE("a decode step after the first allocates nothing") {
   if (!headroom_tests::counts_allocations) return;
   latent_problem<float> p(17, 16, 64, 32, 16, 32, 1, 300);

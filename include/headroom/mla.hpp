@@ -199,8 +199,9 @@ class mla {
     const auto call =
         detail::checked_call(sizes, queries, output, Index(latents.tokens()), mask, options);
     detail::scratch memory;
-    detail::latent_batch<std::remove_const_t<decltype(call)>, Source, Weight> batch(1, projection,
-                                                                                    memory);
+    detail::latent_batch<std::remove_const_t<decltype(call)>, Source, Weight,
+                         detail::rows_multiple_of<Q_heads, 1>()>
+        batch(1, projection, memory);
     expand ? batch.add_expanded(call, latents) : batch.add_absorbed(call, latents);
     batch.run(executor);
   }

@@ -69,7 +69,7 @@ void attend_batch(const mla<Q_heads, latent_rank, nope, rope, value>& core, cons
     const Index count = detail::length(sequences);
     detail::scratch memory;
     detail::latent_batch<detail::attention_call<Scalar, Scalar, typename Sequence::Mask>,
-                         typename Sequence::Source, Weight>
+                         typename Sequence::Source, Weight, detail::rows_multiple_of<Q_heads, 1>()>
         batch(count, projection, memory);
     for (Index i = 0; i < count; ++i) {
       const auto& latents = detail::at(sequences, i).source();

@@ -21,11 +21,13 @@ namespace headroom::inline HEADROOM_ISA::detail {
 ///
 /// Stacked are calls of so few rows that both products sum up each row as they would sum it up
 /// alone (most_stacked_rows); a call of more rows is a stack by itself.
-template <class Call>
+///
+/// \tparam heads_multiple  of which the heads are, and with them the rows of latent calls
+template <class Call, int heads_multiple = 1>
 class absorbed_stack {
  public:
   using Scalar = typename Call::Scalar;
-  using LatentCall = attention_call<Scalar, Scalar, typename Call::Mask>;
+  using LatentCall = attention_call<Scalar, Scalar, typename Call::Mask, heads_multiple>;
 
   /// How many of `calls`, from the first on, are one stack; at least 1, if there are any.
   static std::size_t next(std::span<const Call> calls) {

@@ -26,11 +26,13 @@ namespace headroom::inline HEADROOM_ISA::detail {
 ///   3. W_UV     an item a head: the outputs of all absorbed calls
 ///
 /// So the weights of a head are read, and decoded if they must be, once for all absorbed calls.
-template <class Call, kv_source Source, class Weight>
+///
+/// \tparam heads_multiple  of which the heads are, as far as the compiler knows
+template <class Call, kv_source Source, class Weight, int heads_multiple = 1>
 class latent_batch {
   using Scalar = typename Call::Scalar;
   using WeightNumber = product_number<Scalar, Weight>;
-  using Stack = absorbed_stack<Call>;
+  using Stack = absorbed_stack<Call, heads_multiple>;
   using Expanded = expanded_plan<Call, Source, Weight>;
 
  public:
