@@ -1,14 +1,15 @@
 // SPDX-FileCopyrightText: 2026 The headroom authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What bounds decode: its two products alone, on keys and values that no cache holds, read in the
-// order that decoding reads them. Attention can come near these; what it adds is the softmax,
-// masks, and finding where keys lie.
+// What bounds decode: its two products and the exponentials alone, on keys and values that no cache
+// holds, read in the order that decoding reads them. Attention can come near these; what it adds is
+// splits that merge, masks, and finding where keys lie.
 //
-//   decode_kernels/KV/ROWS        rows of a query group over keys and values of 8 groups, width 128
-//   decode_kernels/bfloat16/ROWS  in pairs, where the CPU multiplies these faster and there are two
-//                                 rows or more
-//   decode_kernels/int8/ROWS      in pairs of whole numbers, where the CPU multiplies these faster
+//   decode_kernels/KV/ROWSxTOKENS  rows of a query group over keys and values of 8 groups, width
+//                                  128
+//
+// bfloat16 is multiplied in pairs where the CPU does that faster and there are two rows or more,
+// int8 in pairs of whole numbers where it does that faster.
 
 #include "support/counters.hpp"
 #include "support/inputs.hpp"
@@ -16,6 +17,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <headroom/detail/kernels/dot.hpp>
+#include <headroom/detail/kernels/lane_softmax.hpp>
 #include <headroom/detail/kernels/weighted_sum.hpp>
 #include <headroom/detail/line_walk.hpp>
 #include <headroom/detail/memory.hpp>
@@ -34,11 +36,11 @@ namespace detail = headroom::detail;
 
 // One group after another, as caches hold them, and a few lines of keys before those of values.
 template <class KV, int rows, class Operand>
-class products {
+class kernels {
  public:
   static constexpr Index groups = 8, dim = 128, keys_at_a_time = 64;
 
-  explicit products(Index tokens)
+  explicit kernels(Index tokens)
       : tokens_(tokens),
         keys_(filled(tokens * groups * dim)),
         values_(filled(tokens * groups * dim)),
@@ -53,6 +55,7 @@ class products {
       detail::scratch memory;
       detail::line_walk<KV, true> keys(shape_, dim, dim, memory);
       detail::line_walk<KV, true> values(value_shape_, dim, dim, memory);
+      detail::lane_softmax softmax(shape_, memory);
       const auto order = detail::line_order::in_streams(0, tokens_ / detail::streams);
       keys.start(order, tokens_);
       values.start(order, tokens_);
@@ -61,6 +64,7 @@ class products {
           detail::dot_product<rows, Operand>(queries_.data(), keys.next(run_of(keys_, g)),
                                              detail::as_stored(), 1, shape_.keys, shape_.keys, dim,
                                              scores_.data() + j * shape_.rows);
+        softmax.weigh(scores_.data(), keys_at_a_time / shape_.keys);
         for (Index j = 0; j < keys_at_a_time; j += value_shape_.keys)
           detail::add_weighted_sum<rows>(weights_.data() + j / depth * shape_.rows,
                                          values.next(run_of(values_, g)), detail::as_stored(),
@@ -107,11 +111,12 @@ class products {
 
 template <class KV, int rows, class Operand = float>
 void add(const std::string& prefix, const std::string& kv, Index tokens) {
-  add_case(prefix + "decode_kernels/" + kv + '/' + std::to_string(rows),
-           [tokens](benchmark::State& state) {
-             products<KV, rows, Operand> both(tokens);
-             measure(state, both.least_work(), [&] { both(); });
-           });
+  add_case(
+      prefix + "decode_kernels/" + kv + '/' + std::to_string(rows) + 'x' + std::to_string(tokens),
+      [tokens](benchmark::State& state) {
+        kernels<KV, rows, Operand> all(tokens);
+        measure(state, all.least_work(), [&] { all(); });
+      });
 }
 
 void add_all(const std::string& prefix, Index tokens) {
@@ -131,6 +136,7 @@ void add_all(const std::string& prefix, Index tokens) {
 }  // namespace headroom_bench
 
 int main(int argc, char** argv) {
+  headroom_bench::add_all("", 4096);
   headroom_bench::add_all("", 16384);
   headroom_bench::add_all("smoke/", 512);
   return headroom_bench::run_cases(argc, argv);

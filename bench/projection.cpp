@@ -6,35 +6,41 @@
 //   projection/WEIGHT/ROWS   headroom::linear with weights stored as WEIGHT; x and y are of float
 //   projection/eigen/ROWS    Eigen's own product, in float
 //
-// One row is a token of decode and reads the weights, many rows are a prompt and compute.
+// One row is a token of decode and reads the weights, many rows are a prompt and compute. Weights
+// are on huge pages, as caches are.
 
 #include "support/counters.hpp"
 #include "support/inputs.hpp"
 
 #include <cmath>
+#include <headroom/detail/memory.hpp>
 #include <headroom/linear.hpp>
+#include <memory>
 #include <stdexcept>
 #include <string>
 
 namespace headroom_bench {
 namespace {
 
+template <class Weight>
+using weights_of = Eigen::Map<const row_major<Weight>>;
+
 struct library {
   template <class Weight>
-  void operator()(const matrix& x, const row_major<Weight>& w, matrix& y) const {
+  void operator()(const matrix& x, const weights_of<Weight>& w, matrix& y) const {
     const headroom::linear<Weight> layer(w);
     layer(x, y);
   }
 };
 
 struct eigen {
-  void operator()(const matrix& x, const matrix& w, matrix& y) const {
+  void operator()(const matrix& x, const weights_of<float>& w, matrix& y) const {
     y.noalias() = x * w.transpose();
   }
 };
 
 template <class Weight>
-void check(const matrix& x, const row_major<Weight>& w, const matrix& y) {
+void check(const matrix& x, const weights_of<Weight>& w, const matrix& y) {
   for (Index t : spots(y.rows()))
     for (Index i : spots(y.cols())) {
       const double expected =
@@ -51,7 +57,10 @@ template <class Weight, class Product>
 void project(benchmark::State& state, Index rows, Index features, Product product) {
   numbers random;
   const matrix x = random(rows, features);
-  const row_major<Weight> w = random(features, features).cast<Weight>();
+  const auto stored = headroom::detail::uninitialised<Weight>(features * features);
+  const row_major<Weight> drawn = random(features, features).cast<Weight>();
+  std::uninitialized_copy_n(drawn.data(), drawn.size(), stored.get());
+  const weights_of<Weight> w(stored.get(), features, features);
   matrix y(rows, features);
   const auto call = [&] { product(x, w, y); };
 
