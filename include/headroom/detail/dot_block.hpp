@@ -52,10 +52,11 @@ class dot_block {
         shape_(line_shape::of(groups(), rows.count)),
         value_shape_{groups(), std::max(shape_.keys, most_sum_keys<Operand, Value>(rows.count)),
                      shape_.rows},
+        key_shape_(groups() == 1 ? value_shape_ : shape_),
         ranges_(memory.take<row_ranges>(groups())),
-        keys_(shape_, source.qk_dim(), KeyCodec::storage_size(source.qk_dim()), memory),
+        keys_(key_shape_, source.qk_dim(), KeyCodec::storage_size(source.qk_dim()), memory),
         values_(value_shape_, source.v_dim(), ValueCodec::storage_size(source.v_dim()), memory),
-        key_reader_(shape_, source.qk_dim(), memory),
+        key_reader_(key_shape_, source.qk_dim(), memory),
         value_reader_(value_shape_, source.v_dim(), memory),
         softmax_(shape_, memory),
         queries_(call, rows, shape_, memory),
@@ -141,8 +142,10 @@ class dot_block {
     const auto count = [&](Index l) {
       return std::clamp(keys.count - l * shape_.keys, Index(0), shape_.keys);
     };
-    for (Index l = 0; l < lines && count(l) > 0; ++l) multiply_keys(l, count(l), keys.end);
-    for (Index l = 0; l < lines && count(l) > 0; ++l) multiply_scores(l);
+    const Index key_lines = key_shape_.keys / shape_.keys;
+    for (Index l = 0; l < lines && count(l) > 0; l += key_lines)
+      multiply_keys(l, std::min(keys.count - l * shape_.keys, key_shape_.keys), keys.end);
+    for (Index l = 0; l < lines && count(l) > 0; l += key_lines) multiply_scores(l);
     prefetch_values(keys);
     if (call_.softcap > 0.f) cap_scores(weights_, lines * shape_.size(), call_.softcap);
     bool hidden = false;
@@ -168,14 +171,23 @@ class dot_block {
     return line(i / shape_.keys)[shape_.at(g, i % shape_.keys, r)];
   }
 
+  // Of `count` keys from line l on, those of several lines where these lie one after another.
   void multiply_keys(Index l, Index count, Index end) {
     const auto* const* const stored =
         keys_.next([&](Index g, Index first) { return source_.keys(rows_.group + g, first, end); });
     key_reader_.read(stored, count, [&](auto* keys, const auto& reader) {
-      multiply_rows<most_rows>(keys, reader, count, line(l));
+      const auto multiply = [&](Index first, Index all, Index exist) {
+        multiply_rows<most_rows>(keys + first, reader, all, exist, line(l + first / shape_.keys),
+                                 keys_.ahead().from(first));
+      };
+      if (count == key_shape_.keys)
+        multiply(0, count, count);
+      else
+        for (Index i = 0; i < count; i += shape_.keys)
+          multiply(i, shape_.keys, std::min(shape_.keys, count - i));
       if constexpr (factored_codec<KeyCodec>)
         for (Index g = 0; g < groups(); ++g)
-          key_reader_.read_factors(keys + g * shape_.keys, count, key_factors(l, g));
+          key_reader_.read_factors(keys + g * key_shape_.keys, count, key_factors(l, g));
     });
   }
 
@@ -188,16 +200,19 @@ class dot_block {
     for (Index g = 0; g < groups(); ++g) {
       float* const scores = line(l) + shape_.at(g, 0, 0);
       if constexpr (factored_codec<KeyCodec>) key_reader_.multiply_by(key_factors(l, g), scores);
-      queries_.multiply_by_units(g, scores);
+      queries_.multiply_by_units(g, scores, key_shape_.keys);
     }
   }
 
-  template <int rows, class Keys, class Reader>
-  void multiply_rows(const Keys& keys, const Reader& reader, Index count, float* scores) const {
+  // The first `exist` of `all` keys of each group.
+  template <int rows, class Keys, class Reader, class Ahead>
+  void multiply_rows(const Keys& keys, const Reader& reader, Index all, Index exist, float* scores,
+                     const Ahead& ahead) const {
     if constexpr (rows > Call::rows_multiple)
-      if (shape_.rows < rows) return multiply_rows<rows / 2>(keys, reader, count, scores);
-    dot_product<rows, Operand>(queries_.numbers(), keys, reader, shape_.groups, shape_.keys, count,
-                               call_.q.dim(), scores, keys_.ahead());
+      if (shape_.rows < rows)
+        return multiply_rows<rows / 2>(keys, reader, all, exist, scores, ahead);
+    dot_product<rows, Operand>(queries_.numbers(), keys, reader, shape_.groups, all, exist,
+                               call_.q.dim(), scores, ahead);
   }
 
   void rescale_values() const {
@@ -307,6 +322,7 @@ class dot_block {
   const Source& source_;
   line_shape shape_;
   line_shape value_shape_;  // what values are taken at a time: a line, or several
+  line_shape key_shape_;    // the same of keys: of several groups a line
   row_ranges* ranges_;      // [groups]
   line_walk<typename KeyCodec::Storage, has_one_run<Source>> keys_;
   line_walk<typename ValueCodec::Storage, has_one_run<Source>> values_;

@@ -34,10 +34,10 @@ class dot_queries {
   /// [groups, rows, dim]
   const Number* numbers() const { return numbers_; }
 
-  /// Multiplies scores [keys, rows] of a group by the units of its rows.
-  void multiply_by_units(Index g, float* scores) const {
+  /// Multiplies scores [keys, rows] of a group by the units of its rows; they fill packets.
+  void multiply_by_units(Index g, float* scores, Index keys) const {
     if constexpr (is_pair<Operand>)
-      for (Index i = 0; i < shape_.keys * shape_.rows; i += lanes)
+      for (Index i = 0; i < keys * shape_.rows; i += lanes)
         store(scores + i, multiply(load(scores + i), load(units_ + g * lanes)));
   }
 
