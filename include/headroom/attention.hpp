@@ -47,6 +47,7 @@ struct fixed_call_sizes : call_sizes {
   static constexpr int rows_multiple = multiple;
 };
 
+// The sizes of an attention, for the checks of an entry point.
 template <int Q_heads, int KV_groups, int qk_dim, int v_dim>
 auto sizes_of(const char* who, const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads) {
   return fixed_call_sizes<rows_multiple_of<Q_heads, KV_groups>()>{

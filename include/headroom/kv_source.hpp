@@ -48,16 +48,17 @@ inline constexpr bool has_one_run = false;
 template <class Source>
 requires(Source::one_run) inline constexpr bool has_one_run<Source> = true;
 
+template <class C>
+using stored_in = std::remove_cvref_t<decltype(std::declval<const C&>().stored())>;
+
 // Whether there is a source in the cache, or in a cache in it.
 template <class C>
 inline constexpr bool wraps_source = false;
 template <class C>
-requires requires(const C& cache) {
-  cache.stored();
+requires requires {
+  typename stored_in<C>;
 }
-inline constexpr bool wraps_source<C> =
-    kv_source<std::remove_cvref_t<decltype(std::declval<const C&>().stored())>> ||
-    wraps_source<std::remove_cvref_t<decltype(std::declval<const C&>().stored())>>;
+inline constexpr bool wraps_source<C> = kv_source<stored_in<C>> || wraps_source<stored_in<C>>;
 
 }  // namespace detail
 
