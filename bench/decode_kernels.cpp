@@ -53,23 +53,23 @@ class kernels {
   void operator()() {
     for (Index g = 0; g < groups; ++g) {
       detail::scratch memory;
-      detail::line_walk<KV, true> keys(shape_, dim, dim, memory);
-      detail::line_walk<KV, true> values(value_shape_, dim, dim, memory);
+      detail::line_walk<KV, true> keys(taken_, dim, dim, memory);
+      detail::line_walk<KV, true> values(taken_, dim, dim, memory);
       detail::lane_softmax softmax(shape_, memory);
       const auto order = detail::line_order::in_streams(0, tokens_ / detail::streams);
       keys.start(order, tokens_);
       values.start(order, tokens_);
       for (Index first = 0; first < tokens_; first += keys_at_a_time) {
-        for (Index j = 0; j < keys_at_a_time; j += shape_.keys)
+        for (Index j = 0; j < keys_at_a_time; j += taken_.keys)
           detail::dot_product<rows, Operand>(queries_.data(), keys.next(run_of(keys_, g)),
-                                             detail::as_stored(), 1, shape_.keys, shape_.keys, dim,
+                                             detail::as_stored(), 1, taken_.keys, taken_.keys, dim,
                                              scores_.data() + j * shape_.rows);
         softmax.weigh(scores_.data(), keys_at_a_time / shape_.keys);
-        for (Index j = 0; j < keys_at_a_time; j += value_shape_.keys)
+        for (Index j = 0; j < keys_at_a_time; j += taken_.keys)
           detail::add_weighted_sum<rows>(weights_.data() + j / depth * shape_.rows,
                                          values.next(run_of(values_, g)), detail::as_stored(),
-                                         value_shape_.keys / depth, dim, value_.data(),
-                                         value_shape_.keys / 2, {}, units_.data());
+                                         taken_.keys / depth, dim, value_.data(), taken_.keys / 2,
+                                         {}, units_.data());
       }
     }
   }
@@ -98,8 +98,9 @@ class kernels {
 
   static constexpr Index depth = detail::depth_of<Operand>;
   detail::line_shape shape_ = detail::line_shape::of(1, rows);
-  detail::line_shape value_shape_{
-      1, std::max(shape_.keys, detail::most_sum_keys<Operand, KV>(rows)), shape_.rows};
+  // What is taken at a time: a line, or several.
+  detail::line_shape taken_{1, std::max(shape_.keys, detail::most_sum_keys<Operand, KV>(rows)),
+                            shape_.rows};
   Index tokens_;
   array keys_, values_;  // [groups, tokens, dim]
   std::vector<Number> queries_;
