@@ -22,21 +22,23 @@ inline constexpr std::size_t alignment = 64;
 /// across two are read more slowly.
 inline constexpr std::size_t page = 4096;
 
+/// Arrays from twice this size on are put on pages of this size, where the system has them, and
+/// start on one. A core that reads a cache, each row of a group on another page of 4 KiB than the
+/// last, spends up to a fifth of its time on finding these.
+inline constexpr std::size_t huge_page = std::size_t(2) << 20;
+
 struct aligned_delete {
   template <class T>
   void operator()(T* memory) const {
-    ::operator delete(memory, std::align_val_t(page));
+    ::operator delete(memory, start);
   }
+
+  std::align_val_t start{page};
 };
 
 /// An array that starts on a page.
 template <class T>
 using aligned_array = std::unique_ptr<T[], aligned_delete>;
-
-/// Arrays from this size on are put on pages of 2 MiB, where the system has them. A core that reads
-/// a cache, each row of a group on another page of 4 KiB than the last, spends up to a fifth of its
-/// time on finding these.
-inline constexpr std::size_t least_on_huge_pages = std::size_t(4) << 20;
 
 /// Memory that is written before it is read: left uninitialised, so that a large cache costs no
 /// page of memory before its tokens come.
@@ -44,12 +46,14 @@ template <class T>
 aligned_array<T> uninitialised(Index size) {
   static_assert(std::is_trivially_destructible_v<T>);
   const std::size_t bytes = static_cast<std::size_t>(size) * sizeof(T);
-  void* const memory = ::operator new(bytes, std::align_val_t(page));
+  const bool huge = bytes >= 2 * huge_page;
+  const std::align_val_t start{huge ? huge_page : page};
+  void* const memory = ::operator new(bytes, start);
 #if defined(__linux__)
   // Advice: if it is not taken, nothing but time is lost.
-  if (bytes >= least_on_huge_pages) ::madvise(memory, bytes, MADV_HUGEPAGE);
+  if (huge) ::madvise(memory, bytes, MADV_HUGEPAGE);
 #endif
-  return aligned_array<T>(static_cast<T*>(memory));
+  return aligned_array<T>(static_cast<T*>(memory), {start});
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail
