@@ -60,10 +60,10 @@ class dot_block {
         value_reader_(value_shape_, source.v_dim(), memory),
         softmax_(shape_, memory),
         queries_(call, rows, shape_, memory),
-        weights_(memory.take<float>(step_keys / shape_.keys * shape_.size() + lanes)),
+        weights_(memory.take<float>(step_lines() * shape_.size() + lanes)),
         key_factors_(
             memory.take<float>(factored_codec<KeyCodec> ? step_keys * groups() + lanes : 0)),
-        value_weights_(shape_, value_shape_, weights_, step_keys / shape_.keys, memory),
+        value_weights_(shape_, value_shape_, weights_, step_lines(), memory),
         zeros_(memory.take<Value>(is_pair<Operand> ? source.v_dim() : 0)),
         begin_(call.kv_len),
         seen_by_all_{0, call.kv_len, true} {
@@ -88,7 +88,7 @@ class dot_block {
     const Index all_end = std::clamp(seen_by_all_.end, all_begin, end);
     // Whole lines from each stream; keys that are no step are not worth several.
     const Index all = all_end - all_begin;
-    const Index lines = all < step_keys ? 0 : all / shape_.keys;
+    const Index lines = all < step_keys ? 0 : shape_.line_of(all);
     const Index distance = lines * (shape_.keys / streams);
     const Index rest = all_begin + streams * distance;
     // Whoever comes next most likely takes as many keys after these.
@@ -114,6 +114,7 @@ class dot_block {
   using Value = typename ValueCodec::Storage;
 
   Index groups() const { return static_cast<Index>(states_.size()); }
+  Index step_lines() const { return shape_.line_of(step_keys); }
   const softmax_state<float>& state(Index g) const { return states_[static_cast<std::size_t>(g)]; }
   Index v_dim() const { return state(0).v_dim; }
 
@@ -125,7 +126,7 @@ class dot_block {
     if (leap > 0) end += count;
     for (Index taken = 0; taken < count; taken += step_keys) {
       add_step({order, std::min(step_keys, count - taken), end}, all_seen);
-      order.first += step_keys / shape_.keys * order.advance(shape_);
+      order.first += step_lines() * order.advance(shape_);
     }
   }
 
@@ -138,11 +139,11 @@ class dot_block {
 
   void add_step(const step& keys, bool all_seen) {
     const Index together = value_shape_.keys;
-    const Index lines = (keys.count + together - 1) / together * (together / shape_.keys);
+    const Index lines = value_shape_.line_of(keys.count + together - 1) * shape_.line_of(together);
     const auto count = [&](Index l) {
       return std::clamp(keys.count - l * shape_.keys, Index(0), shape_.keys);
     };
-    const Index key_lines = key_shape_.keys / shape_.keys;
+    const Index key_lines = shape_.line_of(key_shape_.keys);
     for (Index l = 0; l < lines && count(l) > 0; l += key_lines)
       multiply_keys(l, std::min(keys.count - l * shape_.keys, key_shape_.keys), keys.end);
     for (Index l = 0; l < lines && count(l) > 0; l += key_lines) multiply_scores(l);
@@ -150,7 +151,7 @@ class dot_block {
     if (call_.softcap > 0.f) cap_scores(weights_, lines * shape_.size(), call_.softcap);
     bool hidden = false;
     if (Call::Mask::modifies_scores || !all_seen) hidden = modify(keys, all_seen);
-    for (Index l = 0; l < lines; ++l) shape_.pad(line(l), count(l));
+    for (Index l = shape_.line_of(keys.count); l < lines; ++l) shape_.pad(line(l), count(l));
     if (softmax_.weigh(weights_, lines)) rescale_values();
     value_weights_.make(lines);
     for (Index i = 0; i < keys.count; i += value_shape_.keys)
@@ -168,7 +169,7 @@ class dot_block {
 
   // The score, then the weight, of key i of a step.
   float& number(Index g, Index i, Index r) const {
-    return line(i / shape_.keys)[shape_.at(g, i % shape_.keys, r)];
+    return line(shape_.line_of(i))[shape_.at(g, shape_.place_of(i), r)];
   }
 
   // Of `count` keys from line l on, those of several lines where these lie one after another.
@@ -177,7 +178,7 @@ class dot_block {
         keys_.next([&](Index g, Index first) { return source_.keys(rows_.group + g, first, end); });
     key_reader_.read(stored, count, [&](auto* keys, const auto& reader) {
       const auto multiply = [&](Index first, Index all, Index exist) {
-        multiply_rows<most_rows>(keys + first, reader, all, exist, line(l + first / shape_.keys),
+        multiply_rows<most_rows>(keys + first, reader, all, exist, line(l + shape_.line_of(first)),
                                  keys_.ahead().from(first));
       };
       if (count == key_shape_.keys)

@@ -68,7 +68,7 @@ class line_reader {
   void multiply_by(const float* factors, float* numbers) const {
     for (Index i = 0; i < shape_.keys * shape_.rows; i += lanes)
       store(numbers + i,
-            multiply(load(numbers + i), load_repeated(factors + i / shape_.rows, shape_.rows)));
+            multiply(load(numbers + i), load_repeated(factors + shape_.key_of(i), shape_.rows)));
   }
 
  private:

@@ -28,7 +28,8 @@ inline constexpr Index most_line_keys = std::max(32, lanes);
 /// that a group's result has the same bits whether or not others are taken with it.
 struct line_shape {
   Index groups;
-  Index keys;  // of each group: so many that its numbers fill packets, a multiple of `streams`
+  Index keys;  // of each group: a power of two, so many that its numbers fill packets, and a
+               // multiple of `streams`
   Index rows;  // of each group, padded to a power of two that divides lanes
 
   static line_shape of(Index groups, Index rows) {
@@ -49,8 +50,21 @@ struct line_shape {
                 softmax_state<float>::minus_infinity);
   }
 
+  /// Of keys of a group in their order: the line that one is in, and its place there.
+  Index line_of(Index key) const { return divided(key, keys); }
+  Index place_of(Index key) const { return key & (keys - 1); }
+
+  /// The key of a number of a group.
+  Index key_of(Index number) const { return divided(number, rows); }
+
   /// Where the number of a row and a key stands.
   Index at(Index group, Index key, Index row) const { return (group * keys + key) * rows + row; }
+
+ private:
+  // A processor takes long to divide by what the compiler does not know to be a power of two.
+  static Index divided(Index number, Index by) {
+    return number >> std::countr_zero(static_cast<std::size_t>(by));
+  }
 };
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

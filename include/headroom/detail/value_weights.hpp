@@ -95,7 +95,7 @@ class value_weights {
     return (first * line_.groups + group * values_.keys) * line_.rows / depth_of<Arranged>;
   }
   float* weights_of(Index group, Index key) const {
-    return weights_ + key / line_.keys * line_.size() + line_.at(group, key % line_.keys, 0);
+    return weights_ + line_.line_of(key) * line_.size() + line_.at(group, line_.place_of(key), 0);
   }
 
   line_shape line_;
