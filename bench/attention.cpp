@@ -116,7 +116,7 @@ const model<71, 1, 64> falcon_7b{"falcon_7b"};    // multi-query
 const model<6, 2, 20> tiny{"tiny"};
 
 void add_chunks() {
-  for (const lengths n : {lengths{1, 1024}, {1, 1025}, {8, 4096}, {64, 4096}, {65, 4096}})
+  for (const lengths n : {lengths{1, 1536}, {1, 1537}, {8, 4096}, {64, 4096}, {65, 4096}})
     llama3_8b.add<float>("chunk", "float", n);
   for (const Index q_len : {2, 4, 8, 16, 32, 64}) {
     llama3_8b.add<float>("chunk", "float", {q_len, 8192});

@@ -27,7 +27,7 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 
 // Prefill and decode; a tile of keys that some rows see in part.
-const std::vector<problem_size> shapes = {{9, 140, 4, 2, 17, 6}, {2, 1200, 6, 3, 16, 8}};
+const std::vector<problem_size> shapes = {{9, 140, 4, 2, 17, 6}, {2, 1900, 6, 3, 16, 8}};
 
 /// Calls check(mask) for masks with and without holes, and with modified scores.
 template <class Check>

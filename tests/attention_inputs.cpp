@@ -41,7 +41,7 @@ RowMajor matrix(const tensor<float>& from) {
   return to;
 }
 
-const std::vector<problem_size> shapes = {{9, 140, 4, 2, 17, 6}, {1, 1200, 6, 3, 16, 24}};
+const std::vector<problem_size> shapes = {{9, 140, 4, 2, 17, 6}, {1, 1900, 6, 3, 16, 24}};
 
 }  // namespace
 

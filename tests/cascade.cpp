@@ -124,7 +124,7 @@ struct shared_batch {
   }
 };
 
-const std::vector<std::array<Index, 2>> mixed = {{1, 40},  {5, 5}, {1, 900},
+const std::vector<std::array<Index, 2>> mixed = {{1, 40},  {5, 5}, {1, 1700},
                                                  {30, 70}, {0, 3}, {1, 1}};
 
 }  // namespace
@@ -165,7 +165,7 @@ TEST_CASE("random cascades are the unshared result") {
     std::vector<std::array<Index, 3>> shared;
     for (Index i = random.integer(0, 3); i > 0; --i) {
       const Index begin = random.integer(0, count);
-      shared.push_back({random.chance(0.2) ? 1000 : random.integer(0, 130), begin,
+      shared.push_back({random.chance(0.2) ? 1800 : random.integer(0, 130), begin,
                         random.integer(begin, count)});
     }
     const shared_batch batch(lengths, shared);
@@ -218,7 +218,7 @@ TEST_CASE("a cascade has the same bits on every executor") {
 }
 
 TEST_CASE("a cascade of decode steps allocates nothing once one like it has run") {
-  const shared_batch batch({{1, 40}, {1, 900}, {1, 7}}, {{2000, 0, 3}, {90, 0, 2}});
+  const shared_batch batch({{1, 40}, {1, 1700}, {1, 7}}, {{3000, 0, 3}, {90, 0, 2}});
   answer<float> got = batch.nothing();
   const any_attention heads(Q_heads, KV_groups, qk_dim, v_dim);
   const auto step = [&] {

@@ -30,7 +30,7 @@ answer<float> attend_source(const problem_size& size, hr::view<const float> q, c
 
 // Prefill and decode, one key, keys that end inside a page and inside a tile.
 const std::vector<problem_size> shapes = {
-    {1, 1, 2, 2, 8, 8}, {37, 150, 6, 2, 17, 5}, {1, 300, 8, 1, 16, 16}, {2, 1201, 4, 2, 32, 16}};
+    {1, 1, 2, 2, 8, 8}, {37, 150, 6, 2, 17, 5}, {1, 300, 8, 1, 16, 16}, {2, 1901, 4, 2, 32, 16}};
 
 }  // namespace
 

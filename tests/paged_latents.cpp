@@ -82,7 +82,7 @@ template <class... Stored>
 void require_same_bits_of_lengths(std::uint64_t seed) {
   for (const Index page_tokens : {1, 5, 16, 64})
     for (const auto& [tokens, q_len] :
-         {std::pair<Index, Index>{1, 1}, {70, 70}, {150, 3}, {1100, 1}, {1100, 2}}) {
+         {std::pair<Index, Index>{1, 1}, {70, 70}, {150, 3}, {1800, 1}, {1800, 2}}) {
       INFO("pages of " << page_tokens << ", " << q_len << " queries over " << tokens);
       require_same_bits<Stored...>(seed++, tokens, q_len, page_tokens);
     }

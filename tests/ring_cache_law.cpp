@@ -96,7 +96,7 @@ void run(std::uint64_t seed, int count) {
     hr::ring_shape shape{.window = random.pick<Index>({1, 2, 3, 5, 16, 31, 64, 96, 97, 130}),
                          .prefix = random.pick<Index>({0, 0, 1, 4, 7, 20}),
                          .chunk = random.pick<Index>({1, 1, 2, 3, 8, 33, 70, 150})};
-    if (i % 16 == 0) shape.window = 830;  // a decode step is split
+    if (i % 16 == 0) shape.window = 1600;  // a decode step is split
     const Index turn = hr::ring_tokens(shape.window, 0, shape.chunk);
     const Index groups = random.integer(1, 3);
     const Index total = shape.prefix + random.integer(2 * turn, i % 16 == 0 ? 2 * turn : 5 * turn);

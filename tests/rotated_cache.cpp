@@ -271,7 +271,7 @@ double gain(float outlier) {
 
 TEST_CASE("attention over rotated floats is attention") {
   for (const problem_size& size :
-       {problem_size{1, 900, 8, 2, 64, 128}, problem_size{1, 50, 3, 3, 33, 20},
+       {problem_size{1, 1700, 8, 2, 64, 128}, problem_size{1, 50, 3, 3, 33, 20},
         problem_size{5, 130, 4, 1, 80, 64}, problem_size{70, 120, 4, 2, 128, 96}}) {
     INFO(size.q_len << " x " << size.kv_len << ", width " << size.qk_dim);
     const problem<float> p(size);
@@ -355,7 +355,7 @@ TEST_CASE("a rotated ring attends as a rotated cache of all tokens under its win
     check_ring<Eigen::bfloat16>({9, 120, 4, 2, 32, 64}, shape);
     check_ring<float>({9, 120, 4, 4, 24, 20}, shape);
   }
-  check_ring<hr::int8_rows>({3, 1000, 4, 1, 32, 32}, {.window = 700, .chunk = 40});
+  check_ring<hr::int8_rows>({3, 2000, 4, 1, 32, 32}, {.window = 1700, .chunk = 40});
 }
 
 TEST_CASE("memory of a rotated ring is the ring's, and it forgets as that does") {

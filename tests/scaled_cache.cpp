@@ -179,7 +179,7 @@ void check_keys(const tensor<float>& keys, Index prompt) {
 
 TEST_CASE("attention over scaled keys and values is attention over what is stored, scaled") {
   for (const problem_size& size :
-       {problem_size{1, 900, 8, 2, 64, 128}, problem_size{1, 50, 3, 3, 33, 20},
+       {problem_size{1, 1700, 8, 2, 64, 128}, problem_size{1, 50, 3, 3, 33, 20},
         problem_size{5, 130, 4, 1, 80, 64}, problem_size{70, 120, 4, 2, 128, 96}}) {
     INFO(size.q_len << " x " << size.kv_len << ", width " << size.qk_dim);
     const problem<float> p(size);

@@ -114,8 +114,8 @@ TEST_CASE("neighbours are read as one run, at the width of the source") {
 
 TEST_CASE("lists have the same bits on every executor, and allocate nothing once warm") {
   random_source random(12);
-  const problem<> p({5, 1500, 8, 2, 16, 16});
-  const token_lists lists(random, 5, 1500);
+  const problem<> p({5, 1700, 8, 2, 16, 16});
+  const token_lists lists(random, 5, 1700);
   const hr::view_source<float, float> source(p.keys(), p.values());
   const auto expected = attend_listed(p, source, lists, hr::causal());
 #ifdef _OPENMP

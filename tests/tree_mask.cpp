@@ -83,8 +83,8 @@ TEST_CASE("a draft's result is the causal one over its path") {
   random_source random(5);
   // Few rows and many, a decode step that is split, and no text.
   for (const auto& [text, drafts, heads, groups] : {std::array<Index, 4>{300, 7, 4, 2},
-                                                    {1500, 2, 2, 1},
-                                                    {1100, 64, 8, 2},
+                                                    {1700, 2, 2, 1},
+                                                    {1800, 64, 8, 2},
                                                     {0, 9, 2, 2},
                                                     {97, 1, 1, 1}}) {
     INFO(text << " tokens, " << drafts << " drafts");

@@ -27,7 +27,7 @@ TEST_CASE("calls together write what each writes alone") {
                                    {500, 500, 4, 2, 16, 8},
                                    {0, 7, 4, 2, 16, 8},
                                    {3, 0, 4, 2, 16, 8}}) {
-    const problem<> p(size), other({2, 900, 4, 2, 16, 8}, 2);
+    const problem<> p(size), other({2, 1700, 4, 2, 16, 8}, 2);
     const auto together = [&](const auto& first, const auto& source) {
       answer_by(
           [&](const auto& second, const auto& other_source) {

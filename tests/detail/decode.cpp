@@ -44,7 +44,8 @@ TEST_CASE("splits are whole tiles, not short, and not many") {
   for (Index kv_len = 1; kv_len < 300'000; kv_len += kv_len < 3000 ? 1 : 997) {
     const Index split = split_keys(kv_len);
     REQUIRE(split % hr::detail::tile_keys == 0);
-    REQUIRE(split >= hr::detail::least_split_keys);
+    REQUIRE((split >= kv_len) == (kv_len <= hr::detail::most_unsplit_keys));
+    REQUIRE((split >= kv_len || split > hr::detail::most_unsplit_keys / 2));
     REQUIRE((kv_len + split - 1) / split <= hr::detail::most_splits);
   }
 }
@@ -68,7 +69,7 @@ TEST_CASE("keys of fewer than a split are decoded too, but there must be one") {
 }
 
 TEST_CASE("splits that a mask hides leave the others as they are") {
-  const problem p({2, 4 * hr::detail::least_split_keys, 2, 1, 8, 8});
+  const problem p({2, 4 * hr::detail::most_unsplit_keys, 2, 1, 8, 8});
   const auto window = hr::causal() & hr::sliding_window(100);
   REQUIRE(error_ratio(answer_by(decode, p, window), p.exact(window)) <= 1);
   const auto first_keys = hr::key_length(70);

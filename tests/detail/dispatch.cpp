@@ -17,7 +17,7 @@ using hr::detail::path_for;
 namespace {
 
 constexpr Index most_rows = hr::detail::most_decode_rows;
-constexpr Index one_split = hr::detail::least_split_keys;
+constexpr Index one_split = hr::detail::most_unsplit_keys;
 
 // Runs work like serial, and notes how often it was asked to.
 struct counting_executor {

@@ -90,7 +90,7 @@ TEST_CASE("calls of both forms together write what each writes alone") {
   std::vector<sequence> all;
   for (const bool expanded : {false, true, false})
     for (const auto& [q_len, kv_len] :
-         {std::pair<Index, Index>{1, 900}, {0, 4}, {2, 3}, {200, 210}, {1, 0}})
+         {std::pair<Index, Index>{1, 1700}, {0, 4}, {2, 3}, {200, 210}, {1, 0}})
       all.emplace_back(q_len, kv_len, expanded, random);
   const auto together = of.run(all, 0, all.size(), 3);
   for (std::size_t i = 0; i < all.size(); ++i) {

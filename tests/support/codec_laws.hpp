@@ -231,7 +231,7 @@ void check_attention(const problem_size& size) {
 template <class KeyCodec, class ValueCodec = KeyCodec>
 void check_attention() {
   for (const problem_size& size :
-       {problem_size{1, 900, 8, 2, 64, 64}, problem_size{1, 1600, 2, 2, 128, 128},
+       {problem_size{1, 1700, 8, 2, 64, 64}, problem_size{1, 1600, 2, 2, 128, 128},
         problem_size{1, 70, 2, 2, 33, 20}, problem_size{1, 40, 3, 1, 80, 48},
         problem_size{5, 300, 4, 1, 128, 40}, problem_size{40, 120, 4, 2, 32, 32},
         problem_size{130, 200, 2, 1, 64, 96}})

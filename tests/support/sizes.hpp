@@ -18,7 +18,7 @@ inline const std::vector<Eigen::Index> awkward_lengths = {0,   1,   2,   3,   5,
                                                           31,  32,  63,  64,  65,  95,  96,  97,
                                                           127, 129, 191, 192, 193, 199, 257, 300};
 
-/// Numbers of keys around the place where a decode step splits them (768), and far beyond.
-inline const std::vector<Eigen::Index> long_lengths = {700, 767, 768, 769, 865, 1537, 2049};
+/// Numbers of keys around the place where a decode step splits them (1536), and far beyond.
+inline const std::vector<Eigen::Index> long_lengths = {700, 1535, 1536, 1537, 1729, 2049, 3073};
 
 }  // namespace headroom_tests

@@ -15,20 +15,20 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-// Keys of a split: long enough that merging a split costs little beside reading its keys, short
-// enough that a few thousand keys keep several threads busy.
-inline constexpr Index least_split_keys = 768;
-static_assert(least_split_keys % tile_keys == 0, "a split is whole tiles");
+// So many keys, and fewer, are one split: a few thousand are enough for several threads, and what
+// it costs to start and to merge a split is little beside reading its keys.
+inline constexpr Index most_unsplit_keys = 1536;
+static_assert(most_unsplit_keys % tile_keys == 0, "a split is whole tiles");
 
 // Bounds the memory for unmerged states.
 inline constexpr Index most_splits = 32;
 
-/// Keys per split: a function of the number of keys alone, so that results depend neither on the
-/// number of threads nor on what else is computed.
+/// Keys per split, whole tiles and about as many in each: a function of the number of keys alone,
+/// so that results depend neither on the number of threads nor on what else is computed.
 inline Index split_keys(Index kv_len) {
-  const Index even = (kv_len + most_splits - 1) / most_splits;
-  const Index tiles = (even + tile_keys - 1) / tile_keys;
-  return std::max(least_split_keys, tiles * tile_keys);
+  const auto parts = [](Index count, Index size) { return (count + size - 1) / size; };
+  const Index splits = std::clamp(parts(kv_len, most_unsplit_keys), Index(1), most_splits);
+  return std::max(Index(1), parts(parts(kv_len, splits), tile_keys)) * tile_keys;
 }
 
 /// Few query rows, many keys: the keys are split, each split gives a softmax state of its own, and
