@@ -23,6 +23,7 @@
 #include <headroom/detail/memory.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
 #include <headroom/detail/packet_int16.hpp>
+#include <headroom/detail/value_weights.hpp>
 #include <headroom/kv_source.hpp>
 #include <memory>
 #include <string>
@@ -45,9 +46,6 @@ class kernels {
         keys_(filled(tokens * groups * dim)),
         values_(filled(tokens * groups * dim)),
         queries_(rows * dim, Number(5)),
-        scores_(static_cast<std::size_t>(keys_at_a_time * shape_.rows)),
-        weights_(scores_.size()),
-        units_(rows, 1.f),
         value_(rows * dim) {}
 
   void operator()() {
@@ -56,6 +54,9 @@ class kernels {
       detail::line_walk<KV, true> keys(taken_, dim, dim, memory);
       detail::line_walk<KV, true> values(taken_, dim, dim, memory);
       detail::lane_softmax softmax(shape_, memory);
+      const Index lines = shape_.line_of(keys_at_a_time);
+      auto* const scores = memory.take<float>(keys_at_a_time * shape_.rows + detail::lanes);
+      const detail::value_weights<Operand> weights(shape_, taken_, scores, lines, memory);
       const auto order = detail::line_order::in_streams(0, tokens_ / detail::streams);
       keys.start(order, tokens_);
       values.start(order, tokens_);
@@ -63,13 +64,14 @@ class kernels {
         for (Index j = 0; j < keys_at_a_time; j += taken_.keys)
           detail::dot_product<rows, Operand>(queries_.data(), keys.next(run_of(keys_, g)),
                                              detail::as_stored(), 1, taken_.keys, taken_.keys, dim,
-                                             scores_.data() + j * shape_.rows);
-        softmax.weigh(scores_.data(), keys_at_a_time / shape_.keys);
+                                             scores + j * shape_.rows);
+        softmax.weigh(scores, lines);
+        weights.make(lines);
         for (Index j = 0; j < keys_at_a_time; j += taken_.keys)
-          detail::add_weighted_sum<rows>(weights_.data() + j / depth * shape_.rows,
+          detail::add_weighted_sum<rows>(weights.operands(weights.at(0, j)),
                                          values.next(run_of(values_, g)), detail::as_stored(),
                                          taken_.keys / depth, dim, value_.data(), taken_.keys / 2,
-                                         {}, units_.data());
+                                         {}, weights.units());
       }
     }
   }
@@ -104,9 +106,6 @@ class kernels {
   Index tokens_;
   array keys_, values_;  // [groups, tokens, dim]
   std::vector<Number> queries_;
-  std::vector<float> scores_;
-  std::vector<Operand> weights_;
-  std::vector<float> units_;
   std::vector<float> value_;
 };
 
