@@ -10,6 +10,7 @@
 #include "support/catch.hpp"
 
 #include <cstdint>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -18,38 +19,43 @@ using headroom::Index;
 
 namespace {
 
-// Keys whose runs end at multiples of `page`: row 100 * position + group, each 3 numbers long.
+// Keys whose runs end at multiples of `page`: row 100 * position + group.
 struct pages {
-  Index page, end;
+  Index page, end, groups;
   std::vector<Index> memory = {};
   mutable int asked = 0;
 
-  pages(Index page_size, Index tokens, Index groups) : page(page_size), end(tokens) {
+  pages(Index page_size, Index tokens, Index group_count)
+      : page(page_size), end(tokens), groups(group_count) {
     for (Index t = 0; t < tokens; ++t)
       for (Index g = 0; g < groups; ++g) memory.push_back(100 * t + g);
   }
 };
 
-// The numbers met, in order.
+// The numbers met, in order. Rows may be asked for that are the walk's own, or of that after it.
 std::vector<Index> met(const pages& source, const line_shape& shape, const line_order& order,
-                       Index count, Index leap = 0) {
+                       Index count, const walk_to_come& after = {}) {
   scratch memory;
   line_walk<Index> walk(shape, 1, 1, memory);
-  walk.start(order, count, leap);
-  std::vector<bool> own(static_cast<std::size_t>(source.end));
-  for (Index i = 0; i < count; ++i) {
-    const Index position = order.position(i % shape.keys) + i / shape.keys * order.advance(shape);
-    own[static_cast<std::size_t>(position)] = true;
-    if (leap > 0) own[static_cast<std::size_t>(position + order.distance + leap)] = true;
-  }
+  walk.start(order, count, after);
+  std::set<std::pair<Index, Index>> allowed;
+  const auto allow = [&](const walk_to_come& keys) {
+    for (Index i = 0; i < keys.count; ++i)
+      for (Index g = 0; g < shape.groups; ++g)
+        allowed.insert(
+            {keys.groups + g, keys.order.later(i / shape.keys, shape).position(i % shape.keys)});
+  };
+  allow({order, count, 0});
+  allow(after);
   std::vector<Index> numbers;
   for (Index taken = 0; taken < count; taken += shape.keys) {
     const auto* const* const rows = walk.next([&](Index g, Index first) {
       ++source.asked;
-      REQUIRE((g < shape.groups && first < source.end && own[static_cast<std::size_t>(first)]));
+      INFO("group " << g << ", key " << first << " count " << count);
+      REQUIRE(allowed.contains({g, first}));
       const Index tokens = std::min((first / source.page + 1) * source.page, source.end) - first;
-      return headroom::token_run<Index>{source.memory.data() + first * shape.groups + g,
-                                        shape.groups, tokens};
+      return headroom::token_run<Index>{source.memory.data() + first * source.groups + g,
+                                        source.groups, tokens};
     });
     for (Index g = 0; g < shape.groups; ++g)
       for (Index j = 0; j < std::min(shape.keys, count - taken); ++j)
@@ -76,17 +82,19 @@ TEST_CASE("in turn, and from several streams, over pages of any size") {
       for (const Index length : {1, 5, 16, 1000}) {
         INFO(groups << " groups, " << keys << " keys in a line, pages of " << length);
         const line_shape shape{groups, keys, 1};
-        const pages source(length, 200, groups);
+        const pages source(length, 200, groups), two(length, 200, 2 * groups);
         for (const Index count : {1, 3, 4, 33, 190})
           REQUIRE(met(source, shape, line_order::in_turn(7), count) ==
                   expected(shape, line_order::in_turn(7), count));
         const line_order order = line_order::in_streams(5, 48);
         REQUIRE(met(source, shape, order, 4 * 48) == expected(shape, order, 4 * 48));
-        const line_order before = line_order::in_streams(5, 16);  // and as many keys after these
-        REQUIRE(met(source, shape, before, 4 * 16, 3 * 16) == expected(shape, before, 4 * 16));
-        const line_order far_before = line_order::in_streams(5, 600);
-        const pages many(length, 5000, groups);
-        REQUIRE(met(many, shape, far_before, 2400, 1800) == expected(shape, far_before, 2400));
+        // And others after these: further keys of the same groups, few or many, and of the next.
+        const line_order before = line_order::in_streams(5, 16);
+        for (const Index count : {4 * 16, 4 * 16 - 2})
+          for (const walk_to_come& after : {walk_to_come{line_order::in_streams(80, 4), 16, 0},
+                                            {line_order::in_streams(80, 24), 4 * 24, 0},
+                                            {line_order::in_streams(0, 32), 4 * 32, groups}})
+            REQUIRE(met(two, shape, before, count, after) == expected(shape, before, count));
       }
 }
 
@@ -164,24 +172,31 @@ TEST_CASE("what is far ahead may be in the run to come, page after page") {
   }
 }
 
-TEST_CASE("a walk asks for the rows of the walk to come") {
+TEST_CASE("a walk asks for the first rows of the walk to come, and kernels for none of them") {
   const std::vector<float> memory(1000000);
   const Index row = 128, keys = 4 * 20, bytes = row * Index(sizeof(float));
   const line_order order = line_order::in_streams(0, keys / streams);
-  const auto last_ahead = [&](Index leap) {
+  const auto asked_of = [&](const walk_to_come& after) {
+    std::multiset<Index> asked;
     scratch taken;
     line_walk<float> walk({1, streams, 4}, row, row, taken);
-    walk.start(order, keys, leap);
+    walk.start(order, keys, after);
     for (Index taken_keys = 0; taken_keys < keys; taken_keys += streams)
-      walk.next([&](Index, Index first) {
+      walk.next([&](Index g, Index first) {
+        if (g > 0) asked.insert(first);
         return headroom::token_run<float>{memory.data() + first * row, row, 2 * keys - first};
       });
-    return std::pair(walk.ahead().far, walk.ahead().near);
+    CHECK(walk.ahead().far == 0);
+    CHECK(walk.ahead().near == 0);
+    return asked;
   };
-  CHECK(last_ahead(0) == std::pair(Index(0), Index(0)));
-  // From the last token of each stream to one of the stream that begins `keys` after this one.
-  const Index leap = keys - keys / streams;
-  CHECK(last_ahead(leap) == std::pair(bytes_far_ahead + leap * bytes, bytes_ahead + leap * bytes));
+  CHECK(asked_of({}).empty());
+  // Of each stream the tokens that are asked for from far away, and those from nearby.
+  std::multiset<Index> first_rows;
+  const line_order other = line_order::in_streams(30, 25);
+  for (const Index ahead : {bytes_far_ahead, bytes_ahead})
+    for (Index j = 0; j < ahead / bytes * streams; ++j) first_rows.insert(other.position(j));
+  CHECK(asked_of({other, 4 * 25, 1}) == first_rows);
 }
 
 TEST_CASE("numbers of few bits are asked for no further ahead than others") {

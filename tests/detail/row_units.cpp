@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The headroom authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Rule: units hold every row of every group once, and the cost of a unit counts the keys that its
-// rows may see.
+// Rule: units hold every row of every group once, the cost of a unit counts the keys that its rows
+// may see, and what comes next is the keys that follow.
 #include <headroom/detail/row_units.hpp>
 
 #include <map>
@@ -63,5 +63,24 @@ TEST_CASE("a unit costs as many pairs as its first and last row may see") {
   const auto window = hr::causal() & hr::sliding_window(10);
   for_units(size, layout::tokens_major, window, [&](const auto& call, const auto& units) {
     CHECK(units.cost(call, 1, 0, 2 * B) == B * (B + 9));
+  });
+}
+
+TEST_CASE("next are the keys that follow, then those of the same rows of other groups") {
+  const auto check = [](const hr::detail::keys_to_come& next, Index groups, Index begin,
+                        Index end) {
+    CHECK(next.groups == groups);
+    CHECK(next.begin == begin);
+    CHECK(next.end == end);
+  };
+  const problem_size size{hr::detail::block_rows + 1, 500, 3, 3, 4, 4};  // two blocks
+  for_units(size, layout::heads_major, hr::none(), [&](const auto& call, const auto& units) {
+    REQUIRE(units.count() == 2 * 3);
+    for (const Index unit : {0, 2, 5}) {
+      check(units.next(call, unit, 200, 200), 0, 200, 400);
+      check(units.next(call, unit, 400, 200), 0, 400, 500);
+    }
+    for (const Index unit : {0, 1, 3, 4}) check(units.next(call, unit, 500, 200), 1, 0, 200);
+    for (const Index unit : {2, 5}) check(units.next(call, unit, 500, 200), 0, 0, 0);
   });
 }

@@ -106,9 +106,11 @@ Index groups_together(const Call& call, const Source& source) {
 ///
 /// \param rows    of the first group; if there are several, the same rows of each
 /// \param states  of the groups
+/// \param next    what the same rows are to take after these
 template <class Call, kv_source Source>
 void attend_rows(const Call& call, const stacked_rows& rows, const Source& source, Index begin,
-                 Index end, std::span<const softmax_state<typename Call::Scalar>> states) {
+                 Index end, std::span<const softmax_state<typename Call::Scalar>> states,
+                 const keys_to_come& next = {}) {
   scratch memory;
   for (const auto& state : states) state.clear();
   [[maybe_unused]] const attention_kernel kernel =
@@ -119,15 +121,15 @@ void attend_rows(const Call& call, const stacked_rows& rows, const Source& sourc
     if constexpr (Call::rows_multiple <= most_float_rows)
       if (kernel == attention_kernel::dot_products)
         return dot_block<Call, Source, float, most_float_rows>(call, rows, states, source, memory)
-            .add_keys(begin, end);
+            .add_keys(begin, end, next);
     if constexpr (pairs)
       if (kernel == attention_kernel::bfloat16_dots)
         return dot_block<Call, Source, bfloat16_pair>(call, rows, states, source, memory)
-            .add_keys(begin, end);
+            .add_keys(begin, end, next);
     if constexpr (has_fast_int16_dots && stores_integers<Source>)
       if (kernel == attention_kernel::int16_dots)
         return dot_block<Call, Source, int16_pair>(call, rows, states, source, memory)
-            .add_keys(begin, end);
+            .add_keys(begin, end, next);
   }
   eigen_assert(states.size() == 1);
   const auto attend_in = [&](const auto& block) {

@@ -72,7 +72,8 @@ class decode_plan {
         split == 0 ? kept(rows, 0) : unit_states{memory.take<Scalar>(groups * size_), size_};
     const auto states =
         states_in(own.numbers, own.distance, groups, rows.count, source_->v_dim(), memory);
-    attend_rows(*call_, rows, *source_, begin, std::min(begin + split_, call_->kv_len), states);
+    const Index end = std::min(begin + split_, call_->kv_len);
+    attend_rows(*call_, rows, *source_, begin, end, states, units_.next(*call_, unit, end, split_));
     finish(unit, rows, split, own);
   }
 

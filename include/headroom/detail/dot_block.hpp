@@ -10,6 +10,7 @@
 #include <headroom/detail/kernels/lane_softmax.hpp>
 #include <headroom/detail/kernels/softmax.hpp>
 #include <headroom/detail/kernels/weighted_sum.hpp>
+#include <headroom/detail/key_parts.hpp>
 #include <headroom/detail/line_reader.hpp>
 #include <headroom/detail/line_shape.hpp>
 #include <headroom/detail/line_walk.hpp>
@@ -81,23 +82,12 @@ class dot_block {
   }
 
   /// Takes in those of keys [begin, end) that some row sees.
-  void add_keys(Index begin, Index end) {
-    begin = std::max(begin, begin_);
-    end = std::max(begin, std::min(end, end_));
-    const Index all_begin = std::clamp(seen_by_all_.begin, begin, end);
-    const Index all_end = std::clamp(seen_by_all_.end, all_begin, end);
-    // Whole lines from each stream; keys that are no step are not worth several.
-    const Index all = all_end - all_begin;
-    const Index lines = all < step_keys ? 0 : shape_.line_of(all);
-    const Index distance = lines * (shape_.keys / streams);
-    const Index rest = all_begin + streams * distance;
-    // Whoever comes next most likely takes as many keys after these.
-    const bool goes_on = all == end - begin && rest == end && seen_by_all_.end >= end + all;
-    add_lines(line_order::in_turn(begin), all_begin, false);
-    add_lines(line_order::in_streams(all_begin, distance), rest, true,
-              goes_on ? all - distance : 0);
-    add_lines(line_order::in_turn(rest), all_end, true);
-    add_lines(line_order::in_turn(all_end), end, false);
+  void add_keys(Index begin, Index end, const keys_to_come& next = {}) {
+    const key_parts keys = parts(begin, end), after = parts(next.begin, next.end);
+    add_lines(line_order::in_turn(keys.begin), keys.all_begin, false);
+    add_lines(keys.streamed, keys.rest, true, {after.streamed, after.count(), next.groups});
+    add_lines(line_order::in_turn(keys.rest), keys.all_end, true);
+    add_lines(line_order::in_turn(keys.all_end), keys.end, false);
     for (Index g = 0; g < groups(); ++g)
       for (Index r = 0; r < rows_.count; ++r) {
         state(g).max[r] = softmax_.max(g, r);
@@ -118,15 +108,22 @@ class dot_block {
   const softmax_state<float>& state(Index g) const { return states_[static_cast<std::size_t>(g)]; }
   Index v_dim() const { return state(0).v_dim; }
 
-  // Keys [order.first, end), in that order; a leap of the walk leads into as many after these.
-  void add_lines(line_order order, Index end, bool all_seen, Index leap = 0) {
+  // Those of keys [begin, end) that some row sees.
+  key_parts parts(Index begin, Index end) const {
+    begin = std::max(begin, begin_);
+    end = std::max(begin, std::min(end, end_));
+    return key_parts::of(begin, end, seen_by_all_, step_keys, shape_);
+  }
+
+  // Keys [order.first, end), in that order.
+  void add_lines(line_order order, Index end, bool all_seen, const walk_to_come& after = {}) {
     const Index count = end - order.first;
-    keys_.start(order, count, leap);
-    values_.start(order, count, leap);
-    if (leap > 0) end += count;
+    keys_.start(order, count, after);
+    values_.start(order, count, after);
+    end = std::max(end, after.order.first + after.count);
     for (Index taken = 0; taken < count; taken += step_keys) {
       add_step({order, std::min(step_keys, count - taken), end}, all_seen);
-      order.first += step_lines() * order.advance(shape_);
+      order = order.later(step_lines(), shape_);
     }
   }
 

@@ -27,9 +27,22 @@ struct line_order {
   /// From as many places at a time as there are streams, `distance` keys apart.
   static line_order in_streams(Index first, Index distance) { return {first, distance, 1}; }
 
+  /// The same so many lines later.
+  line_order later(Index lines, const line_shape& shape) const {
+    return {first + lines * advance(shape), distance, next};
+  }
+
   /// Key j, of as many as there are; those of the next line are `advance` further.
   Index position(Index j) const { return first + j % streams * distance + j / streams * next; }
   Index advance(const line_shape& shape) const { return shape.keys / streams * next; }
+};
+
+/// The walk that most likely comes after one, through the same runs: memory does not rest in
+/// between.
+struct walk_to_come {
+  line_order order{};
+  Index count = 0;   // keys of each group; 0 if none comes
+  Index groups = 0;  // from the first group of this walk to its own
 };
 
 /// Walks stored rows line by line: keys, or values. Kernels ask for memory so far ahead of a row as
@@ -54,19 +67,14 @@ class line_walk {
         coming_(shape.pairs(), memory) {}
 
   /// Goes to line 0 of an order of `count` keys.
-  ///
-  /// \param leap  how many tokens further than where a stream ends that of the walk to come begins,
-  ///              which has as many keys; 0 if none comes. Memory does not rest in between.
-  void start(const line_order& order, Index count, Index leap = 0) {
+  void start(const line_order& order, Index count, const walk_to_come& after = {}) {
     order_ = order;
-    rest_ = count_ = count;
-    leap_ = leap;
+    rest_ = count;
+    after_ = after;
     advance_ = order.advance(shape_);
     here_.lines = coming_.lines = 0;
-    for (step_ahead* const step : {&far_, &near_}) {
-      step->lines = lines_of(step->tokens);
-      step->leap_lines = lines_of(step->tokens + leap);
-    }
+    far_.lines = lines_of(far_.tokens);
+    near_.lines = lines_of(near_.tokens);
   }
 
   /// Steps to the next line, or to the first, and returns its rows, [groups, keys]; if it is the
@@ -85,7 +93,7 @@ class line_walk {
     }
     --here_.lines;
     rest_ -= shape_.keys;
-    order_.first += advance_;
+    order_ = order_.later(1, shape_);
     const asked far = ask_ahead(run, far_, !one_run, [](const Storage* row) { prefetch_far(row); });
     const asked near = ask_ahead(run, near_, false, [](const Storage* row) { prefetch(row); });
     if constexpr (one_run)
@@ -112,9 +120,8 @@ class line_walk {
 
   // How far ahead memory is asked for. Lines are known from the start: divisions take long.
   struct step_ahead {
-    Index tokens;          // of a stream
-    Index lines = 0;       // that these take
-    Index leap_lines = 0;  // the same into the walk to come
+    Index tokens;     // of a stream
+    Index lines = 0;  // that these take
   };
 
   // Tokens of a stream that so many bytes, or numbers, of all groups are.
@@ -130,12 +137,13 @@ class line_walk {
   void find(line_run& found, const Runs& run, Index lines) const {
     Index tokens = std::numeric_limits<Index>::max();
     const Index count = std::min(rest_ - lines * shape_.keys, shape_.keys);
-    for_each_row(run, lines, count, [&](Index i, const Storage* row, Index stride, Index rest) {
-      if (i == 0) found.token_bytes = stride * size;
-      found.rows[i] = row;
-      found.strides[i] = stride * advance_;
-      tokens = std::min(tokens, rest);
-    });
+    for_each_row(run, order_.later(lines, shape_), count,
+                 [&](Index i, const Storage* row, Index stride, Index rest) {
+                   if (i == 0) found.token_bytes = stride * size;
+                   found.rows[i] = row;
+                   found.strides[i] = stride * advance_;
+                   tokens = std::min(tokens, rest);
+                 });
     found.lines = lines_of(tokens);
     // Kernels that take whole lines ask for memory behind keys that are not there, too.
     for (Index g = 0; count < shape_.keys && g < shape_.groups; ++g)
@@ -143,24 +151,23 @@ class line_walk {
                   found.rows[g * shape_.keys]);
   }
 
-  // Calls f(i, row, stride, rest) for each row of the line so many lines from here, which has
-  // `count` keys: the rest are the tokens of its run from it on. A stream's keys are mostly of one
-  // run, which is found once.
+  // Calls f(i, row, stride, rest) for each row of the first line of an order, which has `count`
+  // keys: the rest are the tokens of its run from it on. A stream's keys are mostly of one run,
+  // which is found once.
   template <class Runs, class F>
-  void for_each_row(const Runs& run, Index lines, Index count, const F& f) const {
-    const Index distance = lines * advance_;
+  void for_each_row(const Runs& run, const line_order& order, Index count, const F& f) const {
     for (Index g = 0; g < shape_.groups; ++g)
       for (Index stream = 0; stream < streams; ++stream) {
-        decltype(run(g, distance)) found{};
+        decltype(run(g, order.first)) found{};
         Index offset = 0;
         for (Index j = stream; j < count; j += streams) {
           if (offset >= found.tokens) {
-            found = run(g, order_.position(j) + distance);
+            found = run(g, order.position(j));
             offset = 0;
           }
           f(g * shape_.keys + j, found.rows + offset * found.stride, found.stride,
             found.tokens - offset);
-          offset += order_.next;
+          offset += order.next;
         }
       }
   }
@@ -171,31 +178,34 @@ class line_walk {
     Index offset;
   };
 
-  // Where the line a step ahead is, in this walk or in that to come, if the runs at hand go
-  // on so long, or if kernels may ask `in_coming` runs. Else asks for it, if there is one, and
-  // kernels need not.
+  // Where the line a step ahead is, if the runs at hand go on so long, or if kernels may ask
+  // `in_coming` runs. Else asks for it, in this walk or in that to come, and kernels need not.
   template <class Runs, class Ask>
   asked ask_ahead(const Runs& run, const step_ahead& step, bool in_coming, const Ask& ask) {
-    const Index keys = step.lines * shape_.keys;
-    const bool leaps = keys > rest_;
-    if (leaps && (leap_ == 0 || keys > rest_ + count_)) return {here_.rows, 0};
-    const Index tokens = step.tokens + (leaps ? leap_ : 0);
-    const Index lines = leaps ? step.leap_lines : step.lines;
-    if (lines <= here_.lines) return {here_.rows, tokens * here_.token_bytes};
+    const bool leaves = step.lines * shape_.keys > rest_;
+    if (!leaves && step.lines <= here_.lines) return {here_.rows, step.tokens * here_.token_bytes};
     const auto ask_for = [&](const Storage* row) {
       for (Index d = 0; d < row_size_; d += Index(64 / sizeof(Storage))) ask(row + d);
     };
-    if (!leaps && coming_.lines == 0) find(coming_, run, here_.lines);
-    const Index behind = lines - 1 - here_.lines;
-    if (leaps || behind >= coming_.lines) {
-      for_each_row(run, lines - 1, shape_.keys,
+    const auto ask_for_line = [&](const line_order& order, Index groups) {
+      for_each_row([&](Index g, Index first) { return run(g + groups, first); }, order, shape_.keys,
                    [&](Index, const Storage* row, Index, Index) { ask_for(row); });
-    } else if (in_coming) {
+    };
+    if (leaves) {
+      const Index behind = step.lines - 1 - shape_.line_of(rest_ + shape_.keys - 1);
+      if (behind >= 0 && (behind + 1) * shape_.keys <= after_.count)
+        ask_for_line(after_.order.later(behind, shape_), after_.groups);
+      return {here_.rows, 0};
+    }
+    if (coming_.lines == 0) find(coming_, run, here_.lines);
+    const Index behind = step.lines - 1 - here_.lines;
+    if (behind >= coming_.lines)
+      ask_for_line(order_.later(step.lines - 1, shape_), 0);
+    else if (in_coming)
       return {coming_.rows, behind * coming_.strides[0] * size};
-    } else {
+    else
       for (Index i = 0; i < shape_.pairs(); ++i)
         ask_for(coming_.rows[i] + behind * coming_.strides[i]);
-    }
     return {here_.rows, 0};
   }
 
@@ -206,9 +216,8 @@ class line_walk {
   step_ahead far_;
   step_ahead near_;
   line_order order_{};
-  Index count_ = 0;    // keys of each group
-  Index rest_ = 0;     // of these, from this line on
-  Index leap_ = 0;     // tokens
+  walk_to_come after_{};
+  Index rest_ = 0;     // keys of each group after this line
   Index advance_ = 1;  // tokens of a stream from line to line
   line_run here_;
   line_run coming_;

@@ -35,15 +35,19 @@ class prefill_plan {
     const Index size = state_size(rows.count, source_->v_dim());
     const auto states = states_in(memory.take<Scalar>(groups * size), size, groups, rows.count,
                                   source_->v_dim(), memory);
-    attend_rows(*call_, rows, *source_, 0, call_->kv_len, states);
+    attend_rows(*call_, rows, *source_, 0, call_->kv_len, states,
+                units_.next(*call_, unit(item), call_->kv_len, call_->kv_len));
     for (Index g = 0; g < groups; ++g)
       call_->write(rows.of_group(g), states[static_cast<std::size_t>(g)]);
   }
 
  private:
-  // The last rows see most keys under a causal mask: start with them, so that no thread is left
-  // with a long item at the end.
-  Index unit(Index item) const { return units_.count() - 1 - item; }
+  // The last block of rows sees most keys under a causal mask: start with it, so that no thread is
+  // left with a long item at the end.
+  Index unit(Index item) const {
+    const Index spans = units_.count() / units_.blocks();
+    return (units_.blocks() - 1 - item / spans) * spans + item % spans;
+  }
 
   const Call* call_;
   const Source* source_;

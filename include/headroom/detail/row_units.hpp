@@ -37,6 +37,16 @@ class row_units {
     return std::min(together_, call.groups() - unit % spans_ * together_);
   }
 
+  /// What the rows of a unit are to take after the keys before `end`, so many at a time: those that
+  /// follow, or the first ones of the unit to come, which has the same rows of other groups.
+  template <class Call>
+  keys_to_come next(const Call& call, Index unit, Index end, Index keys) const {
+    const Index groups = end < call.kv_len ? 0 : together_;
+    if (unit % spans_ * together_ + groups >= call.groups()) return {};
+    const Index begin = groups > 0 ? 0 : end;
+    return {groups, begin, std::min(begin + keys, call.kv_len)};
+  }
+
   /// Pairs of a row and a key of [begin, end) in a unit, by what the mask shows its first and its
   /// last row: enough to tell large units from small ones.
   template <class Call>
