@@ -23,6 +23,7 @@
 #include <headroom/detail/memory.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
 #include <headroom/detail/packet_int16.hpp>
+#include <headroom/detail/read_pace.hpp>
 #include <headroom/detail/value_weights.hpp>
 #include <headroom/kv_source.hpp>
 #include <memory>
@@ -39,7 +40,10 @@ namespace detail = headroom::detail;
 template <class KV, int rows, class Operand>
 class kernels {
  public:
-  static constexpr Index groups = 8, dim = 128, keys_at_a_time = 64;
+  static constexpr Index groups = 8, dim = 128;
+  static constexpr detail::read_pace pace =
+      detail::read_pace::of(rows, 2 * dim, 2 * dim * static_cast<Index>(sizeof(KV)));
+  static constexpr Index keys_at_a_time = pace.step_keys;
 
   explicit kernels(Index tokens)
       : tokens_(tokens),
@@ -51,8 +55,8 @@ class kernels {
   void operator()() {
     for (Index g = 0; g < groups; ++g) {
       detail::scratch memory;
-      detail::line_walk<KV, true> keys(taken_, dim, dim, memory);
-      detail::line_walk<KV, true> values(taken_, dim, dim, memory);
+      detail::line_walk<KV, true> keys(taken_, dim, dim, pace.ahead, memory);
+      detail::line_walk<KV, true> values(taken_, dim, dim, pace.ahead, memory);
       detail::lane_softmax softmax(shape_, memory);
       const Index lines = shape_.line_of(keys_at_a_time);
       auto* const scores = memory.take<float>(keys_at_a_time * shape_.rows + detail::lanes);
@@ -64,14 +68,14 @@ class kernels {
         for (Index j = 0; j < keys_at_a_time; j += taken_.keys)
           detail::dot_product<rows, Operand>(queries_.data(), keys.next(run_of(keys_, g)),
                                              detail::as_stored(), 1, taken_.keys, taken_.keys, dim,
-                                             scores + j * shape_.rows);
+                                             scores + j * shape_.rows, pace.ahead);
         softmax.weigh(scores, lines);
         weights.make(lines);
         for (Index j = 0; j < keys_at_a_time; j += taken_.keys)
           detail::add_weighted_sum<rows>(weights.operands(weights.at(0, j)),
                                          values.next(run_of(values_, g)), detail::as_stored(),
                                          taken_.keys / depth, dim, value_.data(), taken_.keys / 2,
-                                         {}, weights.units());
+                                         pace.ahead, weights.units());
       }
     }
   }

@@ -17,7 +17,7 @@ TEST_CASE("parts are the keys, in order, and whole lines are streamed") {
       for (const Index end : {100, 163, 164, 171, 500})
         for (const key_range& all : {key_range{0, 500, true}, {7, 300, true}, {200, 200, true}}) {
           const line_shape shape{1, line, 1};
-          const key_parts keys = key_parts::of(begin, end, all, 64, shape);
+          const key_parts keys = key_parts::of(begin, end, all, shape);
           INFO("keys [" << begin << ", " << end << "), lines of " << line);
           CHECK(keys.begin == begin);
           CHECK(keys.end == end);
@@ -29,7 +29,7 @@ TEST_CASE("parts are the keys, in order, and whole lines are streamed") {
           const Index seen =
               std::max(Index(0), std::min(end, all.end) - std::max(begin, all.begin));
           CHECK(keys.all_end - keys.all_begin == seen);
-          CHECK(keys.count() == (seen < 64 ? 0 : seen / line * line));
+          CHECK(keys.count() == (seen < least_streamed_keys ? 0 : seen / line * line));
           CHECK(keys.streamed.first == keys.all_begin);
           CHECK(keys.streamed.distance * streams == keys.count());
         }

@@ -36,7 +36,7 @@ struct pages {
 std::vector<Index> met(const pages& source, const line_shape& shape, const line_order& order,
                        Index count, const walk_to_come& after = {}) {
   scratch memory;
-  line_walk<Index> walk(shape, 1, 1, memory);
+  line_walk<Index> walk(shape, 1, 1, {}, memory);
   walk.start(order, count, after);
   std::set<std::pair<Index, Index>> allowed;
   const auto allow = [&](const walk_to_come& keys) {
@@ -114,9 +114,10 @@ TEST_CASE("one long run is asked for once") {
 
 TEST_CASE("memory is asked for as many bytes ahead, wherever rows lie") {
   const std::vector<float> memory(1000000);
-  const auto ahead = [&](Index groups, Index row, Index stride, const line_order& order) {
+  const auto ahead = [&](Index groups, Index row, Index stride, const line_order& order,
+                         const read_ahead& distance = {}) {
     scratch taken;
-    line_walk<float> walk({groups, 4, 4}, row, row, taken);
+    line_walk<float> walk({groups, 4, 4}, row, row, distance, taken);
     walk.start(order, 400);
     walk.next([&](Index g, Index first) {
       return headroom::token_run<float>{memory.data() + first * stride + g * row, stride, 1000};
@@ -133,6 +134,9 @@ TEST_CASE("memory is asked for as many bytes ahead, wherever rows lie") {
           std::pair(bytes_far_ahead / 256 * 1000 * size, bytes_ahead / 256 * 1000 * size));
     CHECK(ahead(1, 75, 1000, order) == std::pair((bytes_far_ahead + 299) / 300 * 1000 * size,
                                                  (bytes_ahead + 299) / 300 * 1000 * size));
+    // Not a whole row, if the next one follows it.
+    CHECK(ahead(1, 128, 128, order, {1024, 128}) == std::pair(Index(1024), Index(128)));
+    CHECK(ahead(1, 128, 1000, order, {1024, 128}) == std::pair(2 * 1000 * size, 1000 * size));
   }
 }
 
@@ -148,7 +152,7 @@ TEST_CASE("what is far ahead may be in the run to come, page after page") {
       return memory[static_cast<std::size_t>(position / length)].data() + position % length * dim;
     };
     scratch taken;
-    line_walk<float> walk({1, streams, 4}, dim, dim, taken);
+    line_walk<float> walk({1, streams, 4}, dim, dim, {}, taken);
     walk.start(order, count);
     Index lines = 0, of_kernels = 0;
     for (Index l = 0; l < count / streams; ++l) {
@@ -179,7 +183,7 @@ TEST_CASE("a walk asks for the first rows of the walk to come, and kernels for n
   const auto asked_of = [&](const walk_to_come& after) {
     std::multiset<Index> asked;
     scratch taken;
-    line_walk<float> walk({1, streams, 4}, row, row, taken);
+    line_walk<float> walk({1, streams, 4}, row, row, {}, taken);
     walk.start(order, keys, after);
     for (Index taken_keys = 0; taken_keys < keys; taken_keys += streams)
       walk.next([&](Index g, Index first) {
@@ -202,7 +206,7 @@ TEST_CASE("a walk asks for the first rows of the walk to come, and kernels for n
 TEST_CASE("numbers of few bits are asked for no further ahead than others") {
   const std::vector<std::int8_t> memory(100000);
   scratch taken;
-  line_walk<std::int8_t> walk({1, streams, 4}, 128, 132, taken);
+  line_walk<std::int8_t> walk({1, streams, 4}, 128, 132, {}, taken);
   walk.start(line_order::in_turn(0), 400);
   walk.next([&](Index, Index first) {
     return headroom::token_run<std::int8_t>{memory.data() + first * 132, 132, 500};

@@ -19,6 +19,7 @@
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
 #include <headroom/detail/prefetch.hpp>
+#include <headroom/detail/read_pace.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/tile.hpp>
 #include <headroom/detail/value_weights.hpp>
@@ -54,16 +55,17 @@ class dot_block {
         value_shape_{groups(), std::max(shape_.keys, most_sum_keys<Operand, Value>(rows.count)),
                      shape_.rows},
         key_shape_(groups() == 1 ? value_shape_ : shape_),
+        pace_(read_pace::of(rows.count, source.qk_dim() + source.v_dim(), bytes_of_token())),
         ranges_(memory.take<row_ranges>(groups())),
-        keys_(key_shape_, source.qk_dim(), KeyCodec::storage_size(source.qk_dim()), memory),
-        values_(value_shape_, source.v_dim(), ValueCodec::storage_size(source.v_dim()), memory),
+        keys_(key_shape_, source.qk_dim(), key_size(), pace_.ahead, memory),
+        values_(value_shape_, source.v_dim(), value_size(), pace_.ahead, memory),
         key_reader_(key_shape_, source.qk_dim(), memory),
         value_reader_(value_shape_, source.v_dim(), memory),
         softmax_(shape_, memory),
         queries_(call, rows, shape_, memory),
         weights_(memory.take<float>(step_lines() * shape_.size() + lanes)),
         key_factors_(
-            memory.take<float>(factored_codec<KeyCodec> ? step_keys * groups() + lanes : 0)),
+            memory.take<float>(factored_codec<KeyCodec> ? pace_.step_keys * groups() + lanes : 0)),
         value_weights_(shape_, value_shape_, weights_, step_lines(), memory),
         zeros_(memory.take<Value>(is_pair<Operand> ? source.v_dim() : 0)),
         begin_(call.kv_len),
@@ -96,15 +98,19 @@ class dot_block {
   }
 
  private:
-  // Long enough that the softmax of a step is little work beside its products.
-  static constexpr Index step_keys = 64;
-
   using KeyCodec = typename Source::KeyCodec;
   using ValueCodec = typename Source::ValueCodec;
+  using Key = typename KeyCodec::Storage;
   using Value = typename ValueCodec::Storage;
 
+  Index key_size() const { return KeyCodec::storage_size(source_.qk_dim()); }
+  Index value_size() const { return ValueCodec::storage_size(source_.v_dim()); }
+  Index bytes_of_token() const {
+    return key_size() * Index(sizeof(Key)) + value_size() * Index(sizeof(Value));
+  }
+
   Index groups() const { return static_cast<Index>(states_.size()); }
-  Index step_lines() const { return shape_.line_of(step_keys); }
+  Index step_lines() const { return shape_.line_of(pace_.step_keys); }
   const softmax_state<float>& state(Index g) const { return states_[static_cast<std::size_t>(g)]; }
   Index v_dim() const { return state(0).v_dim; }
 
@@ -112,7 +118,7 @@ class dot_block {
   key_parts parts(Index begin, Index end) const {
     begin = std::max(begin, begin_);
     end = std::max(begin, std::min(end, end_));
-    return key_parts::of(begin, end, seen_by_all_, step_keys, shape_);
+    return key_parts::of(begin, end, seen_by_all_, shape_);
   }
 
   // Keys [order.first, end), in that order.
@@ -121,8 +127,8 @@ class dot_block {
     keys_.start(order, count, after);
     values_.start(order, count, after);
     end = std::max(end, after.order.first + after.count);
-    for (Index taken = 0; taken < count; taken += step_keys) {
-      add_step({order, std::min(step_keys, count - taken), end}, all_seen);
+    for (Index taken = 0; taken < count; taken += pace_.step_keys) {
+      add_step({order, std::min(pace_.step_keys, count - taken), end}, all_seen);
       order = order.later(step_lines(), shape_);
     }
   }
@@ -159,7 +165,7 @@ class dot_block {
   void prefetch_values(const step& keys) const {
     for (Index j = 0; j < std::min(streams, keys.count); ++j)
       prefetch_row(source_.values(rows_.group, keys.order.position(j), keys.end).rows,
-                   bytes_ahead / static_cast<Index>(sizeof(typename ValueCodec::Storage)));
+                   bytes_ahead / static_cast<Index>(sizeof(Value)));
   }
 
   float* line(Index l) const { return weights_ + l * shape_.size(); }
@@ -321,9 +327,10 @@ class dot_block {
   line_shape shape_;
   line_shape value_shape_;  // what values are taken at a time: a line, or several
   line_shape key_shape_;    // the same of keys: of several groups a line
-  row_ranges* ranges_;      // [groups]
-  line_walk<typename KeyCodec::Storage, has_one_run<Source>> keys_;
-  line_walk<typename ValueCodec::Storage, has_one_run<Source>> values_;
+  read_pace pace_;
+  row_ranges* ranges_;  // [groups]
+  line_walk<Key, has_one_run<Source>> keys_;
+  line_walk<Value, has_one_run<Source>> values_;
   line_reader<KeyCodec> key_reader_;
   line_reader<ValueCodec> value_reader_;
   lane_softmax softmax_;

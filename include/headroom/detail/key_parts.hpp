@@ -11,6 +11,9 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
+/// Fewer keys than this are not worth several streams.
+inline constexpr Index least_streamed_keys = 64;
+
 /// Keys [begin, end) in the order in which few rows take them: what all rows see from several
 /// streams, in whole lines, and what is before and after it key by key.
 struct key_parts {
@@ -21,13 +24,12 @@ struct key_parts {
   Index all_end;
   Index end;
 
-  /// \param least  fewer keys than this are not worth several streams
-  static key_parts of(Index begin, Index end, const key_range& seen_by_all, Index least,
+  static key_parts of(Index begin, Index end, const key_range& seen_by_all,
                       const line_shape& shape) {
     const Index all_begin = std::clamp(seen_by_all.begin, begin, end);
     const Index all_end = std::clamp(seen_by_all.end, all_begin, end);
     const Index all = all_end - all_begin;
-    const Index lines = all < least ? 0 : shape.line_of(all);
+    const Index lines = all < least_streamed_keys ? 0 : shape.line_of(all);
     const Index distance = lines * (shape.keys / streams);
     return {begin,
             all_begin,

@@ -57,12 +57,15 @@ class line_walk {
  public:
   /// \param row_dim   numbers of a row
   /// \param row_size  the same in Storage elements
-  line_walk(const line_shape& shape, Index row_dim, Index row_size, scratch& memory)
+  /// \param distance  how far ahead of a stream memory is asked for
+  line_walk(const line_shape& shape, Index row_dim, Index row_size, const read_ahead& distance,
+            scratch& memory)
       : shape_(shape),
         row_size_(row_size),
-        far_{std::min(tokens_in(bytes_far_ahead, row_size * size),
+        bytes_near_(distance.near),
+        far_{std::min(tokens_in(distance.far, row_size * size),
                       tokens_in(numbers_far_ahead, row_dim))},
-        near_{tokens_in(bytes_ahead, row_size * size)},
+        near_{tokens_in(distance.near, row_size * size)},
         here_(shape.pairs(), memory),
         coming_(shape.pairs(), memory) {}
 
@@ -96,10 +99,13 @@ class line_walk {
     order_ = order_.later(1, shape_);
     const asked far = ask_ahead(run, far_, !one_run, [](const Storage* row) { prefetch_far(row); });
     const asked near = ask_ahead(run, near_, false, [](const Storage* row) { prefetch(row); });
+    // Less than a row if the next one follows it.
+    const bool side_by_side = here_.token_bytes == row_size_ * size;
+    const Index bytes_near = side_by_side ? std::min(bytes_near_, near.offset) : near.offset;
     if constexpr (one_run)
-      ahead_ = {far.offset, near.offset};
+      ahead_ = {far.offset, bytes_near};
     else
-      ahead_ = {far.rows, far.offset, near.offset};
+      ahead_ = {far.rows, far.offset, bytes_near};
     return here_.rows;
   }
 
@@ -213,6 +219,7 @@ class line_walk {
 
   line_shape shape_;
   Index row_size_;
+  Index bytes_near_;
   step_ahead far_;
   step_ahead near_;
   line_order order_{};

@@ -1,0 +1,33 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: steps are whole lines of any number of rows; who multiplies little asks less far ahead.
+#include <headroom/detail/dot_block.hpp>
+#include <headroom/detail/read_pace.hpp>
+
+#include "support/catch.hpp"
+
+using namespace headroom::detail;
+using headroom::Index;
+
+TEST_CASE("steps are whole lines, and as many keys as are taken at a time") {
+  for (Index rows = 1; rows <= most_dot_rows; ++rows)
+    for (const Index bytes : {1, 2, 4}) {
+      const Index step = read_pace::of(rows, 100, bytes * 100).step_keys;
+      CHECK(step % line_shape::of(1, rows).keys == 0);
+      CHECK(step % most_line_keys == 0);
+      CHECK(step >= least_streamed_keys);
+    }
+}
+
+TEST_CASE("who multiplies little asks less far ahead, and alternates less") {
+  const auto pace = [](Index rows, Index bytes) { return read_pace::of(rows, 256, 256 * bytes); };
+  const read_pace light = pace(1, 4), heavy = pace(8, 4);
+  CHECK(light.ahead.far < heavy.ahead.far);
+  CHECK(light.ahead.near < heavy.ahead.near);
+  CHECK(light.step_keys > heavy.step_keys);
+  for (const auto& [rows, bytes] : {std::pair<Index, Index>{2, 4}, {1, 2}})
+    CHECK(pace(rows, bytes).step_keys == light.step_keys);
+  for (const auto& [rows, bytes] : {std::pair<Index, Index>{3, 4}, {2, 2}, {1, 1}})
+    CHECK(pace(rows, bytes).step_keys == heavy.step_keys);
+}
