@@ -7,19 +7,20 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// How few rows read keys and values.
+/// How few rows read keys and values, or weights.
 struct read_pace {
   read_ahead ahead;  ///< how far ahead memory is asked for, on each stream
   Index step_keys;   ///< so many keys are read, and then their values
 
-  /// The pace of so many rows where a key and its value are so many numbers, and bytes.
+  /// The pace of so many rows where what they are multiplied by is so many numbers, and bytes: a
+  /// key and its value, say.
   ///
   /// A core that reads much and multiplies little foresees what it reads: it is fastest if asked
   /// for the next lines only, and if keys and values seldom alternate. On a Zen 4 a row takes 0.75
   /// of the time from floats and 0.93 from 16 bits, two rows 0.8 from floats, and more are slower.
   static constexpr read_pace of(Index rows, Index numbers, Index bytes) {
     constexpr Index bytes_a_product = 2;
-    if (bytes >= rows * numbers * bytes_a_product) return {{1024, 128}, 512};
+    if (bytes >= rows * numbers * bytes_a_product) return {{1024, 192}, 512};
     // Long enough that the softmax of a step is little work beside its products.
     return {{bytes_far_ahead, bytes_ahead}, 64};
   }
