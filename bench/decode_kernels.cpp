@@ -42,7 +42,7 @@ class kernels {
  public:
   static constexpr Index groups = 8, dim = 128;
   static constexpr detail::read_pace pace =
-      detail::read_pace::of(rows, 2 * dim, 2 * dim * static_cast<Index>(sizeof(KV)));
+      detail::read_pace::of(rows, 2 * dim, 2 * dim * static_cast<Index>(sizeof(KV)), true);
   static constexpr Index keys_at_a_time = pace.step_keys;
 
   explicit kernels(Index tokens)

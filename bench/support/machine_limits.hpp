@@ -63,15 +63,13 @@ inline double fma_peak() {
   return flops / seconds;
 }
 
-/// Bytes of memory that no cache holds. Threads that read at the same time may share the largest
-/// cache, and each then needs less of its own.
-inline std::size_t beyond_caches(int threads = 1) {
+/// Bytes of memory that no cache holds, not even in part: a cache does not drop what is oldest, and
+/// of memory twice its size it still has a tenth where it is read again.
+inline std::size_t beyond_caches() {
   std::size_t bytes = std::size_t(16) << 20;  // where the system does not tell
-  for (const auto& cache : benchmark::CPUInfo::Get().caches) {
-    const int sharing = std::clamp(threads, 1, std::max(cache.num_sharing, 1));
-    bytes = std::max(bytes, static_cast<std::size_t>(cache.size / sharing));
-  }
-  return 2 * bytes;
+  for (const auto& cache : benchmark::CPUInfo::Get().caches)
+    bytes = std::max(bytes, static_cast<std::size_t>(cache.size));
+  return 3 * bytes;
 }
 
 /// Memory larger than any cache, to read from; on huge pages, as the library's caches are.

@@ -13,7 +13,7 @@ using headroom::Index;
 TEST_CASE("steps are whole lines, and as many keys as are taken at a time") {
   for (Index rows = 1; rows <= most_dot_rows; ++rows)
     for (const Index bytes : {1, 2, 4}) {
-      const Index step = read_pace::of(rows, 100, bytes * 100).step_keys;
+      const Index step = read_pace::of(rows, 100, bytes * 100, true).step_keys;
       CHECK(step % line_shape::of(1, rows).keys == 0);
       CHECK(step % most_line_keys == 0);
       CHECK(step >= least_streamed_keys);
@@ -21,7 +21,9 @@ TEST_CASE("steps are whole lines, and as many keys as are taken at a time") {
 }
 
 TEST_CASE("who multiplies little asks less far ahead, and alternates less") {
-  const auto pace = [](Index rows, Index bytes) { return read_pace::of(rows, 256, 256 * bytes); };
+  const auto pace = [](Index rows, Index bytes) {
+    return read_pace::of(rows, 256, 256 * bytes, true);
+  };
   const read_pace light = pace(1, 4), heavy = pace(8, 4);
   CHECK(light.ahead.far < heavy.ahead.far);
   CHECK(light.ahead.near < heavy.ahead.near);
@@ -30,4 +32,15 @@ TEST_CASE("who multiplies little asks less far ahead, and alternates less") {
     CHECK(pace(rows, bytes).step_keys == light.step_keys);
   for (const auto& [rows, bytes] : {std::pair<Index, Index>{3, 4}, {2, 2}, {1, 1}})
     CHECK(pace(rows, bytes).step_keys == heavy.step_keys);
+}
+
+TEST_CASE("steps, and with them results, do not depend on where rows lie") {
+  for (const Index rows : {1, 2, 4})
+    for (const Index bytes : {1, 2, 4}) {
+      const auto pace = [&](bool side_by_side) {
+        return read_pace::of(rows, 256, 256 * bytes, side_by_side);
+      };
+      CHECK(pace(true).step_keys == pace(false).step_keys);
+      CHECK(pace(false).ahead.far == read_ahead().far);
+    }
 }

@@ -55,7 +55,8 @@ class dot_block {
         value_shape_{groups(), std::max(shape_.keys, most_sum_keys<Operand, Value>(rows.count)),
                      shape_.rows},
         key_shape_(groups() == 1 ? value_shape_ : shape_),
-        pace_(read_pace::of(rows.count, source.qk_dim() + source.v_dim(), bytes_of_token())),
+        pace_(read_pace::of(rows.count, source.qk_dim() + source.v_dim(), bytes_of_token(),
+                            side_by_side())),
         ranges_(memory.take<row_ranges>(groups())),
         keys_(key_shape_, source.qk_dim(), key_size(), pace_.ahead, memory),
         values_(value_shape_, source.v_dim(), value_size(), pace_.ahead, memory),
@@ -105,6 +106,11 @@ class dot_block {
 
   Index key_size() const { return KeyCodec::storage_size(source_.qk_dim()); }
   Index value_size() const { return ValueCodec::storage_size(source_.v_dim()); }
+  bool side_by_side() const {
+    return has_one_run<Source> && call_.kv_len > 0 &&
+           source_.keys(rows_.group, 0, 1).stride == key_size() &&
+           source_.values(rows_.group, 0, 1).stride == value_size();
+  }
   Index bytes_of_token() const {
     return key_size() * Index(sizeof(Key)) + value_size() * Index(sizeof(Value));
   }

@@ -18,11 +18,14 @@ struct read_pace {
   /// A core that reads much and multiplies little foresees what it reads: it is fastest if asked
   /// for the next lines only, and if keys and values seldom alternate. On a Zen 4 a row takes 0.75
   /// of the time from floats and 0.93 from 16 bits, two rows 0.8 from floats, and more are slower.
-  static constexpr read_pace of(Index rows, Index numbers, Index bytes) {
+  ///
+  /// \param side_by_side  whether what is read lies so, for a long way; pages are not foreseen
+  static constexpr read_pace of(Index rows, Index numbers, Index bytes, bool side_by_side) {
     constexpr Index bytes_a_product = 2;
-    if (bytes >= rows * numbers * bytes_a_product) return {{1024, 192}, 512};
+    if (bytes >= rows * numbers * bytes_a_product)
+      return {side_by_side ? read_ahead{1024, 192} : read_ahead(), 512};
     // Long enough that the softmax of a step is little work beside its products.
-    return {{bytes_far_ahead, bytes_ahead}, 64};
+    return {read_ahead(), 64};
   }
 };
 
