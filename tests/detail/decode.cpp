@@ -91,6 +91,6 @@ TEST_CASE("sinks are applied once, after the merge") {
 TEST_CASE("the order in which the parts are computed does not change a bit") {
   const problem p({3, 5000, 4, 2, 16, 8});
   const auto in_order = answer_by(decode, p, hr::causal());
-  for (const std::uint64_t seed : {1, 2, 3, 4, 5, 6, 7, 8})
+  for (std::uint64_t seed = 1; seed <= 8; ++seed)
     CHECK(same_bits(answer_by(decode_in_order(seed), p, hr::causal()), in_order));
 }
