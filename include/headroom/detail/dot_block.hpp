@@ -87,10 +87,14 @@ class dot_block {
   /// Takes in those of keys [begin, end) that some row sees.
   void add_keys(Index begin, Index end, const keys_to_come& next = {}) {
     const key_parts keys = parts(begin, end), after = parts(next.begin, next.end);
-    add_lines(line_order::in_turn(keys.begin), keys.all_begin, false);
-    add_lines(keys.streamed, keys.rest, true, {after.streamed, after.count(), next.groups});
-    add_lines(line_order::in_turn(keys.rest), keys.all_end, true);
-    add_lines(line_order::in_turn(keys.all_end), keys.end, false);
+    const walk_to_come to_come{after.streamed, after.count(), next.groups};
+    // One call of what is long to compile.
+    for (const ordered_keys& part :
+         {ordered_keys{line_order::in_turn(keys.begin), keys.all_begin, false, {}},
+          {keys.streamed, keys.rest, true, to_come},
+          {line_order::in_turn(keys.rest), keys.all_end, true, {}},
+          {line_order::in_turn(keys.all_end), keys.end, false, {}}})
+      add_lines(part);
     for (Index g = 0; g < groups(); ++g)
       for (Index r = 0; r < rows_.count; ++r) {
         state(g).max[r] = softmax_.max(g, r);
@@ -128,13 +132,21 @@ class dot_block {
   }
 
   // Keys [order.first, end), in that order.
-  void add_lines(line_order order, Index end, bool all_seen, const walk_to_come& after = {}) {
-    const Index count = end - order.first;
-    keys_.start(order, count, after);
-    values_.start(order, count, after);
-    end = std::max(end, after.order.first + after.count);
+  struct ordered_keys {
+    line_order order;
+    Index end;
+    bool all_seen;
+    walk_to_come after;
+  };
+
+  void add_lines(const ordered_keys& part) {
+    const Index count = part.end - part.order.first;
+    keys_.start(part.order, count, part.after);
+    values_.start(part.order, count, part.after);
+    const Index end = std::max(part.end, part.after.order.first + part.after.count);
+    line_order order = part.order;
     for (Index taken = 0; taken < count; taken += pace_.step_keys) {
-      add_step({order, std::min(pace_.step_keys, count - taken), end}, all_seen);
+      add_step({order, std::min(pace_.step_keys, count - taken), end}, part.all_seen);
       order = order.later(step_lines(), shape_);
     }
   }

@@ -25,13 +25,8 @@ class scratch_stack {
 
   std::byte* take(std::size_t bytes) {
     bytes = (bytes + alignment - 1) / alignment * alignment;
-    if (blocks_.empty() || used_ + bytes > blocks_.back().size) {
-      // Frames below keep their pointers: a full block stays, and a larger one is put on top.
-      const std::size_t size = std::max(bytes, 2 * total());
-      blocks_.push_back({uninitialised<std::byte>(static_cast<Index>(size)), size});
-      used_ = 0;
-    }
-    std::byte* taken = blocks_.back().memory.get() + used_;
+    if (used_ + bytes > size_) grow(bytes);
+    std::byte* taken = memory_ + used_;
     used_ += bytes;
     return taken;
   }
@@ -44,14 +39,29 @@ class scratch_stack {
     std::size_t size;
   };
 
-  std::size_t total() const {
-    std::size_t sum = 0;
-    for (const block& b : blocks_) sum += b.size;
-    return sum;
+  // Frames below keep their pointers: a full block stays, and a larger one is put on top. Kernels
+  // take memory in many places, which need no copy each of what happens once.
+  EIGEN_DONT_INLINE void grow(std::size_t bytes) {
+    std::size_t total = 0;
+    for (const block& b : blocks_) total += b.size;
+    const std::size_t size = std::max(bytes, 2 * total);
+    blocks_.push_back({uninitialised<std::byte>(static_cast<Index>(size)), size});
+    memory_ = blocks_.back().memory.get();
+    size_ = size;
+    used_ = 0;
+  }
+
+  // The last block is the largest and holds more than all others together: it is kept, empty, for
+  // the frames to come, and of those before it the first `count`.
+  EIGEN_DONT_INLINE void keep(std::size_t count) {
+    blocks_.erase(blocks_.begin() + static_cast<std::ptrdiff_t>(count), blocks_.end() - 1);
+    used_ = 0;
   }
 
   std::vector<block> blocks_;
-  std::size_t used_ = 0;    // bytes taken of the last block
+  std::byte* memory_ = nullptr;  // of the last block
+  std::size_t size_ = 0;
+  std::size_t used_ = 0;
   std::size_t frames_ = 0;  // open frames
 };
 
@@ -66,16 +76,10 @@ class scratch_stack::frame {
 
   ~frame() {
     --stack_.frames_;
-    auto& blocks = stack_.blocks_;
-    if (blocks.size() == blocks_) {
+    if (stack_.blocks_.size() == blocks_)
       stack_.used_ = used_;
-      return;
-    }
-    // This frame opened blocks. The last is the largest and holds more than all others together:
-    // keep it, empty, for the frames to come, and no other block that no frame points into.
-    const std::size_t kept = stack_.frames_ == 0 ? 0 : blocks_;
-    blocks.erase(blocks.begin() + static_cast<std::ptrdiff_t>(kept), blocks.end() - 1);
-    stack_.used_ = 0;
+    else  // this frame opened blocks; others may point into those before
+      stack_.keep(stack_.frames_ == 0 ? 0 : blocks_);
   }
 
   /// Uninitialised memory for `count` numbers, aligned to a cache line.

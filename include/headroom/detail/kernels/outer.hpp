@@ -11,6 +11,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cstddef>
 #include <utility>
 
 // The micro-kernel of all products with many rows: a sum of outer products in registers.
@@ -126,32 +128,39 @@ void outer_tile(const A& a, const B& b, Index column, Index depth, const product
   }
 }
 
+/// Rows of the next tile where `left` are left: the most, or a power of two below.
+constexpr Index next_rows(Index left, int most) {
+  return left >= most ? most : static_cast<Index>(std::bit_floor(static_cast<std::size_t>(left)));
+}
+
 /// Steps of the product in which rows to come are asked for.
 constexpr Index outer_steps(Index rows, int packets, Index depth) {
   const Index most = outer_rows(packets);
-  return (rows + most - 1) / most * ((depth + step_depth - 1) / step_depth);
+  const Index tiles = rows / most + std::popcount(static_cast<std::size_t>(rows % most));
+  return tiles * ((depth + step_depth - 1) / step_depth);
 }
 
-/// The product for any number of rows. They are cut into groups of nearly equal size: one or two
-/// rows left over would wait for their own additions.
+/// The product for any number of rows.
 template <int packets, class A, class B>
 void outer_columns(A a, Index rows, const B& b, Index column, Index depth, product_target c,
                    rows_to_come& next) {
   constexpr int most = outer_rows(packets);
+  constexpr int smaller = static_cast<int>(std::bit_width(static_cast<std::size_t>(most - 1)));
   static constexpr auto tiles = []<int... n>(std::integer_sequence<int, n...>) {
-    return std::array{&outer_tile<n + 1, packets, A, B>...};
+    return std::array{&outer_tile<1 << n, packets, A, B>..., &outer_tile<most, packets, A, B>};
   }
-  (std::make_integer_sequence<int, most>{});
-  for (Index groups = (rows + most - 1) / most; groups > 0; --groups) {
-    const Index count = (rows + groups - 1) / groups;
-    if (groups > 1) {  // what the next group reads is on its way while this one is multiplied
-      for (Index i = count; i < 2 * count; ++i) {
-        if (c.add) prefetch_row(c.row(i), packets * lanes);
-        if (a.depth_stride == 1) prefetch_row(&a(i, 0), depth);
-      }
+  (std::make_integer_sequence<int, smaller>{});
+  while (rows > 0) {
+    const Index count = next_rows(rows, most);
+    // What the next tile reads is on its way while this one is multiplied.
+    for (Index i = count; i < std::min(2 * count, rows); ++i) {
+      if (c.add) prefetch_row(c.row(i), packets * lanes);
+      if (a.depth_stride == 1) prefetch_row(&a(i, 0), depth);
     }
     next.find_next_run();
-    tiles[static_cast<std::size_t>(count - 1)](a, b, column, depth, c, next);
+    const auto tile = static_cast<std::size_t>(
+        rows >= most ? smaller : std::countr_zero(static_cast<std::size_t>(count)));
+    tiles[tile](a, b, column, depth, c, next);
     a.data += count * a.row_stride;
     c.data += count * c.stride;
     rows -= count;
