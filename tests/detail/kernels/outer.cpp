@@ -114,3 +114,23 @@ TEST_CASE("columns are cut into tiles without a single packet at the end, where 
   CHECK(cut(5 * n, 3) == list{{0, 3}, {3 * n, 2}});
   CHECK(cut(16 * n, 8) == list{{0, 8}, {8 * n, 8}});
 }
+
+TEST_CASE("rows are cut into the largest tile and powers of two below, as many as were foretold") {
+  using namespace hr::detail;
+  for (int packets = 1; packets <= most_packets; ++packets) {
+    const int most = outer_rows(packets);
+    for (Index rows = 1; rows <= 40; ++rows) {
+      INFO(rows << " rows, " << packets << " packets");
+      Index tiles = 0;
+      for (Index left = rows; left > 0; ++tiles) {
+        const Index count = next_rows(left, most);
+        REQUIRE((count == most || (count < most && std::has_single_bit(std::size_t(count)))));
+        REQUIRE(count <= left);
+        left -= count;
+      }
+      CHECK(outer_steps(rows, packets, step_depth) == tiles);
+    }
+  }
+  CHECK(next_rows(8, 6) == 4);
+  CHECK(next_rows(7, 6) == 6);
+}

@@ -128,9 +128,13 @@ void outer_tile(const A& a, const B& b, Index column, Index depth, const product
   }
 }
 
-/// Rows of the next tile where `left` are left: the most, or a power of two below.
+/// Rows of the next tile where `left` are left: the most, or a power of two below. Four and four
+/// are faster than six and two, which would wait for their own additions.
 constexpr Index next_rows(Index left, int most) {
-  return left >= most ? most : static_cast<Index>(std::bit_floor(static_cast<std::size_t>(left)));
+  const auto below = [](Index rows) {
+    return static_cast<Index>(std::bit_floor(static_cast<std::size_t>(rows)));
+  };
+  return left == 2 * below(most) ? below(most) : left >= most ? most : below(left);
 }
 
 /// Steps of the product in which rows to come are asked for.
@@ -159,7 +163,7 @@ void outer_columns(A a, Index rows, const B& b, Index column, Index depth, produ
     }
     next.find_next_run();
     const auto tile = static_cast<std::size_t>(
-        rows >= most ? smaller : std::countr_zero(static_cast<std::size_t>(count)));
+        count == most ? smaller : std::countr_zero(static_cast<std::size_t>(count)));
     tiles[tile](a, b, column, depth, c, next);
     a.data += count * a.row_stride;
     c.data += count * c.stride;
