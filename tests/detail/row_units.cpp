@@ -84,3 +84,19 @@ TEST_CASE("next are the keys that follow, then those of the same rows of other g
     for (const Index unit : {2, 5}) check(units.next(call, unit, 500, 200), 0, 0, 0);
   });
 }
+
+TEST_CASE("no group is to come that a source does not have") {
+  for (const layout order : {layout::tokens_major, layout::heads_major})
+    for (const Index groups : {1, 2, 5, 9, 40})
+      for (const Index rows : {1, 2, 4}) {
+        INFO(groups << " groups of " << rows << " rows");
+        const problem_size size{1, 9, groups * rows, groups, 128, 128};
+        for_units(size, order, hr::none(), [&](const auto& call, const auto& units) {
+          for (Index unit = 0; unit < units.count(); ++unit)
+            for (const Index end : {4, 9})
+              CHECK(units.rows(call, unit).group + units.next(call, unit, end, 4).groups +
+                        units.groups(call, unit) <=
+                    groups);
+        });
+      }
+}

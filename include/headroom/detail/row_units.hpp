@@ -38,13 +38,14 @@ class row_units {
   }
 
   /// What the rows of a unit are to take after the keys before `end`, so many at a time: those that
-  /// follow, or the first ones of the unit to come, which has the same rows of other groups.
+  /// follow, or the first ones of the unit to come, if it has the same rows of as many groups.
   template <class Call>
   keys_to_come next(const Call& call, Index unit, Index end, Index keys) const {
-    const Index groups = end < call.kv_len ? 0 : together_;
-    if (unit % spans_ * together_ + groups >= call.groups()) return {};
-    const Index begin = groups > 0 ? 0 : end;
-    return {groups, begin, std::min(begin + keys, call.kv_len)};
+    const Index further = end < call.kv_len ? 0 : together_;
+    const Index group = unit % spans_ * together_ + further;
+    if (group + groups(call, unit) > call.groups()) return {};
+    const Index begin = further > 0 ? 0 : end;
+    return {further, begin, std::min(begin + keys, call.kv_len)};
   }
 
   /// Pairs of a row and a key of [begin, end) in a unit, by what the mask shows its first and its
