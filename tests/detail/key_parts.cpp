@@ -32,5 +32,15 @@ TEST_CASE("parts are the keys, in order, and whole lines are streamed") {
           CHECK(keys.count() == (seen < least_streamed_keys ? 0 : seen / line * line));
           CHECK(keys.streamed.first == keys.all_begin);
           CHECK(keys.streamed.distance * streams == keys.count());
+
+          Index next = begin;
+          for (const ordered_keys& part : keys.in_order({{}, 7, 1})) {
+            CHECK(part.order.first == next);
+            const bool seen_by_all = part.order.first >= all.begin && part.end <= all.end;
+            CHECK((!part.all_seen || part.order.first == part.end || seen_by_all));
+            next = part.end;
+          }
+          CHECK(next == end);
+          CHECK(keys.in_order({{}, 7, 1})[1].after.count == 7);
         }
 }

@@ -5,6 +5,8 @@
 #include <headroom/detail/dot_block.hpp>
 #include <headroom/detail/read_pace.hpp>
 
+#include <headroom/kv_cache.hpp>
+
 #include "support/catch.hpp"
 
 using namespace headroom::detail;
@@ -43,4 +45,17 @@ TEST_CASE("steps, and with them results, do not depend on where rows lie") {
       CHECK(pace(true).step_keys == pace(false).step_keys);
       CHECK(pace(false).ahead.far == read_ahead().far);
     }
+}
+
+TEST_CASE("a source's pace is that of its rows, and of how they lie") {
+  const headroom::kv_cache<float> cache(8, 2, 64, 32);
+  const read_pace pace = pace_of(cache, 1, 8, 1), own = read_pace::of(1, 96, 4 * 96, true);
+  CHECK(pace.step_keys == own.step_keys);
+  CHECK(pace.ahead.far == own.ahead.far);
+  CHECK(pace_of(cache, 1, 8, 8).step_keys < pace.step_keys);
+  CHECK(pace_of(cache, 0, 0, 1).ahead.far == read_ahead().far);
+  // Rows of two groups by turns.
+  const std::vector<float> numbers(8 * 2 * 64);
+  const headroom::view<const float> tokens = headroom::tokens_major(numbers.data(), 8, 2, 64);
+  CHECK(pace_of(headroom::view_source(tokens, tokens), 0, 8, 1).ahead.far == read_ahead().far);
 }

@@ -55,11 +55,12 @@ class dot_block {
         value_shape_{groups(), std::max(shape_.keys, most_sum_keys<Operand, Value>(rows.count)),
                      shape_.rows},
         key_shape_(groups() == 1 ? value_shape_ : shape_),
-        pace_(read_pace::of(rows.count, source.qk_dim() + source.v_dim(), bytes_of_token(),
-                            side_by_side())),
+        pace_(pace_of(source, rows.group, call.kv_len, rows.count)),
         ranges_(memory.take<row_ranges>(groups())),
-        keys_(key_shape_, source.qk_dim(), key_size(), pace_.ahead, memory),
-        values_(value_shape_, source.v_dim(), value_size(), pace_.ahead, memory),
+        keys_(key_shape_, source.qk_dim(), KeyCodec::storage_size(source.qk_dim()), pace_.ahead,
+              memory),
+        values_(value_shape_, source.v_dim(), ValueCodec::storage_size(source.v_dim()), pace_.ahead,
+                memory),
         key_reader_(key_shape_, source.qk_dim(), memory),
         value_reader_(value_shape_, source.v_dim(), memory),
         softmax_(shape_, memory),
@@ -88,13 +89,7 @@ class dot_block {
   void add_keys(Index begin, Index end, const keys_to_come& next = {}) {
     const key_parts keys = parts(begin, end), after = parts(next.begin, next.end);
     const walk_to_come to_come{after.streamed, after.count(), next.groups};
-    // One call of what is long to compile.
-    for (const ordered_keys& part :
-         {ordered_keys{line_order::in_turn(keys.begin), keys.all_begin, false, {}},
-          {keys.streamed, keys.rest, true, to_come},
-          {line_order::in_turn(keys.rest), keys.all_end, true, {}},
-          {line_order::in_turn(keys.all_end), keys.end, false, {}}})
-      add_lines(part);
+    for (const ordered_keys& part : keys.in_order(to_come)) add_lines(part);
     for (Index g = 0; g < groups(); ++g)
       for (Index r = 0; r < rows_.count; ++r) {
         state(g).max[r] = softmax_.max(g, r);
@@ -108,17 +103,6 @@ class dot_block {
   using Key = typename KeyCodec::Storage;
   using Value = typename ValueCodec::Storage;
 
-  Index key_size() const { return KeyCodec::storage_size(source_.qk_dim()); }
-  Index value_size() const { return ValueCodec::storage_size(source_.v_dim()); }
-  bool side_by_side() const {
-    return has_one_run<Source> && call_.kv_len > 0 &&
-           source_.keys(rows_.group, 0, 1).stride == key_size() &&
-           source_.values(rows_.group, 0, 1).stride == value_size();
-  }
-  Index bytes_of_token() const {
-    return key_size() * Index(sizeof(Key)) + value_size() * Index(sizeof(Value));
-  }
-
   Index groups() const { return static_cast<Index>(states_.size()); }
   Index step_lines() const { return shape_.line_of(pace_.step_keys); }
   const softmax_state<float>& state(Index g) const { return states_[static_cast<std::size_t>(g)]; }
@@ -130,14 +114,6 @@ class dot_block {
     end = std::max(begin, std::min(end, end_));
     return key_parts::of(begin, end, seen_by_all_, shape_);
   }
-
-  // Keys [order.first, end), in that order.
-  struct ordered_keys {
-    line_order order;
-    Index end;
-    bool all_seen;
-    walk_to_come after;
-  };
 
   void add_lines(const ordered_keys& part) {
     const Index count = part.end - part.order.first;

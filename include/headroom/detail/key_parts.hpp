@@ -8,11 +8,20 @@
 #include <headroom/mask.hpp>
 
 #include <algorithm>
+#include <array>
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
 /// Fewer keys than this are not worth several streams.
 inline constexpr Index least_streamed_keys = 64;
+
+/// Keys [order.first, end), in that order.
+struct ordered_keys {
+  line_order order;
+  Index end;
+  bool all_seen;       // by all rows
+  walk_to_come after;  // most likely
+};
 
 /// Keys [begin, end) in the order in which few rows take them: what all rows see from several
 /// streams, in whole lines, and what is before and after it key by key.
@@ -41,6 +50,16 @@ struct key_parts {
 
   /// How many keys are streamed.
   Index count() const { return rest - all_begin; }
+
+  /// The parts, one after another: what takes them is long to compile, and need be called once.
+  ///
+  /// \param after  what most likely comes after all of them
+  std::array<ordered_keys, 4> in_order(const walk_to_come& after) const {
+    return {{{line_order::in_turn(begin), all_begin, false, {}},
+             {streamed, rest, true, after},
+             {line_order::in_turn(rest), all_end, true, {}},
+             {line_order::in_turn(all_end), end, false, {}}}};
+  }
 };
 
 /// Keys [begin, end) of the groups so many further: what the same rows most likely take next.

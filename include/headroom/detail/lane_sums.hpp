@@ -8,7 +8,7 @@
 namespace headroom::inline HEADROOM_ISA::detail {
 
 /// Lane i is the sum of the lanes of packet i. Dot products end in it: at width 128 a score is 8
-/// multiply-adds, so that shuffles count.
+/// multiply-adds, so that shuffles count, and so does a call, which sends all packets to memory.
 HEADROOM_ALWAYS_INLINE inline packet lane_sums(square& packets) {
 #if defined(EIGEN_VECTORIZE_AVX512)
   // Packets are joined in pairs, and each join adds half of the lanes to the other half: 30

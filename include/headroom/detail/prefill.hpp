@@ -25,18 +25,19 @@ class prefill_plan {
   Index items() const { return units_.count(); }
 
   /// How much there is to compute, in pairs of rows and keys.
-  Index cost(Index item) const { return units_.cost(*call_, unit(item), 0, call_->kv_len); }
+  Index cost(Index item) const { return units_.cost(*call_, unit_of(item), 0, call_->kv_len); }
 
   void run(Index item) const {
     using Scalar = typename Call::Scalar;
     scratch memory;
-    const stacked_rows rows = units_.rows(*call_, unit(item));
-    const Index groups = units_.groups(*call_, unit(item));
+    const Index unit = unit_of(item);
+    const stacked_rows rows = units_.rows(*call_, unit);
+    const Index groups = units_.groups(*call_, unit);
     const Index size = state_size(rows.count, source_->v_dim());
     const auto states = states_in(memory.take<Scalar>(groups * size), size, groups, rows.count,
                                   source_->v_dim(), memory);
     attend_rows(*call_, rows, *source_, 0, call_->kv_len, states,
-                units_.next(*call_, unit(item), call_->kv_len, call_->kv_len));
+                units_.next(*call_, unit, call_->kv_len, call_->kv_len));
     for (Index g = 0; g < groups; ++g)
       call_->write(rows.of_group(g), states[static_cast<std::size_t>(g)]);
   }
@@ -44,10 +45,7 @@ class prefill_plan {
  private:
   // The last block of rows sees most keys under a causal mask: start with it, so that no thread is
   // left with a long item at the end.
-  Index unit(Index item) const {
-    const Index spans = units_.count() / units_.blocks();
-    return (units_.blocks() - 1 - item / spans) * spans + item % spans;
-  }
+  Index unit_of(Index item) const { return units_.from_last_block(item); }
 
   const Call* call_;
   const Source* source_;

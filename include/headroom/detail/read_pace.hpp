@@ -4,6 +4,7 @@
 
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/prefetch.hpp>
+#include <headroom/kv_source.hpp>
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
@@ -28,5 +29,20 @@ struct read_pace {
     return {read_ahead(), 64};
   }
 };
+
+/// The pace of so many rows of a group that read the first `kv_len` keys and values of a source.
+template <kv_source Source>
+read_pace pace_of(const Source& source, Index group, Index kv_len, Index rows) {
+  using KeyCodec = typename Source::KeyCodec;
+  using ValueCodec = typename Source::ValueCodec;
+  const Index key_size = KeyCodec::storage_size(source.qk_dim());
+  const Index value_size = ValueCodec::storage_size(source.v_dim());
+  const Index bytes = key_size * Index(sizeof(typename KeyCodec::Storage)) +
+                      value_size * Index(sizeof(typename ValueCodec::Storage));
+  const bool side_by_side = has_one_run<Source> && kv_len > 0 &&
+                            source.keys(group, 0, 1).stride == key_size &&
+                            source.values(group, 0, 1).stride == value_size;
+  return read_pace::of(rows, source.qk_dim() + source.v_dim(), bytes, side_by_side);
+}
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -23,6 +23,9 @@ class row_units {
   Index blocks() const { return blocks_; }
   Index count() const { return blocks_ * spans_; }
 
+  /// Unit i where the last block comes first, and the groups of each in order.
+  Index from_last_block(Index i) const { return (blocks_ - 1 - i / spans_) * spans_ + i % spans_; }
+
   /// The rows of a unit, those of its first group.
   template <class Call>
   stacked_rows rows(const Call& call, Index unit) const {
