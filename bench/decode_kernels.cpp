@@ -72,10 +72,10 @@ class kernels {
         softmax.weigh(scores, lines);
         weights.make(lines);
         for (Index j = 0; j < keys_at_a_time; j += taken_.keys)
-          detail::add_weighted_sum<rows>(weights.operands(weights.at(0, j)),
-                                         values.next(run_of(values_, g)), detail::as_stored(),
-                                         taken_.keys / depth, dim, value_.data(), taken_.keys / 2,
-                                         pace.ahead, weights.units());
+          detail::add_weighted_sum<rows>(weights.operands(0, j), values.next(run_of(values_, g)),
+                                         detail::as_stored(), taken_.keys / depth, dim,
+                                         value_.data(), taken_.keys / 2, pace.ahead,
+                                         weights.units());
       }
     }
   }

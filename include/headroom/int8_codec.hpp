@@ -30,6 +30,7 @@ struct int8_codec {
                 "int8_codec<block_size>: block_size must be at least 1 or Eigen::Dynamic");
 
   using Storage = std::int8_t;
+  static constexpr int numbers_of_block = block_size;
 
   static constexpr Index blocks(Index dim) {
     return block_size > 0 ? (dim + block_size - 1) / block_size : 1;
@@ -80,13 +81,13 @@ struct int8_codec {
     Index begin;  // of a row from a column on: that column
 
     detail::packet load(Index d) const {
-      return detail::multiply(detail::load(numbers + begin + d), detail::broadcast(scale(d)));
+      return detail::multiply(detail::load(numbers_at(d)), detail::broadcast(factor_at(d)));
     }
-    float operator[](Index d) const { return scale(d) * static_cast<float>(numbers[begin + d]); }
+    float operator[](Index d) const { return factor_at(d) * static_cast<float>(*numbers_at(d)); }
     packet_row from(Index column) const { return {numbers, scales, begin + column}; }
 
-   private:
-    float scale(Index d) const {
+    const Storage* numbers_at(Index d) const { return numbers + begin + d; }
+    float factor_at(Index d) const {
       float number;
       // Unsigned, a division by a power of two is a shift and no more.
       const std::size_t column = static_cast<std::size_t>(begin + d);

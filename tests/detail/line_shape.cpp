@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Rule: a line holds as many keys of each group as fill packets, from every stream alike, whatever
-// the number of groups; what is no key is hidden.
+// the number of groups; what is no key is hidden; numbers are multiplied by the factors of their
+// keys.
 #include <headroom/detail/line_shape.hpp>
 
 #include "support/catch.hpp"
@@ -40,5 +41,21 @@ TEST_CASE("what is no key is hidden, and nothing else") {
     REQUIRE(seen == static_cast<float>(3 * count));
     for (Index g = 0; g < 3; ++g)
       REQUIRE(scores[static_cast<std::size_t>(shape.at(g, count - 1, 0))] == 1.f);
+  }
+}
+
+TEST_CASE("numbers are multiplied by the factors of their keys, in place too") {
+  for (Index rows = 1; rows <= std::max(1, lanes / 2); ++rows) {
+    const line_shape shape = line_shape::of(2, rows);
+    const auto count = static_cast<std::size_t>(shape.keys * shape.rows);
+    std::vector<float> factors, numbers, products(count);
+    for (Index j = 0; j < shape.keys + lanes; ++j) factors.push_back(static_cast<float>(j + 2));
+    for (std::size_t i = 0; i < count; ++i) numbers.push_back(static_cast<float>(i) - 5);
+    shape.multiply(factors.data(), numbers.data(), products.data());
+    for (std::size_t i = 0; i < count; ++i)
+      REQUIRE(products[i] ==
+              numbers[i] * static_cast<float>(static_cast<Index>(i) / shape.rows + 2));
+    shape.multiply(factors.data(), numbers.data(), numbers.data());
+    REQUIRE(numbers == products);
   }
 }

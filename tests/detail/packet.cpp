@@ -101,6 +101,15 @@ TEST_CASE("a square is transposed, and its packets are summed") {
     CHECK(sums[std::size_t(i)] == float(100 * i * lanes + lanes * (lanes - 1) / 2));
 }
 
+TEST_CASE("lanes are rotated around the end") {
+  std::vector<float> lane(static_cast<std::size_t>(lanes));
+  for (std::size_t i = 0; i < lane.size(); ++i) lane[i] = float(i);
+  for (int by = 0; by < lanes; ++by) {
+    const auto got = numbers_of(hr::rotate(hr::load(lane.data()), by));
+    for (int i = 0; i < lanes; ++i) CHECK(got[std::size_t(i)] == float((i + by) % lanes));
+  }
+}
+
 TEST_CASE("the exponential errs by at most 2e-7") {
   double worst = 0;
   std::array<float, lanes> numbers;

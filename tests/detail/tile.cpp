@@ -38,6 +38,16 @@ TEST_CASE("a packet is loaded from numbers, or by a row that widens itself") {
   for (int i = 0; i < hr::lanes; ++i) CHECK(got[i] == static_cast<float>(2 * (i + 1)));
 }
 
+TEST_CASE("the numbers of a row lie where they are stored, or where it says") {
+  const float numbers[] = {0, 1, 2, 3};
+  struct later {
+    const float* numbers;
+    const float* numbers_at(Eigen::Index d) const { return numbers + 1 + d; }
+  };
+  CHECK(hr::numbers_at(static_cast<const float*>(numbers), 2) == numbers + 2);
+  CHECK(hr::numbers_at(later{numbers}, 2) == numbers + 3);
+}
+
 TEST_CASE("what a reader does not read is decoded to its scalar") {
   struct own_codec {};
   using eigen = hr::reads_scalar<double>;

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Rule: the weights of a group lie side by side for as many keys as are taken at a time: as they
-// are, or in pairs, rounded, each beside that of the key half of these further on.
+// are, or in pairs, rounded, each beside that of the key half of these further on; times the
+// factors of the keys' values where there are some.
 #include <headroom/detail/value_weights.hpp>
 
 #include "support/catch.hpp"
@@ -50,7 +51,18 @@ TEST_CASE("floats are brought together, or stay where they are") {
           for (Index first = 0; first < s.lines * s.line.keys; first += s.values.keys)
             for (Index j = 0; j < s.values.keys; ++j)
               for (Index r = 0; r < s.line.rows; ++r)
-                REQUIRE(weights.at(g, first)[j * s.line.rows + r] == s.weight(g, first + j, r));
+                REQUIRE(weights.operands(g, first)[j * s.line.rows + r] ==
+                        s.weight(g, first + j, r));
+        const auto before = s.weights;
+        const auto factors = random.numbers(s.values.keys + hr::lanes);
+        const float* const products = weights.operands(groups - 1, s.values.keys, factors.data());
+        for (Index i = 0; i < s.values.keys * s.line.rows; ++i) {
+          const Index j = i / s.line.rows, key = s.values.keys + j;
+          const float weight = before[static_cast<std::size_t>(
+              key / s.line.keys * s.line.size() +
+              s.line.at(groups - 1, key % s.line.keys, i % s.line.rows))];
+          REQUIRE(products[i] == weight * factors[static_cast<std::size_t>(j)]);
+        }
       }
 }
 
@@ -66,23 +78,26 @@ TEMPLATE_TEST_CASE("whole numbers are rounded when they are taken", "", hr::wide
                                                 memory);
       weights.make(s.lines);
       const Index half = s.values.keys / 2, first = s.values.keys;
-      for (Index g = 0; g < groups; ++g) {
-        float* const taken = weights.at(g, first);
-        for (Index i = 0; i < s.values.keys * s.line.rows; ++i) taken[i] *= 3;
-        const TestType* const pairs = weights.operands(taken);
-        for (Index r = 0; r < s.line.rows; ++r)
-          for (Index j = 0; j < half; ++j) {
-            const double unit = double(weights.units()[r]);
-            const auto near = [&](int whole, Index key) {
-              const double half_unit = operand_rounding::whole_numbers().query * 32767 * unit;
-              const double kept = groups == 1 ? 1 : 3;  // in place, they were multiplied
-              return std::abs(unit * whole - kept * double(s.weight(g, first + key, r))) <=
-                     half_unit;
-            };
-            REQUIRE(near(pairs[j * s.line.rows + r].first, j));
-            REQUIRE(near(pairs[j * s.line.rows + r].second, j + half));
-          }
-      }
+      auto factors = random.numbers(s.values.keys + hr::lanes);
+      for (float& factor : factors) factor = std::abs(factor);
+      for (Index g = 0; g < groups; ++g)
+        for (const bool multiplied : {true, false, true}) {
+          const TestType* const pairs =
+              weights.operands(g, first, multiplied ? factors.data() : nullptr);
+          for (Index r = 0; r < s.line.rows; ++r)
+            for (Index j = 0; j < half; ++j) {
+              const double unit = double(weights.units()[r]);
+              const auto near = [&](int whole, Index key) {
+                const double half_unit = operand_rounding::whole_numbers().query * 32767 * unit;
+                const double factor =
+                    multiplied ? double(factors[static_cast<std::size_t>(key)]) : 1;
+                return std::abs(unit * whole - factor * double(s.weight(g, first + key, r))) <=
+                       half_unit;
+              };
+              REQUIRE(near(pairs[j * s.line.rows + r].first, j));
+              REQUIRE(near(pairs[j * s.line.rows + r].second, j + half));
+            }
+        }
     }
 }
 
@@ -102,7 +117,7 @@ TEMPLATE_TEST_CASE("pairs are brought together", "", hr::widened_pair, hr::bfloa
           for (Index first = 0; first < s.lines * s.line.keys; first += s.values.keys)
             for (Index j = 0; j < half; ++j)
               for (Index r = 0; r < rows; ++r) {
-                const TestType pair = pairs.at(g, first)[j * s.line.rows + r];
+                const TestType pair = pairs.operands(g, first)[j * s.line.rows + r];
                 REQUIRE(pair.first == number(s.weight(g, first + j, r)));
                 REQUIRE(pair.second == number(s.weight(g, first + half + j, r)));
               }

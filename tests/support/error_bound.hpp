@@ -52,12 +52,12 @@
 //    rounded to bfloat16, of unit roundoff w, each once. Scores err by w sum |q_d k_d| more, unless
 //    q is bfloat16, which a power of two leaves what it is; and the numerator of 3 by w times the
 //    weighted mean of |v_j|; the sum of weights is of those unrounded.
-// 7. Keys and values that are whole numbers n of 8 bits, times a factor f for each row, may be
-//    multiplied as such: rows of q, and the w_j f_j of 32 keys j at a time, are rounded to units of
-//    1 / 32767 of their largest, each by half a unit and, since the quotient is rounded, 3 u of the
-//    largest: let h be both as a share of it. Scores err by h max |q_d| sum |k_d| more, and the
-//    numerator of 3 by h max w_i f_i sum |n_j| <= h sum w_i f_i 32 max |n_j| for each 32 keys, in
-//    all by 32 h max |v| times the sum of weights.
+// 7. Keys and values that are whole numbers n of 8 bits, times a factor f for each row or each
+//    block of one, may be multiplied as such: rows of q, and the w_j f_j of 32 keys j at a time,
+//    are rounded to units of 1 / 32767 of their largest, each by half a unit and, since the
+//    quotient is rounded, 3 u of the largest: let h be both as a share of it. Scores err by h max
+//    |q_d| sum |k_d| more, and the numerator of 3 by h max w_i f_i sum |n_j| <= h sum w_i f_i 32
+//    max |n_j| for each 32 keys, in all by 32 h max |v| times the sum of weights.
 
 namespace headroom_tests {
 
@@ -110,7 +110,8 @@ constexpr operand_rounding rounding_of_codecs() {
   using number = headroom::scalar_codec<Eigen::bfloat16>;
   if constexpr (!has_kernels<Compute>)
     return 0;
-  else if constexpr (has_fast_int16_dots && integer_codec<KeyCodec> && integer_codec<ValueCodec>)
+  else if constexpr (has_fast_int16_dots && whole_number_codec<KeyCodec> &&
+                     whole_number_codec<ValueCodec>)
     return operand_rounding::whole_numbers();
   else if constexpr (has_fast_bfloat16_dots && std::same_as<KeyCodec, number> &&
                      std::same_as<ValueCodec, number>)

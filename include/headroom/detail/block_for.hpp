@@ -44,8 +44,8 @@ constexpr bool multiplies_pairs(Index rows) {
 }
 
 template <class Source>
-concept stores_integers =
-    integer_codec<typename Source::KeyCodec> && integer_codec<typename Source::ValueCodec>;
+concept stores_integers = whole_number_codec<typename Source::KeyCodec> &&
+    whole_number_codec<typename Source::ValueCodec>;
 
 /// Whether so few rows multiply whole numbers: in widths that fill packets of pairs.
 template <class Source>

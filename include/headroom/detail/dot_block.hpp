@@ -68,6 +68,7 @@ class dot_block {
         weights_(memory.take<float>(step_lines() * shape_.size() + lanes)),
         key_factors_(
             memory.take<float>(factored_codec<KeyCodec> ? pace_.step_keys * groups() + lanes : 0)),
+        value_factors_(memory.take<float>(value_reader_.factors() + lanes)),
         value_weights_(shape_, value_shape_, weights_, step_lines(), memory),
         zeros_(memory.take<Value>(is_pair<Operand> ? source.v_dim() : 0)),
         begin_(call.kv_len),
@@ -102,6 +103,7 @@ class dot_block {
   using ValueCodec = typename Source::ValueCodec;
   using Key = typename KeyCodec::Storage;
   using Value = typename ValueCodec::Storage;
+  using value_reader = line_reader<ValueCodec, is_integer<Operand>>;
 
   Index groups() const { return static_cast<Index>(states_.size()); }
   Index step_lines() const { return shape_.line_of(pace_.step_keys); }
@@ -197,7 +199,8 @@ class dot_block {
   void multiply_scores(Index l) const {
     for (Index g = 0; g < groups(); ++g) {
       float* const scores = line(l) + shape_.at(g, 0, 0);
-      if constexpr (factored_codec<KeyCodec>) key_reader_.multiply_by(key_factors(l, g), scores);
+      if constexpr (factored_codec<KeyCodec>)
+        key_shape_.multiply(key_factors(l, g), scores, scores);
       queries_.multiply_by_units(g, scores, key_shape_.keys);
     }
   }
@@ -230,51 +233,49 @@ class dot_block {
         if (hidden && !all_finite(rows_through{of_group, whole}, count, v_dim())) {
           add_visible_values(keys, first, g, of_group, whole, count);
         } else {
-          add_products(weights_of(g, first, of_group, count), of_group, reader, count,
-                       values_.ahead().from(g * value_shape_.keys), state(g).value);
+          add_products(g, first, of_group, reader, count,
+                       values_.ahead().from(g * value_shape_.keys));
         }
       }
     });
   }
 
-  // Weights as products take them, times the factors of the values.
-  template <class Values>
-  const Operand* weights_of(Index g, Index first, const Values& values, Index count) const {
-    auto* const weights = value_weights_.at(g, first);
-    if constexpr (factored_codec<ValueCodec>) {
-      float factors[most_line_keys];
-      value_reader_.read_factors(values, count, factors);
-      value_reader_.multiply_by(factors, weights);
-    }
-    return value_weights_.operands(weights);
-  }
-
   template <class Values, class Reader, class Ahead>
-  void add_products(const Operand* weights, const Values& values, const Reader& reader, Index count,
-                    const Ahead& ahead, float* value) const {
+  void add_products(Index g, Index first, Values values, const Reader& reader, Index count,
+                    const Ahead& ahead) const {
+    const float* factors = nullptr;
+    if constexpr (value_reader::has_factors) {
+      value_reader_.read_factors(values, count, value_factors_);
+      factors = value_factors_;
+    }
+    const Value* padded[most_line_keys];
     if constexpr (is_pair<Operand>) {
-      const Index all = value_shape_.keys;
-      const Value* padded[most_line_keys];
-      Values taken = values;
-      if (count < all) {
+      if (count < value_shape_.keys) {
         // Weight 0 times what is not there might be NaN.
-        std::fill(std::copy(values, values + count, padded), padded + all, zeros_);
-        taken = padded;
+        std::fill(std::copy(values, values + count, padded), padded + value_shape_.keys, zeros_);
+        values = padded;
       }
-      add_rows<most_rows>(weights, taken, reader, all / 2, ahead, value);
-    } else {
-      add_rows<most_rows>(weights, values, reader, count, ahead, value);
+      count = value_shape_.keys / 2;
+    }
+    const Index together = value_reader_.columns();
+    for (Index column = 0; column < v_dim(); column += together) {
+      const value_columns columns{column, std::min(column + together, v_dim()), v_dim()};
+      add_rows<most_rows>(value_weights_.operands(g, first, factors), values, reader, count,
+                          columns, ahead, state(g).value);
+      if (factors) factors += value_shape_.keys;
     }
   }
 
   template <int rows, class Values, class Reader, class Ahead>
   void add_rows(const Operand* weights, const Values& values, const Reader& reader, Index count,
-                const Ahead& ahead, float* value) const {
+                const value_columns& columns, const Ahead& ahead, float* value) const {
     if constexpr (rows > Call::rows_multiple)
       if (rows_.count < rows)
-        return add_rows<rows - Call::rows_multiple>(weights, values, reader, count, ahead, value);
-    add_weighted_sum<rows>(weights, values, reader, count, v_dim(), value, value_shape_.keys / 2,
-                           ahead, value_weights_.units());
+        return add_rows<rows - Call::rows_multiple>(weights, values, reader, count, columns, ahead,
+                                                    value);
+    add_weighted_sum<rows, value_reader::most_packets>(weights, values, reader, count, columns,
+                                                       value, value_shape_.keys / 2, ahead,
+                                                       value_weights_.units());
   }
 
   bool sees(Index g, Index r, Index position) const {
@@ -326,11 +327,12 @@ class dot_block {
   line_walk<Key, has_one_run<Source>> keys_;
   line_walk<Value, has_one_run<Source>> values_;
   line_reader<KeyCodec> key_reader_;
-  line_reader<ValueCodec> value_reader_;
+  value_reader value_reader_;
   lane_softmax softmax_;
   dot_queries<Operand> queries_;
-  float* weights_;      // [lines, shape], scores first
-  float* key_factors_;  // [lines, groups, keys], of their numbers
+  float* weights_;        // [lines, shape], scores first
+  float* key_factors_;    // [lines, groups, keys], of their numbers
+  float* value_factors_;  // of the values taken at a time
   value_weights<Operand> value_weights_;
   Value* zeros_;  // a value
   Index begin_;   // keys [begin, end) hold every key that some row sees

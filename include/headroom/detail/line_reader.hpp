@@ -16,10 +16,23 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// The stored rows of a line as kernels read them: where they lie, if they are numbers or widen
 /// themselves, or decoded. The factor that a row's numbers share is not read with each of them; it
 /// is for the row's scores, or weights.
-template <codec Codec>
+///
+/// \tparam splits_blocks  whether the factors of blocks are told apart, too: kernels then read the
+///                        numbers of a row alone
+template <codec Codec, bool splits_blocks = false>
 class line_reader {
+  static constexpr bool factors_of_blocks = splits_blocks && block_integer_codec<Codec>;
+
  public:
   using Storage = typename Codec::Storage;
+  /// Of numbers that share a factor, whose count the compiler knows.
+  static constexpr int most_packets = [] {
+    if constexpr (factors_of_blocks)
+      return Codec::numbers_of_block / lanes;
+    else
+      return registers;
+  }();
+  static constexpr bool has_factors = factored_codec<Codec> || factors_of_blocks;
 
   line_reader(const line_shape& shape, Index row_dim, scratch& memory)
       : shape_(shape),
@@ -50,25 +63,37 @@ class line_reader {
   /// A reader of the numbers with their factor.
   template <class Reader>
   auto with_factors(const Reader& reader) const {
-    if constexpr (factored_codec<Codec>)
+    if constexpr (has_factors)
       return [dim = dim_](const Storage* row) { return Codec::read(row, dim); };
     else
       return reader;
   }
 
-  /// The factors of the rows of a group as read, [shape.keys]; 0 beyond the first `count`.
-  void read_factors(const Storage* const* rows, Index count, float* factors) const
-      requires(factored_codec<Codec>) {
-    for (Index j = 0; j < count; ++j) factors[j] = Codec::factor(rows[j], dim_);
-    std::fill(factors + count, factors + shape_.keys, 0.f);
+  /// Numbers of a row that share a factor, from its first on.
+  Index columns() const {
+    if constexpr (factors_of_blocks)
+      return Codec::numbers_of_block;
+    else
+      return dim_;
   }
 
-  /// Multiplies numbers [shape.keys, shape.rows] of a group by such factors, best some time after
-  /// these were written: a packet is not loaded fast right after its numbers were stored.
-  void multiply_by(const float* factors, float* numbers) const {
-    for (Index i = 0; i < shape_.keys * shape_.rows; i += lanes)
-      store(numbers + i,
-            multiply(load(numbers + i), load_repeated(factors + shape_.key_of(i), shape_.rows)));
+  /// Factors of a group.
+  Index factors() const {
+    return has_factors ? (dim_ + columns() - 1) / columns() * shape_.keys : 0;
+  }
+
+  /// The factors of the rows of a group as read, [dim / columns, shape.keys]; 0 beyond the first
+  /// `count`.
+  void read_factors(const Storage* const* rows, Index count, float* factors) const
+      requires(has_factors) {
+    for (Index column = 0; column < dim_; column += columns(), factors += shape_.keys) {
+      for (Index j = 0; j < count; ++j)
+        if constexpr (factors_of_blocks)
+          factors[j] = Codec::read(rows[j], dim_).factor_at(column);
+        else
+          factors[j] = Codec::factor(rows[j], dim_);
+      std::fill(factors + count, factors + shape_.keys, 0.f);
+    }
   }
 
  private:

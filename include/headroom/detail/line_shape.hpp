@@ -50,6 +50,14 @@ struct line_shape {
                 softmax_state<float>::minus_infinity);
   }
 
+  /// Numbers [keys, rows] of a group, those of each key times its factor, best some time after
+  /// these were written: a packet is not loaded fast right after its numbers were stored.
+  void multiply(const float* factors, const float* numbers, float* products) const {
+    for (Index i = 0; i < keys * rows; i += lanes)
+      store(products + i,
+            detail::multiply(load(numbers + i), load_repeated(factors + key_of(i), rows)));
+  }
+
   /// Of keys of a group in their order: the line that one is in, and its place there.
   Index line_of(Index key) const { return divided(key, keys); }
   Index place_of(Index key) const { return key & (keys - 1); }

@@ -230,6 +230,19 @@ inline packet load_repeated(const float* from, Index times) {
   return load(numbers);
 }
 
+/// Lane i is what stood `by` lanes after it, around the end.
+inline packet rotate(const packet& a, Index by) {
+#if defined(EIGEN_VECTORIZE_AVX512)
+  const __m512i i = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  return _mm512_permutexvar_ps(_mm512_add_epi32(i, _mm512_set1_epi32(static_cast<int>(by))), a);
+#else
+  float twice[2 * lanes];
+  store(twice, a);
+  store(twice + lanes, a);
+  return load(twice + by);
+#endif
+}
+
 inline float sum_of(const packet& a) {
   return Eigen::internal::predux(a);
 }

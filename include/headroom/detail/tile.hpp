@@ -64,6 +64,16 @@ packet load_at(const Row& row, Index d) requires(!std::is_pointer_v<Row>) {
   return row.load(d);
 }
 
+/// Where the numbers of a row lie from d on.
+template <class Number>
+const Number* numbers_at(const Number* row, Index d) {
+  return row + d;
+}
+template <class Row>
+auto numbers_at(const Row& row, Index d) requires(!std::is_pointer_v<Row>) {
+  return row.numbers_at(d);
+}
+
 /// Which stored numbers a kernel reads as they are; all others are decoded to Scalar.
 template <class Scalar_>
 struct reads_scalar {

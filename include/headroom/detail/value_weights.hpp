@@ -39,7 +39,8 @@ class value_weights {
         arranged_(memory.take<Arranged>(
             in_place() ? 0 : lines * line.size() / depth_of<Arranged> + lanes)),
         rounded_(memory.take<Operand>(is_integer<Operand> ? values.keys / 2 * values.rows : 0)),
-        units_(memory.take<float>(is_integer<Operand> ? values.rows : 0)) {}
+        products_(memory.take<float>(is_integer<Operand> ? values.keys * values.rows : 0)),
+        units_(memory.take<float>(is_integer<Operand> ? lanes : 0)) {}
 
   /// Takes those of the first lines, as many as are taken at a time or a multiple.
   void make(Index lines) const {
@@ -54,19 +55,20 @@ class value_weights {
                         arranged_ + offset(g, first) + (j - first) * line_.rows);
   }
 
-  /// Those of a group, of the keys from `first` on, a multiple of those taken at a time.
-  Arranged* at(Index group, Index first) const {
-    if constexpr (!is_pair<Arranged>)
-      if (in_place()) return weights_of(group, first);
-    return arranged_ + offset(group, first);
-  }
-
-  /// The same as operands; of whole numbers, until the next call.
-  const Operand* operands(const Arranged* weights) const {
+  /// Those of a group, of the keys from `first` on, a multiple of those taken at a time, as
+  /// operands; of whole numbers, until the next call.
+  ///
+  /// \param factors  of values, to multiply the weights of their keys by, or none: only once, but
+  ///                 for whole numbers
+  const Operand* operands(Index group, Index first, const float* factors = nullptr) const {
+    Arranged* const weights = at(group, first);
     if constexpr (is_integer<Operand>) {
-      round_weights(weights, values_.keys, values_.rows, rounded_, units_);
+      if (factors) values_.multiply(factors, weights, products_);
+      round_weights(factors ? products_ : weights, values_.keys, values_.rows, rounded_, units_);
       return rounded_;
     } else {
+      if constexpr (!is_pair<Operand>)
+        if (factors) values_.multiply(factors, weights, weights);
       return weights;
     }
   }
@@ -77,6 +79,12 @@ class value_weights {
  private:
   bool in_place() const {
     return !is_pair<Arranged> && (line_.groups == 1 || line_.keys == values_.keys);
+  }
+
+  Arranged* at(Index group, Index first) const {
+    if constexpr (!is_pair<Arranged>)
+      if (in_place()) return weights_of(group, first);
+    return arranged_ + offset(group, first);
   }
 
   // Of half of the keys, those of a line lie side by side. Their numbers fill packets, or one in
@@ -103,7 +111,8 @@ class value_weights {
   float* weights_;
   Arranged* arranged_;  // [lines / lines taken at a time, groups, keys / depth, rows]
   Operand* rounded_;    // [keys / 2, rows]
-  float* units_;        // [rows]
+  float* products_;     // [keys, rows], of weights and factors
+  float* units_;        // a packet
 };
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

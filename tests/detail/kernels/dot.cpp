@@ -4,7 +4,7 @@
 // Rule: scores[groups, keys, rows] = K Q^T, each group with its own queries, for any number of
 // groups and keys and any width, rows a power of two; where a group has fewer keys than its place
 // holds, the rest of the place is left as it is. The same in pairs of bfloat16, and of whole
-// numbers in widths that fill packets of them.
+// numbers in widths that fill packets of them, with or without a factor for each block.
 #include <headroom/detail/kernels/dot.hpp>
 
 #include "support/catch.hpp"
@@ -82,4 +82,55 @@ TEMPLATE_TEST_CASE("every score is a product of whole numbers", "", hr::detail::
                    hr::detail::int16_pair) {
   constexpr Index whole = 2 * hr::detail::lanes;
   check_all<TestType, std::int8_t>({whole, 3 * whole, 4 * whole});
+}
+
+namespace {
+
+// Whole numbers, and a factor for each 2 * lanes of them.
+struct blocks_of {
+  static constexpr Index size = 2 * hr::detail::lanes;
+  const std::int8_t* numbers;
+
+  const std::int8_t* numbers_at(Index d) const { return numbers + d; }
+  float factor_at(Index d) const { return 0.25f * float(d / size + 1); }
+  float operator[](Index d) const { return factor_at(d) * float(numbers[d]); }
+};
+static_assert(hr::detail::block_integer_row<blocks_of>);
+
+template <int rows, class Operand>
+void check_blocks(Index groups, Index count, random_source& random) {
+  constexpr Index keys = 16, dim = 3 * blocks_of::size;
+  tensor<std::int16_t> q(groups, rows, dim);
+  random.fill(q.view(), 3000);
+  tensor<std::int8_t> k(groups * keys, 1, dim);
+  random.fill(k.view(), 25);
+  std::vector<const std::int8_t*> pointers;
+  for (Index j = 0; j < groups * keys; ++j) pointers.push_back(k.view().row(j, 0));
+  tensor<float> scores(groups, keys, rows);
+  hr::detail::dot_product<rows, Operand>(
+      q.view().data(), pointers.data(), [](const std::int8_t* row) { return blocks_of{row}; },
+      groups, keys, count, dim, scores.view().data());
+  for (Index g = 0; g < groups; ++g) {
+    tensor<float> of_group(count, 1, rows);
+    for (Index j = 0; j < count; ++j)
+      for (Index r = 0; r < rows; ++r) of_group(j, 0, r) = scores(g, j, r);
+    REQUIRE(is_product(
+        of_group, zeros<float>(count, rows), dim,
+        [&](Index j, Index d) { return blocks_of{k.view().row(g * keys + j, 0)}[d]; },
+        [&](Index d, Index r) { return static_cast<float>(q(g, r, d)); }));
+  }
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("every score is a product of blocks of whole numbers", "",
+                   hr::detail::widened_int16_pair, hr::detail::int16_pair) {
+  random_source random(37);
+  for (const Index groups : {1, 3})
+    for (const Index count : {0, 1, 5, 16}) {
+      check_blocks<1, TestType>(groups, count, random);
+      check_blocks<2, TestType>(groups, count, random);
+      check_blocks<4, TestType>(groups, count, random);
+      check_blocks<8, TestType>(groups, count, random);
+    }
 }

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -90,8 +91,10 @@ TEMPLATE_TEST_CASE("weights are rounded row by row, and paired", "", hr::widened
       const bool poisoned = rows > 1;
       if (poisoned) weights[std::size_t(rows) + 1] = infinity;  // of row 1
       std::vector<TestType> pairs(std::size_t(keys / 2 * rows));
-      std::vector<float> units(static_cast<std::size_t>(rows));
+      std::vector<float> units(static_cast<std::size_t>(hr::lanes));
       hr::round_weights(weights.data(), keys, rows, pairs.data(), units.data());
+      for (Index i = rows; i < hr::lanes; ++i)
+        REQUIRE(std::memcmp(&units[std::size_t(i)], &units[std::size_t(i % rows)], 4) == 0);
       for (Index r = 0; r < rows; ++r) {
         const double unit = double(units[std::size_t(r)]);
         REQUIRE(std::isnan(unit) == (poisoned && r == 1));
@@ -105,4 +108,13 @@ TEMPLATE_TEST_CASE("weights are rounded row by row, and paired", "", hr::widened
         }
       }
     }
+}
+
+TEST_CASE("weights of nothing but zeros are zeros") {
+  const std::vector<float> weights(static_cast<std::size_t>(4 * hr::lanes), 0.f);
+  std::vector<hr::int16_pair> pairs(static_cast<std::size_t>(2 * hr::lanes));
+  std::vector<float> units(static_cast<std::size_t>(hr::lanes), -1.f);
+  hr::round_weights(weights.data(), 4 * hr::lanes, 1, pairs.data(), units.data());
+  CHECK((units[0] >= 0 && std::isfinite(units[0])));
+  for (const hr::int16_pair pair : pairs) CHECK((pair.first == 0 && pair.second == 0));
 }

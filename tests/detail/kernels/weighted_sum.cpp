@@ -3,7 +3,7 @@
 
 // Rule: value[rows, dim] += W^T V for any number of keys and any width, of rows anywhere. The same
 // in pairs of bfloat16, of values that are any number of rows apart, and of whole numbers, times
-// the unit of each row.
+// the unit of each row. Of some columns the others stay as they are.
 #include <headroom/detail/kernels/weighted_sum.hpp>
 
 #include "support/catch.hpp"
@@ -111,4 +111,28 @@ TEMPLATE_TEST_CASE("every sum is weighted", "", float, Eigen::half, Eigen::bfloa
       check<7, TestType>(count, dim, random);
       check<8, TestType>(count, dim, random);
     }
+}
+
+TEST_CASE("some columns are taken alone, in tiles of any width") {
+  random_source random(36);
+  constexpr Index dim = 150, count = 9;
+  tensor<float> weights(count, 1, 4), value(4, 1, dim);
+  random.fill(weights.view());
+  random.fill(value.view());
+  const tensor<float> start = value;
+  const auto v = random_matrix<float>(count, dim, random);
+  std::vector<const float*> values;
+  for (Index j = 0; j < count; ++j) values.push_back(v.view().row(j, 0));
+  const auto add = [&]<int packets>(std::integral_constant<int, packets>, Index begin, Index end) {
+    hr::detail::add_weighted_sum<4, packets>(
+        weights.view().data(), values.data(), hr::detail::as_stored(), count,
+        hr::detail::value_columns{begin, end, dim}, value.view().data());
+  };
+  add(std::integral_constant<int, 2>(), 32, 64);
+  add(std::integral_constant<int, 4>(), 64, 131);
+  add(std::integral_constant<int, 1>(), 140, 150);
+  const auto taken = [](Index d) { return (d >= 32 && d < 131) || d >= 140; };
+  REQUIRE(is_product(
+      value, start, count, [&](Index r, Index j) { return weights(j, 0, r); },
+      [&](Index j, Index d) { return taken(d) ? values[std::size_t(j)][d] : 0.f; }));
 }

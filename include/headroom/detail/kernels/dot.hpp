@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/codec.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/lane_sums.hpp>
 #include <headroom/detail/operand.hpp>
@@ -38,9 +39,9 @@ constexpr int dot_keys(int rows) {
 /// The operands from number d of a row on, in a packet; a pair is two neighbours.
 template <class Operand, class Row>
 packet_of<Operand> operands_at(const Row& row, Index d) {
-  if constexpr (std::is_same_v<Row, const std::int8_t*> && is_pair<Operand>) {
+  if constexpr (is_integer<Operand> && !std::is_same_v<Row, const std::int16_t*>) {
     packet_of<Operand> numbers;
-    load_pairs(row + d, numbers);
+    load_pairs(numbers_at(row, d), numbers);
     return numbers;
   } else if constexpr (is_pair<Operand>) {
     return load(reinterpret_cast<const Operand*>(row + d));
@@ -57,8 +58,12 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
   constexpr Index line = 64 / sizeof(Stored);  // once for each cache line
   // What is left fills half a packet. Whole numbers have no such widths.
   constexpr bool takes_half = is_pair<Operand> && !is_integer<Operand>;
-  sum_packet<Operand> sum[sums];
-  HEADROOM_UNROLL for (int i = 0; i < sums; ++i) sum[i] = sum_packet<Operand>();
+  // Blocks of whole numbers have factors of their own: their sums are floats.
+  constexpr bool scales_blocks =
+      is_integer<Operand> && block_integer_row<std::invoke_result_t<const Read&, const Stored*>>;
+  using sum_of_rows = sum_packet<std::conditional_t<scales_blocks, float, Operand>>;
+  sum_of_rows sum[sums];
+  HEADROOM_UNROLL for (int i = 0; i < sums; ++i) sum[i] = sum_of_rows();
   const auto add_products = [&]<class As>(As, int part, Index d) HEADROOM_ALWAYS_INLINE {
     packet_of<As> key[keys];
     HEADROOM_UNROLL for (int j = 0; j < keys; ++j) {
@@ -67,10 +72,16 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
     }
     HEADROOM_UNROLL for (int r = 0; r < rows; ++r) {
       packet_of<As> query = operands_at<As>(q[part] + r * dim, d);
-      keep(query);
+      // One row is read so fast that a core, its loads far ahead of it, waits longer for memory;
+      // loads of the query between them hold it back.
+      if constexpr (rows > 1) keep(query);
       HEADROOM_UNROLL for (int j = 0; j < keys; ++j) {
         auto& to = sum[(part * keys + j) * rows + r];
-        to = multiply_add(query, key[j], to);
+        if constexpr (scales_blocks)
+          to = multiply_add(as_floats(multiply_add(query, key[j], sum_packet<As>())),
+                            broadcast(read(k[part * keys + j]).factor_at(d)), to);
+        else
+          to = multiply_add(query, key[j], to);
       }
     }
   };

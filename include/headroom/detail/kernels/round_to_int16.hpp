@@ -20,11 +20,13 @@ struct int16_scale {
   float inverse;
   float unit;
 
+  /// Smaller ones have no inverse.
+  static constexpr float least = 4 * most_int16 * std::numeric_limits<float>::min();
+
   /// \param poison  0 times each number, added up: 0 if all are finite
   static int16_scale of(float largest, float poison) {
     if (!(poison == 0.f)) return {0, std::numeric_limits<float>::quiet_NaN()};
-    // Smaller ones have no inverse.
-    if (largest < 4 * most_int16 * std::numeric_limits<float>::min()) return {0, 0};
+    if (largest < least) return {0, 0};
     return {most_int16 / largest, largest / most_int16};
   }
 };
@@ -50,11 +52,11 @@ inline float round_row(const float* row, Index dim, std::int16_t* rounded) {
   return scale.unit;
 }
 
-/// Rounds weights [keys, rows], each row's among themselves, to pairs [keys / 2, rows] of key j and
-/// key j + keys / 2. Weights of the first and of the last half fill packets, with some number of
-/// rows that divides the lanes.
+/// Rounds weights [keys, rows], none below 0, each row's among themselves, to pairs [keys / 2,
+/// rows] of key j and key j + keys / 2. Weights of the first and of the last half fill packets,
+/// with some number of rows that divides the lanes.
 ///
-/// \param units  [rows]
+/// \param units  of the rows, a packet of them again and again
 template <class Pair>
 void round_weights(const float* weights, Index keys, Index rows, Pair* pairs, float* units) {
   const Index half = keys / 2 * rows;
@@ -64,19 +66,14 @@ void round_weights(const float* weights, Index keys, Index rows, Pair* pairs, fl
     largest = maximum(largest, numbers);
     poison = multiply_add(numbers, broadcast(0.f), poison);
   }
-  float largest_of_lane[lanes], poison_of_lane[lanes], inverse[lanes];
-  store(largest_of_lane, largest);
-  store(poison_of_lane, poison);
-  for (Index r = 0; r < rows; ++r) {
-    for (Index i = r + rows; i < lanes; i += rows) {
-      largest_of_lane[r] = std::max(largest_of_lane[r], largest_of_lane[i]);
-      poison_of_lane[r] += poison_of_lane[i];
-    }
-    const auto scale = int16_scale::of(largest_of_lane[r], poison_of_lane[r]);
-    units[r] = scale.unit;
-    for (Index i = r; i < lanes; i += rows) inverse[i] = scale.inverse;
+  for (Index by = rows; by < lanes; by *= 2) {
+    largest = maximum(largest, rotate(largest, by));
+    poison = add(poison, rotate(poison, by));
   }
-  const packet factor = load(inverse);
+  const packet most = broadcast(most_int16);
+  largest = maximum(largest, broadcast(int16_scale::least));
+  store(units, add(divide(largest, most), poison));
+  const packet factor = divide(most, largest);
   for (Index i = 0; i < half; i += lanes)
     store_pairs(pairs + i, multiply(load(weights + i), factor),
                 multiply(load(weights + half + i), factor));

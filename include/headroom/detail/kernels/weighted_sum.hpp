@@ -80,7 +80,8 @@ HEADROOM_ALWAYS_INLINE inline void load_values(const Stored* const* values, Inde
     }
   }
   if constexpr (is_pair<Operand>) {
-    interleave(read(values[0]) + column, read(values[partner]) + column, numbers);
+    interleave(numbers_at(read(values[0]), column), numbers_at(read(values[partner]), column),
+               numbers);
   } else {
     const auto row = columns_from(read(values[0]), column);
     HEADROOM_UNROLL for (int p = 0; p < packets; ++p) numbers[p] = load_at(row, p * lanes);
@@ -139,52 +140,63 @@ HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const Operand* weights,
   }
 }
 
-/// All columns from `column` on, by tiles of at most `packets` packets: of as many, of four, and of
+/// Columns [column, end), by tiles of at most `packets` packets: of as many, of four, and of
 /// one, since each tile costs time to compile. Returns the first column that fills no packet.
 template <class Operand, int rows, int packets, int together, class Stored, class Read, class Ahead>
 HEADROOM_ALWAYS_INLINE inline Index weighted_sum_columns(const Operand* weights,
                                                          const Stored* const* values, Index partner,
                                                          Index count, const Read& read,
-                                                         Index column, Index dim, float* value,
-                                                         const float* units, const Ahead& ahead) {
-  for (; column + packets * lanes <= dim; column += packets * lanes)
+                                                         Index column, Index end, Index dim,
+                                                         float* value, const float* units,
+                                                         const Ahead& ahead) {
+  for (; column + packets * lanes <= end; column += packets * lanes)
     weighted_sum_tile<Operand, rows, packets, together>(weights, values, partner, count, read,
                                                         column, value, dim, units, ahead);
   constexpr int fewer = packets > 4 ? 4 : 1;
   if constexpr (packets > 1)
     return weighted_sum_columns<Operand, rows, fewer, together>(
-        weights, values, partner, count, read, column, dim, value, units, ahead);
+        weights, values, partner, count, read, column, end, dim, value, units, ahead);
   else
     return column;
 }
 
+/// Columns of values, and of their sums.
+struct value_columns {
+  Index begin;
+  Index end;
+  Index dim;  // of a row
+};
+
 /// value[rows, dim] += weights[count, weights_of_key(rows)]^T values[count, dim], of the first
-/// `rows` weights of each key.
+/// `rows` weights of each key, and of some columns.
 ///
 /// \tparam Operand  what products multiply: floats; or pairs of bfloat16, or of whole numbers for
 ///                  values of bytes, each for a value and that which is `partner` values after it
 /// \param units     [rows], what sums of whole numbers are to be multiplied by
-template <int rows, class Operand, class Stored, class Read, class Ahead = read_ahead>
+/// \tparam most_packets  of columns, in one tile
+template <int rows, int most_packets = registers, class Operand, class Stored, class Read,
+          class Ahead = read_ahead>
 void add_weighted_sum(const Operand* weights, const Stored* const* values, const Read& read,
-                      Index count, Index dim, float* value, Index partner = 0,
+                      Index count, const value_columns& columns, float* value, Index partner = 0,
                       const Ahead& ahead = {}, const float* units = nullptr) {
-  constexpr int packets = sum_packets<Operand>(rows), together = 4 / depth_of<Operand>;
+  constexpr int packets = std::min(most_packets, sum_packets<Operand>(rows));
+  constexpr int together = 4 / depth_of<Operand>;
   constexpr Index most = most_sum_keys<Operand, Stored>(rows) / depth_of<Operand>;
   Index j = 0;
   for (Index some; (some = std::min(most, (count - j) / together * together)) > 0; j += some)
-    weighted_sum_columns<Operand, rows, packets, together>(weights + j * weights_of_key(rows),
-                                                           values + j, partner, some, read, 0, dim,
-                                                           value, units, ahead.from(j));
+    weighted_sum_columns<Operand, rows, packets, together>(
+        weights + j * weights_of_key(rows), values + j, partner, some, read, columns.begin,
+        columns.end, columns.dim, value, units, ahead.from(j));
   for (; j < count; ++j)
     weighted_sum_columns<Operand, rows, 1, 1>(weights + j * weights_of_key(rows), values + j,
-                                              partner, 1, read, 0, dim, value, units,
-                                              ahead.from(j));
+                                              partner, 1, read, columns.begin, columns.end,
+                                              columns.dim, value, units, ahead.from(j));
   const auto number = [&](Index i, Index d) { return static_cast<float>(read(values[i])[d]); };
-  for (Index d = dim / lanes * lanes; d < dim; ++d)
+  for (Index d = columns.end - (columns.end - columns.begin) % lanes; d < columns.end; ++d)
     for (j = 0; j < count; ++j)
       for (Index r = 0; r < rows; ++r) {
         const Operand weight = weights[j * weights_of_key(rows) + r];
-        float& sum = value[r * dim + d];
+        float& sum = value[r * columns.dim + d];
         if constexpr (is_pair<Operand>)
           sum += (static_cast<float>(weight.first) * number(j, d) +
                   static_cast<float>(weight.second) * number(j + partner, d)) *
@@ -192,6 +204,15 @@ void add_weighted_sum(const Operand* weights, const Stored* const* values, const
         else
           sum += weight * number(j, d);
       }
+}
+
+/// The same of all columns.
+template <int rows, class Operand, class Stored, class Read, class Ahead = read_ahead>
+void add_weighted_sum(const Operand* weights, const Stored* const* values, const Read& read,
+                      Index count, Index dim, float* value, Index partner = 0,
+                      const Ahead& ahead = {}, const float* units = nullptr) {
+  add_weighted_sum<rows>(weights, values, read, count, value_columns{0, dim, dim}, value, partner,
+                         ahead, units);
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail
