@@ -47,6 +47,13 @@ TEST_CASE("steps, and with them results, do not depend on where rows lie") {
     }
 }
 
+TEST_CASE("weights of 16 bits that one row reads are asked for farthest ahead") {
+  const read_ahead half = read_pace::of_weights(1, 2), floats = read_pace::of_weights(1, 4);
+  CHECK((half.far > read_ahead().far && floats.far < read_ahead().far));
+  CHECK(read_pace::of_weights(2, 2).far == read_ahead().far);
+  CHECK(read_pace::of_weights(8, 4).far == read_ahead().far);
+}
+
 TEST_CASE("a source's pace is that of its rows, and of how they lie") {
   const headroom::kv_cache<float> cache(8, 2, 64, 32);
   const read_pace pace = pace_of(cache, 1, 8, 1), own = read_pace::of(1, 96, 4 * 96, true);

@@ -28,6 +28,16 @@ struct read_pace {
     // Long enough that the softmax of a step is little work beside its products.
     return {read_ahead(), 64};
   }
+
+  /// How far ahead of weights: rows of one matrix, long and side by side, each number of so many
+  /// bytes.
+  ///
+  /// One row over 16 bits widens what it reads faster than memory answers. On a Zen 4 it takes 0.93
+  /// of the time if asked for much farther ahead, which floats do not gain from.
+  static constexpr read_ahead of_weights(Index rows, Index number_bytes) {
+    if (rows == 1 && number_bytes == 2) return {8192, 512};
+    return of(rows, 1, number_bytes, true).ahead;
+  }
 };
 
 /// The pace of so many rows of a group that read the first `kv_len` keys and values of a source.

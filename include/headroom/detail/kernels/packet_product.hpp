@@ -59,7 +59,7 @@ void packet_add_few_keys(const tile<float>& q, Index rows, const tile<Number>& k
   for (Index r = 0; r < rows; ++r) std::copy(q.row(r), q.row(r) + dim, queries + r * dim);
   std::fill(queries + rows * dim, queries + width * dim, 0.f);
   float products[step_keys * width];
-  const read_ahead ahead = read_pace::of(width, dim, dim * Index(sizeof(Number)), true).ahead;
+  const read_ahead ahead = read_pace::of_weights(width, sizeof(Number));
   in_streams(keys, tokens, [&](const Number* const* k, const Index* positions, Index count) {
     dot_product<width>(queries, k, as_stored(), 1, step_keys, count, dim, products, ahead);
     for (Index i = 0; i < count; ++i)
