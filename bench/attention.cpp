@@ -121,6 +121,7 @@ void add_chunks() {
   for (const Index q_len : {2, 4, 8, 16, 32, 64}) {
     llama3_8b.add<float>("chunk", "float", {q_len, 8192});
     llama3_8b.add<float, decltype(llama3_8b)::tree_kernel>("chunk", "float_tree", {q_len, 8192});
+    llama3_8b.add<Eigen::half>("chunk", "half", {q_len, 8192});
     llama3_8b.add<Eigen::bfloat16>("chunk", "bfloat16", {q_len, 8192});
   }
 }

@@ -6,7 +6,10 @@
 // the triangle, in panels of rows, and outputs go to memory. Grouped-query attention, 32 heads, 8
 // groups, width 128.
 //
-//   prefill_kernels/KV/N  of N tokens
+//   prefill_kernels/KV/N    of N tokens
+//   chunk_kernels/KV/QxK    of the last Q of K tokens: 4 and more make rows enough for these
+//   kernels,
+//                           fewer are cases of bench_decode_kernels
 //
 // bench_kernels has the products and exponentials out of the caches, without the rest.
 
@@ -35,29 +38,31 @@ class triangle {
  public:
   static constexpr Index Q_heads = 32, groups = 8, dim = 128;
 
-  explicit triangle(Index tokens)
-      : tokens_(tokens),
-        q_(zeros<float>(tokens * Q_heads * dim)),
-        keys_(zeros<KV>(tokens * groups * dim)),
-        values_(zeros<KV>(tokens * groups * dim)),
-        out_(zeros<float>(tokens * Q_heads * dim)) {}
+  explicit triangle(lengths n)
+      : n_(n),
+        q_(zeros<float>(n.q_len * Q_heads * dim)),
+        keys_(zeros<KV>(n.kv_len * groups * dim)),
+        values_(zeros<KV>(n.kv_len * groups * dim)),
+        out_(zeros<float>(n.q_len * Q_heads * dim)) {}
 
   void operator()() const {
-    const Index rows = tokens_ * heads;
+    const Index rows = n_.q_len * heads;
     for (Index first = (rows - 1) / detail::block_rows * detail::block_rows; first >= 0;
          first -= detail::block_rows)
       for (Index g = 0; g < groups; ++g) {
         detail::scratch memory;
         const block b(g, first, std::min(detail::block_rows, rows - first), memory);
         pack_queries(b);
-        for (Index key = 0; key <= b.query(b.rows - 1); key += detail::tile_keys) add_tile(b, key);
+        for (Index key = 0; key < seen(b, b.rows - 1); key += detail::tile_keys) add_tile(b, key);
         write(b);
       }
   }
 
   work least_work() const {
-    return {4. * dim * Q_heads * double(headroom::causal_pairs(tokens_, tokens_)),
-            double(2 * tokens_ * dim) * (Q_heads * sizeof(float) + groups * sizeof(KV))};
+    return {
+        4. * dim * Q_heads * double(headroom::causal_pairs(n_.q_len, n_.kv_len)),
+        2. * dim *
+            (double(n_.q_len * Q_heads) * sizeof(float) + double(n_.kv_len * groups) * sizeof(KV))};
   }
 
  private:
@@ -92,6 +97,9 @@ class triangle {
     float *value, *max, *sum;
   };
 
+  // How many keys row r sees: its query's own is the last.
+  Index seen(const block& b, Index r) const { return n_.kv_len - n_.q_len + b.query(r) + 1; }
+
   void pack_queries(const block& b) const {
     for (Index r = 0; r < b.rows; r += panel) {
       const float* rows[panel];
@@ -103,24 +111,41 @@ class triangle {
 
   void add_tile(const block& b, Index key) const {
     detail::scratch memory;
-    const Index tokens = std::min(detail::tile_keys, b.query(b.rows - 1) + 1 - key);
-    const Index from = (b.group * tokens_ + key) * dim;
-    const auto keys = detail::as_operands<Operand>(detail::tile<KV>{keys_.get() + from, dim},
-                                                   tokens, dim, memory);
-    detail::value_tile<KV, Operand> values({values_.get() + from, dim}, tokens, dim);
-    values.pack(memory);
-    detail::rows_to_come none;
+    const Index tokens = std::min(detail::tile_keys, seen(b, b.rows - 1) - key);
+    const Index from = (b.group * n_.kv_len + key) * dim;
+    const detail::tile<KV> stored_keys{keys_.get() + from, dim};
+    const detail::tile<KV> stored_values{values_.get() + from, dim};
+    const auto keys = detail::as_operands<Operand>(stored_keys, tokens, dim, memory);
+    detail::value_tile<KV, Operand> values(stored_values, tokens, dim);
+    // As attention does: floats that few panels share stay where they are.
+    if (b.rows > 2 * panel || !std::is_same_v<KV, float>) values.pack(memory);
+    // Few rows do not hide the time that the next tile takes to arrive.
+    const Index last = seen(b, b.rows - 1) - key;
+    auto next_keys = rows_after(stored_keys, tokens, last);
+    auto next_values = rows_after(stored_values, tokens, last);
     for (Index r = 0; r < b.rows; r += panel) {
-      const Index width = b.width(r), seen = std::min(tokens, b.query(r + width - 1) + 1 - key);
-      if (seen <= 0) continue;
+      const Index width = b.width(r), seen_keys = std::min(tokens, seen(b, r + width - 1) - key);
+      if (seen_keys <= 0) continue;
+      const int packets = static_cast<int>(width / detail::lanes);
       float factor[panel];
-      detail::deep_outer_product<Operand>(keys, seen, static_cast<int>(width / detail::lanes),
-                                          b.queries + r * dim / depth, dim / depth, b.weights,
-                                          none);
-      detail::weigh_scores<Operand>(b.weights, seen, width, b.max + r, b.sum + r, factor);
-      values.add_product({reinterpret_cast<const Operand*>(b.weights), width}, width, 0, seen,
-                         b.value + r * dim, none);
+      next_keys.spread(detail::outer_steps(seen_keys, packets, dim / depth));
+      detail::deep_outer_product<Operand>(keys, seen_keys, packets, b.queries + r * dim / depth,
+                                          dim / depth, b.weights, next_keys);
+      detail::weigh_scores<Operand>(b.weights, seen_keys, width, b.max + r, b.sum + r, factor);
+      values.add_product({reinterpret_cast<const Operand*>(b.weights), width}, width, 0, seen_keys,
+                         b.value + r * dim, next_values);
     }
+  }
+
+  // Those of the tile that comes after `tokens` rows, of `all` from the first on.
+  static detail::rows_to_come rows_after(const detail::tile<KV>& rows, Index tokens, Index all) {
+    const auto find = [](const void* tile, Index begin, Index end) {
+      const auto& from = *static_cast<const detail::tile<KV>*>(tile);
+      return detail::rows_to_come::run{reinterpret_cast<const char*>(from.row(begin)),
+                                       dim * Index(sizeof(KV)), end - begin};
+    };
+    return {&rows, find, tokens, std::min(all, tokens + detail::tile_keys),
+            dim * Index(sizeof(KV))};
   }
 
   void write(const block& b) const {
@@ -137,34 +162,44 @@ class triangle {
     return numbers;
   }
 
-  Index tokens_;
-  detail::aligned_array<float> q_;           // [tokens, heads, dim]
-  detail::aligned_array<KV> keys_, values_;  // [groups, tokens, dim]
-  detail::aligned_array<float> out_;         // [tokens, heads, dim]
+  lengths n_;
+  detail::aligned_array<float> q_;           // [q_len, heads, dim]
+  detail::aligned_array<KV> keys_, values_;  // [groups, kv_len, dim]
+  detail::aligned_array<float> out_;         // [q_len, heads, dim]
 };
 
 template <class KV, class Operand = float>
-void add(const std::string& prefix, const std::string& kv, Index tokens) {
-  add_case(prefix + "prefill_kernels/" + kv + '/' + std::to_string(tokens),
-           [tokens](benchmark::State& state) {
-             const triangle<KV, Operand> all(tokens);
-             measure(state, all.least_work(), all);
-           });
+void add(const std::string& name, lengths n) {
+  add_case(name, [n](benchmark::State& state) {
+    const triangle<KV, Operand> all(n);
+    measure(state, all.least_work(), all);
+  });
 }
 
-void add_all(const std::string& prefix, Index tokens) {
-  add<float>(prefix, "float", tokens);
-  add<Eigen::half>(prefix, "half", tokens);
+void add_all(const std::string& kind, const std::string& size, lengths n) {
+  add<float>(kind + "/float/" + size, n);
+  add<Eigen::half>(kind + "/half/" + size, n);
   using operand = std::conditional_t<detail::has_fast_bfloat16_dots, detail::bfloat16_pair, float>;
-  add<Eigen::bfloat16, operand>(prefix, "bfloat16", tokens);
+  add<Eigen::bfloat16, operand>(kind + "/bfloat16/" + size, n);
+}
+
+void add_prefill(const std::string& prefix, Index tokens) {
+  add_all(prefix + "prefill_kernels", std::to_string(tokens), {tokens, tokens});
+}
+
+void add_chunk(const std::string& prefix, lengths n) {
+  add_all(prefix + "chunk_kernels", std::to_string(n.q_len) + 'x' + std::to_string(n.kv_len), n);
 }
 
 }  // namespace
 }  // namespace headroom_bench
 
 int main(int argc, char** argv) {
-  headroom_bench::add_all("", 512);
-  headroom_bench::add_all("", 2048);
-  headroom_bench::add_all("smoke/", 128);
-  return headroom_bench::run_cases(argc, argv);
+  using namespace headroom_bench;
+  add_prefill("", 512);
+  add_prefill("", 2048);
+  for (const Index q_len : {4, 8, 16, 64}) add_chunk("", {q_len, 8192});
+  add_prefill("smoke/", 128);
+  add_chunk("smoke/", {8, 300});
+  return run_cases(argc, argv);
 }
