@@ -5,6 +5,7 @@
 #include <headroom/cost.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/nesting.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/options.hpp>
@@ -136,11 +137,7 @@ class kept_tokens {
 /// \source the prefix: StreamingLLM, arXiv 2309.17453, section 3.2
 template <class Cache>
 requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
-  static constexpr bool keeps_tokens = kv_source<Cache>;  // not named below: gcc would explain it
-  static_assert(
-      keeps_tokens,
-      "ring_cache<Cache>: Cache must be a kv_cache or a latent_cache; a rotated_cache goes "
-      "around the ring: rotated_cache<ring_cache<kv_cache<...>>>");
+  static_assert(detail::check_ring<Cache>());
 
  public:
   /// \param sizes  of the cache that the tokens are kept in, after its capacity

@@ -4,6 +4,7 @@
 
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/hadamard.hpp>
+#include <headroom/detail/nesting.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/mask.hpp>
@@ -44,12 +45,16 @@ namespace headroom::inline HEADROOM_ISA {
 /// were rotated before. There is no kept(): what stored().kept() gives to a batch are rotated keys
 /// and values, and queries and outputs would have to be rotated for it.
 ///
+/// Latents are not rotated: a row of theirs is a key and a value at once.
+///
 /// \tparam Cache  a kv_cache, a cache with its append, or a ring_cache or scaled_cache of one
 /// \cost   dim log2(dim) flops more for each row of k, v, q and out
 /// \error  as attention over what the cache in it stores, and log2(dim) roundings more
 /// \source QuaRot, arXiv 2404.00456, section 4
 template <class Cache>
 requires(kv_source<Cache> || wrapping_cache<Cache>) class rotated_cache {
+  static_assert(detail::check_rotated<Cache>());
+
  public:
   /// The sizes of the cache in it.
   template <std::convertible_to<Index>... Sizes>

@@ -4,6 +4,7 @@
 
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/nesting.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/mask.hpp>
@@ -65,8 +66,10 @@ concept saturating_codec = requires {
 ///         each number of q and k. From int8_rows k_d comes back within
 ///         s_d max_c |k_c / s_c| (1/254 + 6e-7), or as 0 where that maximum is below 1.5e-36
 /// \source KIVI, arXiv 2402.02750, section 3.1, on the channels of keys; SmoothQuant, 2211.10438
-template <kv_source Cache>
-class scaled_cache {
+template <class Cache>
+requires(kv_source<Cache> || wrapping_cache<Cache>) class scaled_cache {
+  static_assert(detail::check_scaled<Cache>());
+
  public:
   /// The sizes of the cache in it.
   template <std::convertible_to<Index>... Sizes>

@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+#include <headroom/kv_source.hpp>
+
+// Which cache goes into which, and what is said where one does not.
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+/// Whether a cache, or a cache in it, holds latents: rows [c, k_pe] that are keys and values at
+/// once.
+template <class C>
+consteval bool holds_latents() {
+  if constexpr (wrapping_cache<C>)
+    return holds_latents<stored_in<C>>();
+  else
+    return requires(const C& cache) {
+      cache.rank();
+      cache.rope_width();
+    };
+}
+
+/// Whether a cache is a sequence on the pages of a pool, made on that and not of sizes.
+template <class C>
+consteval bool is_on_pages() {
+  return requires(const C& cache) {
+    cache.fork();
+  };
+}
+
+template <class Cache>
+consteval bool check_ring() {
+  constexpr bool keeps_tokens = kv_source<Cache>;  // not named below: gcc would explain it
+  if constexpr (!keeps_tokens)
+    static_assert(keeps_tokens,
+                  "ring_cache<Cache>: Cache must be a kv_cache or a latent_cache; a rotated_cache "
+                  "goes around the ring: rotated_cache<ring_cache<kv_cache<...>>>");
+  else
+    static_assert(!is_on_pages<Cache>(),
+                  "ring_cache<Cache>: Cache must be a kv_cache or a latent_cache, whose memory is "
+                  "the ring's; a sequence on pages has its pool's");
+  return true;
+}
+
+template <class Cache>
+consteval bool check_rotated() {
+  if constexpr (holds_latents<Cache>())
+    static_assert(!holds_latents<Cache>(),
+                  "rotated_cache<Cache>: Cache must hold keys and values, each rotated by itself; "
+                  "latents are both in one row, and are not rotated");
+  else
+    static_assert(!is_on_pages<Cache>(),
+                  "rotated_cache<Cache>: Cache must be made of sizes, such as a kv_cache, or a "
+                  "ring_cache or scaled_cache of one; a paged_cache is made on a pool");
+  return true;
+}
+
+template <class Cache>
+consteval bool check_scaled() {
+  constexpr bool keeps_tokens = kv_source<Cache>;
+  if constexpr (!keeps_tokens)
+    static_assert(keeps_tokens,
+                  "scaled_cache<Cache>: Cache must be a kv_cache; a rotated_cache goes around the "
+                  "scales: rotated_cache<scaled_cache<kv_cache<...>>>, and there are none for a "
+                  "ring_cache");
+  else if constexpr (holds_latents<Cache>())
+    static_assert(!holds_latents<Cache>(),
+                  "scaled_cache<Cache>: Cache must hold keys and values, each with its scales; "
+                  "latents are both in one row, and have none");
+  else
+    static_assert(!is_on_pages<Cache>(),
+                  "scaled_cache<Cache>: Cache must be made of sizes, such as a kv_cache; a "
+                  "paged_cache is made on a pool");
+  return true;
+}
+
+}  // namespace headroom::inline HEADROOM_ISA::detail
