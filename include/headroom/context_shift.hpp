@@ -99,6 +99,17 @@ void rotate_cached_keys(latent_cache<Stored, latent_rank, rope_width, StoredRope
                     [&](Index t, const auto& keys) { cache.write_rope_keys(t, keys); });
 }
 
+namespace detail {
+
+// Whether keys of a cache are turned, and tokens removed, in place.
+template <class Cache>
+inline constexpr bool shifts = requires(Cache& cache, Index t, const rope& rotary) {
+  rotate_cached_keys(cache, t, t, rotary, t);
+  cache.erase(t, t);
+};
+
+}  // namespace detail
+
 /// Removes `drop` tokens of a cache after its first `keep`, and turns the keys behind them back by
 /// as many positions: the cache is then as if its tokens had come at the positions 0 to tokens(),
 /// and the next one takes position tokens().
@@ -115,11 +126,18 @@ void rotate_cached_keys(latent_cache<Stored, latent_rank, rope_width, StoredRope
 /// \source StreamingLLM, arXiv 2309.17453, section 3.2: positions are those within the cache
 template <class Cache>
 void shift_context(Cache& cache, Index keep, Index drop, const rope& rotary) {
-  detail::require(keep >= 0 && drop >= 0 && drop <= cache.tokens() - keep,
-                  "shift_context: keep = ", keep, " and drop = ", drop,
-                  ", expected at least 0 each, and in all at most size = ", cache.tokens());
-  rotate_cached_keys(cache, keep + drop, cache.tokens(), rotary, -drop);
-  cache.erase(keep, keep + drop);
+  constexpr bool shifts = detail::shifts<Cache>;
+  static_assert(shifts,
+                "shift_context: cache must be a kv_cache or a latent_cache, whose keys turn in "
+                "place; pages may be shared by forks, a ring_cache needs no shift, and what a "
+                "rotated_cache or scaled_cache holds is no longer as the rope left it");
+  if constexpr (shifts) {
+    detail::require(keep >= 0 && drop >= 0 && drop <= cache.tokens() - keep,
+                    "shift_context: keep = ", keep, " and drop = ", drop,
+                    ", expected at least 0 each, and in all at most size = ", cache.tokens());
+    rotate_cached_keys(cache, keep + drop, cache.tokens(), rotary, -drop);
+    cache.erase(keep, keep + drop);
+  }
 }
 
 }  // namespace headroom::inline HEADROOM_ISA
