@@ -2,9 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Rule: sequences that attend to what they share together get what each gets over its own copy of
-// all of it, at any number of levels; sinks join once; what does not fit is refused.
+// all of it, at any number of levels and under windows too; sinks join once; what does not fit is
+// refused.
 #include <headroom/cascade.hpp>
 #include <headroom/kv_cache.hpp>
+#include <headroom/ring_cache.hpp>
 #include <headroom/score_mod.hpp>
 
 #include <array>
@@ -63,27 +65,49 @@ struct shared_batch {
   answer<float> nothing() const { return {{q.tokens(), Q_heads, v_dim}, {q.tokens(), Q_heads, 1}}; }
 
   template <class Executor = hr::serial>
-  answer<float> cascade(hr::attention_options<float> options = {},
+  answer<float> cascade(const hr::attention_options<float>& options = {},
                         const Executor& executor = {}) const {
+    return cascade_of(sequences, options, executor);
+  }
+
+  // Of other sequences over the same caches.
+  template <class Sequences, class Executor = hr::serial>
+  answer<float> cascade_of(const Sequences& others, hr::attention_options<float> options = {},
+                           const Executor& executor = {}) const {
     answer<float> result = nothing();
     options.lse = result.lse.per_head();
     const any_attention heads(Q_heads, KV_groups, qk_dim, v_dim);
-    hr::attend_cascade(heads, q.view(), offsets, prefixes, sequences, result.out.view(), options,
+    hr::attend_cascade(heads, q.view(), offsets, prefixes, others, result.out.view(), options,
                        executor);
     return result;
   }
 
-  // Everything that sequence i sees, in one piece.
+  // A sequence over each cache; mask_of(i) is the mask of sequence i.
+  template <class MaskOf>
+  auto masked(const MaskOf& mask_of) const {
+    std::vector<hr::batch_sequence<Cache, decltype(mask_of(0))>> result;
+    for (std::size_t i = 0; i < caches.size(); ++i) result.emplace_back(caches[i], mask_of(i));
+    return result;
+  }
+
+  // Tokens that sequence i shares.
+  Index shared_by(std::size_t i) const {
+    Index tokens = 0;
+    for (const Prefix& prefix : prefixes)
+      if (prefix.begin() <= static_cast<Index>(i) && static_cast<Index>(i) < prefix.end())
+        tokens += prefix.source().tokens();
+    return tokens;
+  }
+
+  // Everything that sequence i may see, in one piece.
   problem<> whole(std::size_t i) const {
     std::vector<const Cache*> parts;
-    Index tokens = caches[i].tokens();
     for (const Prefix& prefix : prefixes)
-      if (prefix.begin() <= static_cast<Index>(i) && static_cast<Index>(i) < prefix.end()) {
+      if (prefix.begin() <= static_cast<Index>(i) && static_cast<Index>(i) < prefix.end())
         parts.push_back(&prefix.source());
-        tokens += prefix.source().tokens();
-      }
     parts.push_back(&caches[i]);
-    problem<> p({offsets[i + 1] - offsets[i], tokens, Q_heads, KV_groups, qk_dim, v_dim});
+    problem<> p({offsets[i + 1] - offsets[i], shared_by(i) + caches[i].tokens(), Q_heads, KV_groups,
+                 qk_dim, v_dim});
     Index at = 0;
     for (const Cache* part : parts)
       for (Index j = 0; j < part->tokens(); ++j, ++at)
@@ -97,20 +121,23 @@ struct shared_batch {
     return p;
   }
 
-  // The worst error of the cascade, in bounds, over all sequences.
-  double worst(const answer<float>& got, const hr::attention_options<float>& options = {}) const {
+  // The worst error of the cascade, in bounds, over all sequences; mask_of(i) is the mask of
+  // sequence i over everything.
+  template <class MaskOf>
+  double worst(const answer<float>& got, const hr::attention_options<float>& options,
+               const MaskOf& mask_of) const {
     double result = 0;
     for (std::size_t i = 0; i < caches.size(); ++i) {
       const problem<> p = whole(i);
       // A merge weighs a part by its lse: the lse's error is one more of every weight of the part.
       double weight_error = 0;
-      const auto alone = p.exact(hr::causal());
+      const auto alone = p.exact(mask_of(i));
       for (Index t = 0; t < p.q.tokens(); ++t)
         for (Index h = 0; h < Q_heads; ++h)
           weight_error = std::max(weight_error, alone.bound.lse(t, h, 0));
       weight_error += 2 * elementary_error<float>;
       const auto exact =
-          exact_attention<float>(p.queries(), p.keys(), p.values(), hr::causal(), options,
+          exact_attention<float>(p.queries(), p.keys(), p.values(), mask_of(i), options,
                                  weight_error * static_cast<double>(prefixes.size()));
       const auto part = [&](const auto& x) {
         return x.view().slice_tokens(offsets[i], offsets[i + 1]);
@@ -121,6 +148,9 @@ struct shared_batch {
            error_ratio<float, double>(part(got.lse), exact.lse.view(), exact.bound.lse.view())});
     }
     return result;
+  }
+  double worst(const answer<float>& got, const hr::attention_options<float>& options = {}) const {
+    return worst(got, options, [](std::size_t) { return hr::causal(); });
   }
 };
 
@@ -175,6 +205,88 @@ TEST_CASE("random cascades are the unshared result") {
   }
 }
 
+TEST_CASE("a window reaches into what is shared as far as it is wide") {
+  const auto within = [](const std::vector<Index>& windows) {
+    return [&windows](std::size_t i) { return hr::causal() & hr::sliding_window(windows[i]); };
+  };
+  const shared_batch batch(mixed, {{2000, 0, 6}, {90, 0, 2}, {33, 2, 4}, {1, 3, 4}});
+  for (const std::vector<Index>& windows : {std::vector<Index>{1, 5, 1701, 71, 4, 2},
+                                            {41, 6, 1734, 103, 9, 2000},
+                                            {130, 96, 1735, 3000, 1, 1},
+                                            {2130, 2095, 3733, 2104, 2003, 2001}}) {
+    INFO("windows " << windows[0] << ", " << windows[1] << ", " << windows[2]);
+    const auto mask = within(windows);
+    REQUIRE(batch.worst(batch.cascade_of(batch.masked(mask)), {}, mask) <= 1);
+  }
+  // As wide as everything it hides nothing.
+  const std::vector<Index> all(6, 2000 + 90 + 1700);
+  CHECK(same_bits(batch.cascade_of(batch.masked(within(all))), batch.cascade()));
+}
+
+TEST_CASE("random cascades under windows are the unshared result") {
+  random_source random(8);
+  for (int round = 0; round < 40; ++round) {
+    std::vector<std::array<Index, 2>> lengths;
+    std::vector<Index> windows;
+    for (Index i = random.integer(1, 5); i > 0; --i) {
+      const Index q_len = random.chance(0.5) ? 1 : random.integer(0, 20);
+      lengths.push_back({q_len, q_len + random.integer(0, 40)});
+      windows.push_back(random.integer(1, random.chance(0.5) ? 60 : 250));
+    }
+    const auto count = static_cast<Index>(lengths.size());
+    std::vector<std::array<Index, 3>> shared;
+    for (Index i = random.integer(1, 3); i > 0; --i) {
+      const Index begin = random.integer(0, count);
+      shared.push_back({random.integer(0, 90), begin, random.integer(begin, count)});
+    }
+    const shared_batch batch(lengths, shared);
+    const std::vector<float> sinks = random.numbers(Q_heads, 2);
+    const hr::attention_options<float> options{.sinks = sinks};
+    const auto mask = [&](std::size_t i) { return hr::causal() & hr::sliding_window(windows[i]); };
+    REQUIRE(batch.worst(batch.cascade_of(batch.masked(mask), options), options, mask) <= 1);
+  }
+}
+
+TEST_CASE("all that is shared stays visible beside a window, where the mask says so") {
+  const shared_batch batch(mixed, {{200, 0, 5}, {90, 0, 2}});
+  const auto own = [](std::size_t) {
+    return hr::causal() & (hr::sliding_window(3) | hr::prefix(0));
+  };
+  const auto whole = [&](std::size_t i) {
+    return hr::causal() & (hr::sliding_window(3) | hr::prefix(batch.shared_by(i)));
+  };
+  CHECK(batch.worst(batch.cascade_of(batch.masked(own)), {}, whole) <= 1);
+}
+
+TEST_CASE("what a window hides of a prefix is not read") {
+  shared_batch batch({{1, 4}, {2, 3}}, {{300, 0, 2}});
+  const auto mask = [](std::size_t) { return hr::causal() & hr::sliding_window(9); };
+  const auto expected = batch.cascade_of(batch.masked(mask));
+  problem<> p({0, 300, Q_heads, KV_groups, qk_dim, v_dim}, 100);  // the prefix's
+  for (Index t = 0; t < 300 - 7; ++t)  // a query at position 1 sees 7 before its own
+    for (Index g = 0; g < KV_groups; ++g) {
+      std::fill_n(p.k.view().row(t, g), qk_dim, quiet_nan<float>());
+      std::fill_n(p.v.view().row(t, g), v_dim, quiet_nan<float>());
+    }
+  batch.prefix_caches[0].clear();
+  batch.prefix_caches[0].append(p.keys(), p.values());
+  CHECK(same_bits(batch.cascade_of(batch.masked(mask)), expected));
+}
+
+TEST_CASE("a window over a ring of own keys counts in the whole of them") {
+  // The ring's own window is no window of the sequence: what it dropped was not shared.
+  const shared_batch batch({{2, 60}}, {{50, 0, 1}});
+  hr::ring_cache<Cache> ring({.window = 70, .chunk = 60}, KV_groups, qk_dim, v_dim);
+  ring.append(batch.caches[0].key_view(), batch.caches[0].value_view());
+  const auto mask = [](std::size_t) { return hr::causal() & hr::sliding_window(75); };
+  const auto kept = ring.kept(2);
+  const auto own = kept.masked(mask(0));
+  using Kept = std::remove_const_t<decltype(kept)>;
+  const std::vector<hr::batch_sequence<Kept, std::remove_const_t<decltype(own)>>> sequences = {
+      hr::batch_sequence(kept, own, kept.first_position())};
+  CHECK(batch.worst(batch.cascade_of(sequences), {}, mask) <= 1);
+}
+
 TEST_CASE("sinks join once") {
   const shared_batch batch(mixed, {{200, 0, 5}, {90, 0, 2}});
   const float infinity = std::numeric_limits<float>::infinity();
@@ -221,8 +333,12 @@ TEST_CASE("a cascade of decode steps allocates nothing once one like it has run"
   const shared_batch batch({{1, 40}, {1, 1700}, {1, 7}}, {{3000, 0, 3}, {90, 0, 2}});
   answer<float> got = batch.nothing();
   const any_attention heads(Q_heads, KV_groups, qk_dim, v_dim);
+  const auto windowed =
+      batch.masked([](std::size_t) { return hr::causal() & hr::sliding_window(2000); });
   const auto step = [&] {
     hr::attend_cascade(heads, batch.q.view(), batch.offsets, batch.prefixes, batch.sequences,
+                       got.out.view());
+    hr::attend_cascade(heads, batch.q.view(), batch.offsets, batch.prefixes, windowed,
                        got.out.view());
   };
   step();

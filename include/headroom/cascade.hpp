@@ -8,6 +8,7 @@
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/scratch.hpp>
+#include <headroom/detail/shared_window.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/options.hpp>
@@ -104,13 +105,17 @@ void check_prefixes(const call_sizes& sizes, const Offsets& offsets, const Prefi
 ///   const headroom::shared_prefix<Cache> prefixes[] = {{system, 0, 8}, {document, 0, 3}};
 ///   headroom::attend_cascade(gqa, q, offsets, prefixes, sequences, out);
 ///
-/// A prefix is visible to every query of its sequences. A sequence's source holds only what is its
-/// own, and its mask speaks of that alone: key 0 is the first key after what is shared, positions
-/// count from there. So causal is causal, while a window does not reach into the prefixes. Masks
-/// that modify scores are refused, for they would leave out the prefixes.
+/// A sequence's source holds only what is its own, and its mask speaks of that: key 0 is the first
+/// key after what is shared, positions count from there, and its prefixes stand before, at -1, -2
+/// and so on. They are visible to all its queries, but for windows: a sliding_window reaches into
+/// the prefixes as far as it is wide. So `causal{} & sliding_window{w}` is what it is over a copy
+/// of everything, and `sliding_window{w} | prefix{0}` shows all that is shared beside a window.
+/// Other masks, your own included, hide own keys alone. Masks that modify scores are refused, for
+/// they would leave out the prefixes.
 ///
-/// \param prefixes   shared_prefix each, in memory one after another; all of one type of source,
-///                   which may differ from that of the sequences
+/// \param prefixes   shared_prefix each, in memory one after another and in the order in which a
+///                   sequence begins with them; all of one type of source, which may differ from
+///                   that of the sequences
 /// \param heads, q, offsets, sequences, out, options, executor  as in attend_batch; sinks join
 ///                   once, and lse is over all keys, shared ones included
 /// \throws std::invalid_argument naming the argument that disagrees; nothing is written
@@ -159,9 +164,10 @@ void attend_cascade(const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads, c
     const auto own =
         detail::calls_of_batch(sizes, queries, output, offsets, sequences, partial, memory);
 
-    const none everything;
+    using Seen = detail::mask_over_shared<Mask>;
+    auto* const masks = memory.take<Seen>(count);
     auto* const parts = memory.take<detail::shared_part<Scalar>>(count);
-    detail::call_batch<detail::attention_call<Scalar, Stored, none, decltype(sizes)::rows_multiple>,
+    detail::call_batch<detail::attention_call<Scalar, Stored, Seen, decltype(sizes)::rows_multiple>,
                        Source>
         shared(count, memory);
     for (Index i = 0; i < count; ++i) {
@@ -169,13 +175,15 @@ void attend_cascade(const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads, c
       const Index begin = detail::offset(offsets, prefix.begin());
       const Index end = detail::offset(offsets, prefix.end()), rows = end - begin;
       partial.lse = lse_of(rows);
+      const Seen& mask =
+          *new (masks + i) Seen(detail::windows_over(i, offsets, prefixes, sequences, memory));
       const auto& part = *new (parts + i) detail::shared_part<Scalar>{
           begin, end,
           tokens_major(memory.take<Scalar>(rows * sizes.Q_heads * sizes.v_dim), rows, sizes.Q_heads,
                        sizes.v_dim),
           partial.lse};
       shared.add(detail::call_of(sizes, queries.slice_tokens(begin, end), part.out,
-                                 Index(prefix.source().tokens()), everything, partial),
+                                 Index(prefix.source().tokens()), mask, partial),
                  prefix.source());
     }
     shared.order();

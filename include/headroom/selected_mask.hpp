@@ -43,6 +43,11 @@ struct selected_mask {
         first_position(position_of_first),
         first_query(query) {}
 
+  /// The row that the mask over all tokens is asked about.
+  query_row among_all(const query_row& row) const {
+    return {row.head, first_query + row.query, first_position + row.query, selection.all_tokens()};
+  }
+
   key_range keys(const query_row& row) const {
     const key_range all = mask.keys(among_all(row));
     return {selection.place(all.begin), selection.place(all.end), all.full,
@@ -57,11 +62,6 @@ struct selected_mask {
   }
   void check(const mask_shape& shape) const {
     mask.check({shape.Q_heads, first_query + shape.q_len, selection.all_tokens()});
-  }
-
- private:
-  query_row among_all(const query_row& row) const {
-    return {row.head, first_query + row.query, first_position + row.query, selection.all_tokens()};
   }
 };
 
