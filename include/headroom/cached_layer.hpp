@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <headroom/batch.hpp>
+#include <headroom/detail/cache_batch.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/scratch.hpp>
@@ -15,8 +15,6 @@
 
 #include <cstddef>
 #include <iterator>
-#include <memory>
-#include <new>
 #include <optional>
 #include <ranges>
 #include <span>
@@ -55,29 +53,6 @@ class append_guard {
  private:
   std::span<const layer_sequence<Cache>> sequences_;
   Index* sizes_;
-};
-
-// The sequences of a batch, built one by one in scratch memory and destroyed with this list.
-template <class Sequence>
-class sequence_list {
- public:
-  sequence_list(Index most, scratch& memory)
-      : sequences_(reinterpret_cast<Sequence*>(
-            memory.take<std::byte>(most * static_cast<Index>(sizeof(Sequence))))) {}
-  sequence_list(const sequence_list&) = delete;
-  sequence_list& operator=(const sequence_list&) = delete;
-  ~sequence_list() { std::destroy_n(sequences_, count_); }
-
-  template <class... Arguments>
-  void emplace_back(Arguments&&... arguments) {
-    new (sequences_ + count_) Sequence(std::forward<Arguments>(arguments)...);
-    ++count_;
-  }
-  std::span<const Sequence> all() const { return {sequences_, count_}; }
-
- private:
-  Sequence* sequences_;
-  std::size_t count_ = 0;
 };
 
 }  // namespace detail
@@ -120,7 +95,9 @@ class cached_layer {
 
   /// Self-attention of several sequences of any lengths, their tokens one after another in x: the
   /// projections run over all tokens together, so that weights are read once, and the attention of
-  /// all sequences is one attend_batch, each over its own cache.
+  /// all sequences is one attend_batch, each over its own cache, which may be a ring, rotated or
+  /// scaled. Over caches of your own around others it is a call for each, unless these have the
+  /// members for a batch: see wrapping_cache.
   ///
   /// \param x          [total tokens, hidden]
   /// \param sequence_list  a vector, array or span of layer_sequence, in the order of x; their
@@ -245,13 +222,16 @@ class cached_layer {
     const auto cache = [&](Index i) -> const Cache& {
       return *sequences[static_cast<std::size_t>(i)].cache;
     };
-    if constexpr (kv_source<Cache>) {
+    if constexpr (detail::batched_cache<Cache>) {
       if (count > 1) {
         using own_mask = std::remove_cvref_t<decltype(mask_of(mask, 0))>;
-        detail::sequence_list<batch_sequence<Cache, own_mask>> batch(count, memory);
-        for (Index i = 0; i < count; ++i) batch.emplace_back(cache(i), mask_of(mask, i));
+        detail::cache_batch<Cache, own_mask> batch(count, memory);
+        for (Index i = 0; i < count; ++i)
+          batch.add(cache(i), offsets[i + 1] - offsets[i], mask_of(mask, i));
         const std::span<const Index> ends(offsets, static_cast<std::size_t>(count + 1));
-        return derived().attend_to_all(q, ends, batch.all(), attended, executor);
+        batch.prepare(q, ends, executor);
+        derived().attend_to_all(q, ends, batch.sequences(), attended, executor);
+        return batch.restore(attended, ends, executor);
       }
     }
     for (Index i = 0; i < count; ++i)

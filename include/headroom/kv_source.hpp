@@ -64,6 +64,13 @@ inline constexpr bool wraps_source<C> = kv_source<stored_in<C>> || wraps_source<
 
 /// A cache around another, stored(), that takes part in the call of attention by its member attend:
 /// see rotated_cache, scaled_cache and ring_cache. One may be in another: rotated_cache says which.
+///
+/// A layer's batch has one call for all its sequences, over what is in their caches, where attend
+/// does no more than to choose what is read, as a ring's kept, or to change queries and outputs:
+///
+///   prepare_queries(q, h)    queries of head h, in a view of all heads, as the call needs them
+///   restore_outputs(out, h)  outputs of head h, as they would be without the cache around; both
+///                            in place, and for several heads at a time
 template <class C>
 concept wrapping_cache = detail::wraps_source<C>;
 

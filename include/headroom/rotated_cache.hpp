@@ -42,8 +42,8 @@ namespace headroom::inline HEADROOM_ISA {
 ///   rotated_cache<ring_cache<kv_cache<int4_blocks, 8, 128>>> cache({.window = 4096});
 ///
 /// which appends, forgets and refuses as the ring does, and attends as it would over tokens that
-/// were rotated before. There is no kept(): what stored().kept() gives to a batch are rotated keys
-/// and values, and queries and outputs would have to be rotated for it.
+/// were rotated before. There is no kept(): what stored().kept() gives to attend_batch are rotated
+/// keys and values, and queries and outputs are to be rotated for it. A layer's batch does that.
 ///
 /// Latents are not rotated: a row of theirs is a key and a value at once.
 ///
@@ -101,10 +101,18 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class rotated_cache {
               options, executor);
     const view<Scalar> rows =
         detail::output_argument<Scalar>("attention", "out", out, attention.q_heads());
-    executor(rows.heads(), [&](Index h) {
-      for (Index t = 0; t < rows.tokens(); ++t)
-        detail::rotate_by_hadamard(rows.row(t, h), rows.dim());
-    });
+    executor(rows.heads(), [&](Index h) { restore_outputs(rows, h); });
+  }
+
+  /// What attend does to queries before the call and to outputs after it, in place, of one head:
+  /// see wrapping_cache.
+  template <class Scalar>
+  void prepare_queries(const view<Scalar>& q, Index h) const {
+    for (Index t = 0; t < q.tokens(); ++t) detail::rotate_by_hadamard(q.row(t, h), q.dim());
+  }
+  template <class Scalar>
+  void restore_outputs(const view<Scalar>& out, Index h) const {
+    for (Index t = 0; t < out.tokens(); ++t) detail::rotate_by_hadamard(out.row(t, h), out.dim());
   }
 
  private:

@@ -56,8 +56,9 @@ concept saturating_codec = requires {
 /// scales that are given. Scales that were taken stay until the cache is empty, which then takes
 /// new ones. Given scales stay, and a token is then the same bits whatever is appended beside it.
 ///
-/// As with rotated_cache, the cache in it is not paged, and a batch does not take it; a
-/// rotated_cache does, but not the other way round. Nor are there scales for latents.
+/// As with rotated_cache, the cache in it is not paged, and attend_batch does not take it, but a
+/// layer's batch does; a rotated_cache goes around it, but not the other way round. Nor are there
+/// scales for latents.
 ///
 /// \tparam Cache  a kv_cache, or a cache with its append
 /// \cost   a multiplication for each number of q, and of out where values have scales; a division
@@ -159,11 +160,18 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class scaled_cache {
     if (value_scales_.empty()) return;
     const view<Scalar> rows =
         detail::output_argument<Scalar>("attention", "out", out, attention.q_heads());
-    executor(rows.heads(), [&](Index h) {
-      const float* const scales = value_scales_.data() + group(h, rows.heads()) * rows.dim();
-      for (Index t = 0; t < rows.tokens(); ++t)
-        for (Index d = 0; d < rows.dim(); ++d) rows(t, h, d) *= static_cast<Scalar>(scales[d]);
-    });
+    executor(rows.heads(), [&](Index h) { restore_outputs(rows, h); });
+  }
+
+  /// What attend does to queries before the call and to outputs after it, in place, of one head:
+  /// see wrapping_cache.
+  template <class Scalar>
+  void prepare_queries(const view<Scalar>& q, Index h) const {
+    multiply(q, h, key_scales_);
+  }
+  template <class Scalar>
+  void restore_outputs(const view<Scalar>& out, Index h) const {
+    if (!value_scales_.empty()) multiply(out, h, value_scales_);
   }
 
  private:
@@ -248,6 +256,13 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class scaled_cache {
 
   // Of head h of so many: the group itself where these are groups.
   Index group(Index h, Index heads) const { return h * groups() / heads; }
+
+  template <class Scalar>
+  void multiply(const view<Scalar>& rows, Index h, const std::vector<float>& scales) const {
+    const float* const of_group = scales.data() + group(h, rows.heads()) * rows.dim();
+    for (Index t = 0; t < rows.tokens(); ++t)
+      for (Index d = 0; d < rows.dim(); ++d) rows(t, h, d) *= static_cast<Scalar>(of_group[d]);
+  }
 
   template <class Scalar, class From, class Operation, class Executor>
   view<const Scalar> scaled(const view<const From>& from, const float* scales,
