@@ -48,10 +48,15 @@ TEST_CASE("steps, and with them results, do not depend on where rows lie") {
 }
 
 TEST_CASE("weights of 16 bits that one row reads are asked for farthest ahead") {
-  const read_ahead half = read_pace::of_weights(1, 2), floats = read_pace::of_weights(1, 4);
+  constexpr Index stream = 1 << 20;
+  const read_ahead half = read_pace::of_keys(1, 2, stream),
+                   floats = read_pace::of_keys(1, 4, stream);
   CHECK((half.far > read_ahead().far && floats.far < read_ahead().far));
-  CHECK(read_pace::of_weights(2, 2).far == read_ahead().far);
-  CHECK(read_pace::of_weights(8, 4).far == read_ahead().far);
+  CHECK(read_pace::of_keys(2, 2, stream).far == read_ahead().far);
+  CHECK(read_pace::of_keys(8, 4, stream).far == read_ahead().far);
+  CHECK(read_pace::of_keys(1, 2, 32 << 10).far < half.far);
+  CHECK(read_pace::of_keys(1, 2, 100).far >= 1024);
+  CHECK(read_pace::of_values(1).far < read_pace::of_values(2).far);
 }
 
 TEST_CASE("a source's pace is that of its rows, and of how they lie") {

@@ -59,7 +59,8 @@ void packet_add_few_keys(const tile<float>& q, Index rows, const tile<Number>& k
   for (Index r = 0; r < rows; ++r) std::copy(q.row(r), q.row(r) + dim, queries + r * dim);
   std::fill(queries + rows * dim, queries + width * dim, 0.f);
   float products[step_keys * width];
-  const read_ahead ahead = read_pace::of_weights(width, sizeof(Number));
+  const Index stream_bytes = (tokens + streams - 1) / streams * dim * Index(sizeof(Number));
+  const read_ahead ahead = read_pace::of_keys(width, sizeof(Number), stream_bytes);
   in_streams(keys, tokens, [&](const Number* const* k, const Index* positions, Index count) {
     dot_product<width>(queries, k, as_stored(), 1, step_keys, count, dim, products, ahead);
     for (Index i = 0; i < count; ++i)
@@ -82,10 +83,10 @@ void packet_add_few_values(const tile<float>& weights, Index rows, const tile<Nu
   in_streams(values, tokens, [&](const Number* const* v, const Index* positions, Index count) {
     for (Index i = 0; i < count; ++i)
       for (Index r = 0; r < rows; ++r) of_keys[i * width + r] = weights.row(r)[positions[i]];
-    // Rows are long: one of each stream at a time, and not asked for as far ahead as short ones.
+    // Rows are long: one of each stream at a time.
     for (Index i = 0; i < count; i += streams)
       add_weighted_sum<width>(of_keys + i * width, v + i, as_stored(), std::min(streams, count - i),
-                              dim, sums, 0, read_ahead{bytes_far_ahead / 2, bytes_ahead});
+                              dim, sums, 0, read_pace::of_values(width));
   });
   for (Index r = 0; r < rows; ++r)
     for (Index d = 0; d < dim; ++d) value[r * value_stride + d] += sums[r * dim + d];
