@@ -5,6 +5,9 @@
 //
 //   prefill/MODEL/FORM/SCALAR/QxK   the expanded form, keys and values made tile by tile
 //   decode/MODEL/FORM/SCALAR/QxK    the absorbed form, multi-query attention over the latents
+//   decode/MODEL/latents/SCALAR/QxK   that attention alone: what is left of the absorbed form are
+//   its
+//                                   two products with the up-projection, which read it
 //   chunk/MODEL/FORM/SCALAR/QxK     both forms on either side of mla_shape::crossover, 157 queries
 //                                   for 2048 keys of these models
 //   .../naive_FORM/...              the baseline: the same form as Eigen expressions
@@ -52,6 +55,27 @@ struct absorbed {
         .absorbed(in.q, in.latents, headroom::linear(in.weights), out, headroom::causal{});
   }
 };
+
+// The attention between the products with the up-projection, of queries that are absorbed already.
+template <class Scalar>
+void attend_latents(benchmark::State& state, Index heads, lengths n) {
+  const latent_inputs<Scalar> in(heads, n);
+  constexpr Index width = latent_rank + rope_dim;
+  numbers random;
+  const matrix q = queries(random, n.q_len, heads * width);
+  matrix z(n.q_len, heads * latent_rank);
+  const auto call = [&] {
+    headroom::attention<Eigen::Dynamic, 1, width, latent_rank>(heads, 1, width, latent_rank)(
+        q, in.latents, z, headroom::causal{});
+  };
+  call();
+  const Index pairs = headroom::causal_pairs(n.q_len, n.kv_len);
+  const Index bytes = in.latents.tokens() * in.latents.bytes_per_token() +
+                      (q.size() + z.size()) * static_cast<Index>(sizeof(float));
+  measure(state,
+          {static_cast<double>(in.shape().absorbed_flops(pairs)), static_cast<double>(bytes)},
+          call);
+}
 
 const float scale = 1 / std::sqrt(static_cast<float>(latent_qk_dim));
 
@@ -134,6 +158,17 @@ struct model {
 
   void add_decode(const std::string& prefix, Index kv_len) const {
     add_all<absorbed, naive_absorbed>(prefix + "decode", "absorbed", {1, kv_len});
+    add<Eigen::half, absorbed>(prefix + "decode", "absorbed/half", {1, kv_len});
+    add_latents<float>(prefix, "float", kv_len);
+    add_latents<Eigen::bfloat16>(prefix, "bfloat16", kv_len);
+  }
+
+  template <class Scalar>
+  void add_latents(const std::string& prefix, const std::string& scalar, Index kv_len) const {
+    add_case(prefix + "decode/" + name + "/latents/" + scalar, {1, kv_len},
+             [heads = heads](benchmark::State& state, lengths n) {
+               attend_latents<Scalar>(state, heads, n);
+             });
   }
 };
 
