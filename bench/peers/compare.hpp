@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 namespace headroom_bench {
 
@@ -41,12 +42,19 @@ void compare(benchmark::State& state, lengths n) {
   if (!(difference <= tolerance<typename inputs::KV>()))
     throw std::runtime_error("the peer's answer differs by " + std::to_string(difference));
 
+  std::vector<double> peaks, bandwidths;
   const times_in_turn times = time_in_turn(
       state, library_seconds, [&] { return seconds_of([&] { peer.run(); }); },
-      [] { memory.read(); });
+      [&] {
+        peaks.push_back(fma_peak());
+        bandwidths.push_back(memory.bytes_per_second());
+      });
+  const work done = in.least_work();
   state.counters["headroom_ms"] = 1e3 * times.one;
   state.counters["peer_ms"] = 1e3 * times.other;
   state.counters["peer/headroom"] = 1 / times.one_over_other;
+  state.counters["peer_peak%"] = 100 * done.flops / times.other / median(peaks);
+  state.counters["peer_read%"] = 100 * done.bytes / times.other / median(bandwidths);
   state.counters["max_difference"] = difference;
 }
 

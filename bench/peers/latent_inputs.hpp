@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <headroom/attention.hpp>
+#include <headroom/cost.hpp>
 #include <headroom/latent_cache.hpp>
 
 namespace headroom_bench {
@@ -44,6 +45,13 @@ struct latent_peer_inputs {
       for (Index t : spots(q.rows()))
         check_row(headroom::as_view(q, Q_heads), headroom::as_view(out, Q_heads), t, h, key_view(),
                   value_view(), allowed_error<KV>, scale());
+  }
+
+  work least_work() const {
+    const Index pairs = headroom::causal_pairs(q.rows(), latents.tokens());
+    const Index bytes = latents.tokens() * latents.bytes_per_token() +
+                        q.rows() * Q_heads * (dim + v_dim) * static_cast<Index>(sizeof(float));
+    return {2. * Q_heads * (dim + v_dim) * static_cast<double>(pairs), static_cast<double>(bytes)};
   }
 
   numbers random = {};
