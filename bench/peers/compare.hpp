@@ -28,7 +28,6 @@ double tolerance() {
 ///               `appends` says whether it also puts the new keys and values into a cache
 template <class Peer>
 void compare(benchmark::State& state, lengths n) {
-  static const read_stream memory;
   using inputs = typename Peer::inputs;
   inputs in(n);
   matrix out(n.q_len, inputs::Q_heads * inputs::v_dim);
@@ -47,7 +46,7 @@ void compare(benchmark::State& state, lengths n) {
       state, library_seconds, [&] { return seconds_of([&] { peer.run(); }); },
       [&] {
         peaks.push_back(fma_peak());
-        bandwidths.push_back(memory.bytes_per_second());
+        bandwidths.push_back(far_memory().bytes_per_second());
       });
   const work done = in.least_work();
   state.counters["headroom_ms"] = 1e3 * times.one;

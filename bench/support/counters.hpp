@@ -39,8 +39,7 @@ inline double median(std::vector<double> values) {
 /// Returns the seconds of a call.
 template <class Call>
 double measure(benchmark::State& state, const work& done, const Call& call) {
-  static const read_stream memory;
-  const auto limits = [] { return std::pair{fma_peak(), memory.bytes_per_second()}; };
+  const auto limits = [] { return std::pair{fma_peak(), far_memory().bytes_per_second()}; };
   std::vector<double> seconds, peaks, bandwidths, of_peak, of_bandwidth, of_bound;
   auto [peak_before, bandwidth_before] = limits();
   for (auto _ : state) {

@@ -116,4 +116,16 @@ class read_stream {
   lanes* data_;
 };
 
+/// Such memory, the same for all cases of a program.
+inline const read_stream& far_memory() {
+  static const read_stream memory;
+  return memory;
+}
+
+/// Leaves nothing of the caller's in the caches: what the other layers of a model do between two
+/// calls of one.
+inline void empty_caches() {
+  far_memory().read();
+}
+
 }  // namespace headroom_bench

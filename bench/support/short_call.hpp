@@ -18,9 +18,8 @@ template <class Call>
 void measure_short(benchmark::State& state, const work& done, const Call& call) {
   constexpr int calls = 500;  // the clock counts in microseconds
   constexpr double fixed = 1e-6;
-  static const read_stream memory;
   const auto bound = [&] {
-    return std::max(done.flops / fma_peak(), done.bytes / memory.bytes_per_second());
+    return std::max(done.flops / fma_peak(), done.bytes / far_memory().bytes_per_second());
   };
   std::vector<double> seconds, bounds, of_allowed;
   double before = bound();
