@@ -13,6 +13,26 @@
 
 namespace headroom_bench {
 
+/// \param q, out  [q_len, Q_heads * dim]
+/// \throws std::runtime_error if `out` is not attention over the cache under the mask
+template <int Q_heads, int KV_groups, int dim, class KV, class Mask = headroom::causal>
+void check_grouped(const matrix& q, const headroom::kv_cache<KV>& cache, const matrix& out,
+                   const Mask& mask = {}) {
+  using Cache = headroom::kv_cache<KV>;
+  for (Index h : spots(Q_heads)) {
+    const Index g = h / (Q_heads / KV_groups);
+    matrix k(cache.tokens(), dim), v(cache.tokens(), dim);
+    for (Index j = 0; j < cache.tokens(); ++j) {
+      Cache::KeyCodec::decode(cache.keys(g, j, j + 1).rows, k.row(j).data(), dim);
+      Cache::ValueCodec::decode(cache.values(g, j, j + 1).rows, v.row(j).data(), dim);
+    }
+    for (Index t : spots(q.rows()))
+      check_row(headroom::as_view(q, Q_heads), headroom::as_view(out, Q_heads), t, h,
+                headroom::as_view(std::as_const(k), 1), headroom::as_view(std::as_const(v), 1),
+                allowed_error<KV>, std::nullopt, mask);
+  }
+}
+
 /// Queries, and a full cache of keys and values, for grouped-query attention. KV is the scalar or
 /// the codec that they are stored in.
 template <int Q_heads, int KV_groups, int dim, class KV>
@@ -27,18 +47,7 @@ struct grouped_inputs {
   /// \throws std::runtime_error if `out` is not attention under the mask, causal unless given
   template <headroom::attention_mask Mask = headroom::causal>
   void check(const matrix& out, const Mask& mask = {}) const {
-    for (Index h : spots(Q_heads)) {
-      const Index g = h / (Q_heads / KV_groups);
-      matrix k(cache.tokens(), dim), v(cache.tokens(), dim);
-      for (Index j = 0; j < cache.tokens(); ++j) {
-        cache_type::KeyCodec::decode(cache.keys(g, j, j + 1).rows, k.row(j).data(), dim);
-        cache_type::ValueCodec::decode(cache.values(g, j, j + 1).rows, v.row(j).data(), dim);
-      }
-      for (Index t : spots(q.rows()))
-        check_row(headroom::as_view(q, Q_heads), headroom::as_view(out, Q_heads), t, h,
-                  headroom::as_view(std::as_const(k), 1), headroom::as_view(std::as_const(v), 1),
-                  allowed_error<KV>, std::nullopt, mask);
-    }
+    check_grouped<Q_heads, KV_groups, dim>(q, cache, out, mask);
   }
 
   work least_work() const {
