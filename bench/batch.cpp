@@ -9,29 +9,22 @@
 //                              latents of 512 + 64: the up-projection is read once, not once each
 //   cascade/SEQUENCESxPREFIX   attend_cascade over a shared prefix and 128 tokens of each sequence
 //                              against attend_batch over copies of it
-//   sparse/1xTOKENS            page_index and attend_blocks, over a sixteenth of the pages of 16
-//                              tokens, against attention to all
 //
 // `ratio` is the other's time over ours, the median of neighbours; `bytes` what it would be if only
 // bytes of keys and values counted: theirs over ours. Queries over a shared prefix are many rows,
-// which are bound by arithmetic before they are bound by bytes. `recall` is the part of the softmax
-// weight that the selected pages hold, the mean over heads, where one key in 256 is twice the sum
-// of its queries.
+// which are bound by arithmetic before they are bound by bytes.
 
 #include "support/counters.hpp"
 #include "support/in_turn.hpp"
 #include "support/inputs.hpp"
 #include "support/latent_inputs.hpp"
 
-#include <array>
 #include <cmath>
 #include <headroom/batch.hpp>
-#include <headroom/block_sparse.hpp>
 #include <headroom/cascade.hpp>
 #include <headroom/kv_cache.hpp>
 #include <headroom/latent_cache.hpp>
 #include <headroom/mla_batch.hpp>
-#include <headroom/page_index.hpp>
 #include <string>
 #include <vector>
 
@@ -147,37 +140,6 @@ void add_latents(const std::string& prefix, Index sequences, Index tokens) {
   });
 }
 
-void add_sparse(const std::string& name, Index tokens) {
-  constexpr Index page = 16, share = 16;
-  add_case(name + "sparse/1x" + std::to_string(tokens), [=](benchmark::State& state) {
-    numbers random;
-    const matrix q = random(1, Q_heads * dim);
-    matrix k = random(tokens, KV_groups * dim);
-    const matrix v = random(tokens, KV_groups * dim);
-    for (Index j = 100; j < tokens; j += 256)
-      for (Index h = 0; h < Q_heads; ++h)
-        k.row(j).segment(h / (Q_heads / KV_groups) * dim, dim) +=
-            2 * q.row(0).segment(h * dim, dim);
-    Cache cache(tokens);
-    cache.append(k, v);
-    headroom::page_index index(page, tokens, Q_heads, KV_groups, dim);
-    index.update(cache);
-    std::vector<Index> pages(static_cast<std::size_t>(tokens / page / share));
-    matrix out(1, Q_heads * dim), all(1, Q_heads * dim), lse(1, Q_heads), all_lse(1, Q_heads);
-    const auto sparse = [&] {
-      const Index count = index.select(q, pages);
-      headroom::attend_blocks(heads, q, cache, {.queries = 1, .keys = page},
-                              std::array{Index(0), count}, pages, out, headroom::causal{},
-                              {.lse = lse});
-    };
-    const auto full = [&] { heads(q, cache, all, headroom::causal{}, {.lse = all_lse}); };
-    sparse();
-    full();
-    compare(state, static_cast<double>(share), sparse, full);
-    state.counters["recall"] = static_cast<double>((lse - all_lse).array().exp().mean());
-  });
-}
-
 void add_cascade(const std::string& name, Index sequences, Index shared) {
   constexpr Index own = 128;
   add_case(name + "cascade/" + std::to_string(sequences) + 'x' + std::to_string(shared),
@@ -221,10 +183,8 @@ int main(int argc, char** argv) {
   for (const Index sequences : {4, 16, 64})
     for (const Index shared : {512, 2048}) add_cascade("", sequences, shared);
   for (const Index sequences : {4, 16}) add_cascade("", sequences, 8192);
-  for (const Index tokens : {8192, 32768}) add_sparse("", tokens);
   add_batch("smoke/", 3, 100);
   add_latents("smoke/", 3, 100);
-  add_sparse("smoke/", 1024);
   add_cascade("smoke/", 3, 900);
   return run_cases(argc, argv);
 }
