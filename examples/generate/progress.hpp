@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <string>
@@ -22,8 +23,20 @@ class stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// Says on stderr how far a job is, once it takes longer than two seconds: on a terminal in one
-/// line that is rewritten and then removed, elsewhere in a line now and then.
+/// How far a job is, as "serving [#########           ] 45 %, 12 s".
+///
+/// \param fraction  of the job that is done, 0 to 1
+inline std::string progress_bar(const std::string& job, double fraction, double seconds) {
+  // Rounded down: the bar is full when all is done.
+  const int percent = static_cast<int>(100 * std::clamp(fraction, 0.0, 1.0));
+  std::string bar(20, ' ');
+  std::fill_n(bar.begin(), percent / 5, '#');
+  return job + " [" + bar + "] " + std::to_string(percent) + " %, " +
+         std::to_string(static_cast<int>(seconds)) + " s";
+}
+
+/// Shows on stderr how far a job is, once it takes longer than two seconds: on a terminal as a bar
+/// that grows in its place and is then removed, elsewhere as a line now and then.
 class progress {
  public:
   explicit progress(std::string job) : job_(std::move(job)) {}
@@ -38,8 +51,8 @@ class progress {
     if (now < 2 || now - last_ < (terminal_ ? 0.2 : 10)) return;
     last_ = now;
     shown_ = true;
-    std::fprintf(stderr, terminal_ ? "\r%s: %.0f %%, %.0f s\033[K" : "%s: %.0f %%, %.0f s\n",
-                 job_.c_str(), 100 * fraction, now);
+    std::fprintf(stderr, terminal_ ? "\r%s\033[K" : "%s\n",
+                 progress_bar(job_, fraction, now).c_str());
     std::fflush(stderr);
   }
 
