@@ -3,11 +3,12 @@
 
 // Rule: as in differential.cpp, for what a server puts together: a batch of sequences of any
 // lengths, each in a cache, on pages of a pool that it shares with others, or on pages of somebody
-// else's, or some tokens or blocks of these, each under a mask of its own, keys and values in two
-// codecs. What a codec gives back counts as exact. Whatever memory holds beside the tokens is NaN,
-// and so are tokens that no query sees.
+// else's, or some tokens or blocks of these, each under a mask of its own, keys and values in one
+// scalar or codec or in two. What a codec gives back counts as exact. Whatever memory holds beside
+// the tokens is NaN, where a codec has one, and so are tokens that no query sees.
 #include <headroom/batch.hpp>
 #include <headroom/fp8_codec.hpp>
+#include <headroom/int4_codec.hpp>
 #include <headroom/int8_codec.hpp>
 #include <headroom/selected_mask.hpp>
 
@@ -169,8 +170,12 @@ void run(std::uint64_t seed, int count, serving_summary& done) {
 
 TEST_CASE("What a server puts together is the definition of each of its parts") {
   serving_summary done;
-  run<Eigen::bfloat16, Eigen::bfloat16, hr::causal_top_left>(710'000, 1100, done);
-  run<hr::int8_blocks, hr::fp8_codec, causal_alibi>(720'000, 1100, done);
+  run<Eigen::bfloat16, Eigen::bfloat16, hr::causal_top_left>(710'000, 400, done);
+  run<hr::int8_blocks, hr::fp8_codec, causal_alibi>(720'000, 400, done);
+  run<hr::int8_rows, hr::int8_rows, hr::causal_top_left>(730'000, 400, done);
+  run<hr::int4_blocks, hr::int8_rows, causal_alibi>(740'000, 400, done);
+  run<Eigen::half, float, causal_alibi>(750'000, 400, done);
+  run<hr::saturating_int8, hr::int4_blocks, hr::causal_top_left>(760'000, 400, done);
 
   WARN(done.configurations << " batches; " << done.sources[0] << " sequences in caches, "
                            << done.sources[1] << " on pages of a pool, " << done.forks
