@@ -31,6 +31,7 @@ class selected_blocks {
   using Source = Source_;
   using KeyCodec = typename Source::KeyCodec;
   using ValueCodec = typename Source::ValueCodec;
+  static constexpr bool values_in_keys = detail::has_values_in_keys<Source>;
 
   /// \param block_tokens  tokens of a block, at least 1
   /// \param blocks        indices of blocks, ascending, each once

@@ -30,6 +30,10 @@ struct token_run {
 ///   keys(g, begin, end), values(g, begin, end)    -> token_run, 0 <= begin < end <= tokens()
 ///   one_run                                       if there and true, a run is all that was asked
 ///                                                 for: kernels have less to follow
+///   values_in_keys                                if there and true, a token's stored value begins
+///                                                 where its key does, and its numbers are the
+///                                                 first of the key's: who has read one has the
+///                                                 other
 template <class S>
 concept kv_source = codec<typename S::KeyCodec> && codec<typename S::ValueCodec> &&
     requires(const S& s, Index g, Index begin, Index end) {
@@ -47,6 +51,11 @@ template <class Source>
 inline constexpr bool has_one_run = false;
 template <class Source>
 requires(Source::one_run) inline constexpr bool has_one_run<Source> = true;
+
+template <class Source>
+inline constexpr bool has_values_in_keys = false;
+template <class Source>
+requires(Source::values_in_keys) inline constexpr bool has_values_in_keys<Source> = true;
 
 template <class C>
 using stored_in = std::remove_cvref_t<decltype(std::declval<const C&>().stored())>;

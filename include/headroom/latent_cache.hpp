@@ -129,6 +129,7 @@ class latent_cache {
   using KeyCodec = typename Row::KeyCodec;
   using ValueCodec = typename Row::ValueCodec;
   static constexpr bool one_run = true;
+  static constexpr bool values_in_keys = true;
   using Storage = typename Row::Storage;
 
   /// Room for `capacity` tokens; nothing is allocated later.

@@ -96,6 +96,7 @@ class paged_latents : public paged_tokens {
   using KeyCodec = typename Pool::KeyCodec;
   using ValueCodec = typename Pool::ValueCodec;
   using Storage = typename Pool::Storage;
+  static constexpr bool values_in_keys = true;
 
   /// An empty sequence.
   ///

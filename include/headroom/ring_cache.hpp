@@ -49,6 +49,7 @@ class kept_tokens {
  public:
   using KeyCodec = typename Cache::KeyCodec;
   using ValueCodec = typename Cache::ValueCodec;
+  static constexpr bool values_in_keys = detail::has_values_in_keys<Cache>;
 
   /// \param slots     the ring's memory
   /// \param seen      tokens of the whole context

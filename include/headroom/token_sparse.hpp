@@ -35,6 +35,7 @@ class selected_tokens {
   using Source = Source_;
   using KeyCodec = typename Source::KeyCodec;
   using ValueCodec = typename Source::ValueCodec;
+  static constexpr bool values_in_keys = detail::has_values_in_keys<Source>;
 
   /// \param tokens  indices of tokens, ascending, each once
   /// \throws std::invalid_argument naming the index that is not

@@ -2,13 +2,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Rule: a tile is the numbers of its tokens: in place where they lie there as one run of numbers
-// that the block reads, copied where they do not, decoded where it must be. Each key goes into one
-// tile, and tiles start at multiples of tile_keys, wherever reading starts.
+// that the block reads, copied where they do not, decoded where it must be; values that lie in
+// their keys are read with these. Each key goes into one tile, and tiles start at multiples of
+// tile_keys, wherever reading starts.
 #include <headroom/detail/key_tile.hpp>
+
+#include <headroom/int8_codec.hpp>
+#include <headroom/latent_cache.hpp>
+#include <headroom/paged_latents.hpp>
 
 #include "support/catch.hpp"
 #include "support/paged_source.hpp"
 #include "support/problem.hpp"
+
+#include <algorithm>
+#include <array>
+#include <type_traits>
 
 namespace hr = headroom;
 using namespace headroom_tests;
@@ -34,7 +43,8 @@ void check_tiles(const Source& source, const problem<float, Key, Value>& p) {
   const hr::detail::tile_reader<Reader, Source> reader(source, 1, memory);
   for (const auto& [begin, end] : {std::pair<Index, Index>{0, 1}, {0, 50}, {13, 49}, {49, 50}}) {
     CHECK(is_tile_of(reader.keys(begin, end), p.keys(), 1, begin, end));
-    CHECK(is_tile_of(reader.values(begin, end), p.values(), 1, begin, end));
+    CHECK(
+        is_tile_of(reader.values(begin, end, reader.keys(begin, end)), p.values(), 1, begin, end));
   }
 }
 
@@ -63,7 +73,7 @@ TEST_CASE("views of the computed scalar are read in place") {
   const hr::detail::tile_reader<hr::detail::reads_scalar<float>, hr::view_source<float, float>>
       reader(source, 0, memory);
   CHECK(reader.keys(7, 20).data == p.keys().row(7, 0));
-  CHECK(reader.values(7, 20).data == p.values().row(7, 0));
+  CHECK(reader.values(7, 20, reader.keys(7, 20)).data == p.values().row(7, 0));
   CHECK(reader.keys(7, 20).stride == p.keys().token_stride());
 }
 
@@ -114,7 +124,7 @@ TEST_CASE("a key repeated by a stride of zero is a tile like any other") {
   const auto keys = reader.keys(3, 9);
   CHECK(keys.stride >= 9);  // what a product takes
   CHECK(is_tile_of(keys, repeated_k, 1, 3, 9));
-  CHECK(is_tile_of(reader.values(3, 9), repeated_v, 1, 3, 9));
+  CHECK(is_tile_of(reader.values(3, 9, keys), repeated_v, 1, 3, 9));
 }
 
 TEST_CASE("tiles start at multiples of their size, and only keys that are seen are read") {
@@ -134,4 +144,35 @@ TEST_CASE("tiles start at multiples of their size, and only keys that are seen a
   CHECK(tiles(0, 10, T, 2 * T).empty());
   CHECK(tiles(2 * T + 1, 3 * T, T, 2 * T).empty());
   CHECK(tiles(7, 7, 0, 3 * T).empty());
+}
+
+TEMPLATE_TEST_CASE("values that lie in their keys are read with them", "", float, Eigen::bfloat16,
+                   hr::int8_rows) {
+  constexpr Index tokens = 50;
+  random_source random(5);
+  tensor<float> c(tokens, 1, 32), k_pe(tokens, 1, 16);
+  random.fill(c.view());
+  random.fill(k_pe.view());
+  hr::latent_page_pool<TestType, 32, 16> pool(20, 7);
+  hr::paged_latents paged(pool);
+  hr::latent_cache<TestType, 32, 16> cache(tokens);
+  paged.append(c.view(), k_pe.view());
+  cache.append(c.view(), k_pe.view());
+  const auto check = [&](const auto& source) {
+    using Source = std::remove_cvref_t<decltype(source)>;
+    using Row = typename Source::ValueCodec;
+    STATIC_REQUIRE(hr::detail::has_values_in_keys<Source>);
+    hr::detail::scratch memory;
+    const hr::detail::tile_reader<hr::detail::reads_scalar<float>, Source> reader(source, 0,
+                                                                                  memory);
+    const auto keys = reader.keys(3, 30), values = reader.values(3, 30, keys);
+    CHECK(values.data == keys.data);
+    for (Index t = 3; t < 30; ++t) {
+      std::array<float, 32> expected;
+      Row::decode(source.values(0, t, t + 1).rows, expected.data(), 32);
+      REQUIRE(std::equal(expected.begin(), expected.end(), values.row(t - 3)));
+    }
+  };
+  check(paged);
+  check(cache);
 }

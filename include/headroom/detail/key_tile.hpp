@@ -29,7 +29,7 @@ class tile_reader {
       : source_(source),
         group_(group),
         keys_(memory.take<Key>(tile_keys * source.qk_dim())),
-        values_(memory.take<Value>(tile_keys * source.v_dim())) {}
+        values_(memory.take<Value>(in_keys ? 0 : tile_keys * source.v_dim())) {}
 
   /// Keys of tokens [begin, end), at most tile_keys of them; valid until the next call.
   tile<Key> keys(Index begin, Index end) const {
@@ -38,11 +38,14 @@ class tile_reader {
         keys_);
   }
 
-  /// Values of the same tokens.
-  tile<Value> values(Index begin, Index end) const {
-    return read<typename Source::ValueCodec>(
-        [&](Index from) { return source_.values(group_, from, end); }, begin, end, source_.v_dim(),
-        values_);
+  /// Values of the same tokens, whose keys are these.
+  tile<Value> values(Index begin, Index end, [[maybe_unused]] const tile<Key>& keys) const {
+    if constexpr (in_keys)
+      return keys;
+    else
+      return read<typename Source::ValueCodec>(
+          [&](Index from) { return source_.values(group_, from, end); }, begin, end,
+          source_.v_dim(), values_);
   }
 
   /// The keys of tokens [begin, end), if there are any; valid while the reader is.
@@ -95,6 +98,8 @@ class tile_reader {
     return {copy, dim};
   }
 
+  static constexpr bool in_keys = has_values_in_keys<Source> && std::same_as<Key, Value>;
+
   const Source& source_;
   Index group_;
   Key* keys_;
@@ -112,7 +117,7 @@ void add_keys(const Block& block, const Source& source, Index group, Index begin
   while (begin < end) {
     const Index next = std::min((begin / tile_keys + 1) * tile_keys, end);
     const auto keys = reader.keys(begin, next);
-    const auto values = reader.values(begin, next);
+    const auto values = reader.values(begin, next, keys);
     // The tile after this one is asked for meanwhile, even behind `end`: the next split begins with
     // it. Blocks on Eigen's products cannot do that.
     const Index after = std::min(next + tile_keys, block.end());
