@@ -46,15 +46,18 @@ namespace detail = headroom::detail;
 
 constexpr Index groups = 8, dim = 128;
 
-// What products multiply for so many rows.
+// What products multiply for so many rows: a type that the compiler knows when it has read this
+// far, since g++ 13 mistakes one that it still has to choose.
 template <class Codec, int rows>
-constexpr bool multiplies_pairs = detail::has_fast_bfloat16_dots&& rows != 1 &&
-                                  std::is_same_v<Codec, headroom::scalar_codec<Eigen::bfloat16>>;
-template <class Codec, int rows>
-using operand_for = std::conditional_t<
-    multiplies_pairs<Codec, rows>, detail::bfloat16_pair,
-    std::conditional_t<detail::has_fast_int16_dots && detail::whole_number_codec<Codec>,
-                       detail::int16_pair, float>>;
+constexpr auto operand_for() {
+  if constexpr (detail::has_fast_bfloat16_dots && rows > 1 &&
+                std::is_same_v<Codec, headroom::scalar_codec<Eigen::bfloat16>>)
+    return std::type_identity<detail::bfloat16_pair>();
+  else if constexpr (detail::has_fast_int16_dots && detail::whole_number_codec<Codec>)
+    return std::type_identity<detail::int16_pair>();
+  else
+    return std::type_identity<float>();
+}
 
 // One group after another, as caches hold them, and a few lines of keys before those of values.
 template <class Codec, int rows>
@@ -100,7 +103,7 @@ class kernels {
   }
 
  private:
-  using Operand = operand_for<Codec, rows>;
+  using Operand = typename decltype(operand_for<Codec, rows>())::type;
   using Number = detail::number_of<Operand>;
   using Stored = typename Codec::Storage;
   using array = detail::aligned_array<Stored>;  // on huge pages, as the library's caches are

@@ -5,7 +5,6 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
 
-#include <concepts>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
@@ -19,7 +18,7 @@ namespace headroom::inline HEADROOM_ISA::detail {
 
 /// An operand of a product: a float, or a pair.
 template <class Operand>
-inline constexpr bool is_pair = !std::same_as<Operand, float>;
+inline constexpr bool is_pair = !std::is_same_v<Operand, float>;
 
 /// Numbers of the depth of a product in one operand.
 template <class Operand>
@@ -41,7 +40,7 @@ using number_of = typename operand_number<Operand>::type;
 /// Whether that is whole numbers. They have a unit beside them, and sums are to be multiplied by
 /// it.
 template <class Operand>
-inline constexpr bool is_integer = std::same_as<number_of<Operand>, std::int16_t>;
+inline constexpr bool is_integer = std::is_same_v<number_of<Operand>, std::int16_t>;
 
 /// A packet of operands.
 template <class Operand>
