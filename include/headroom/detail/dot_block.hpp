@@ -6,6 +6,7 @@
 #include <headroom/detail/broadcast.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/dot_queries.hpp>
+#include <headroom/detail/group_ranges.hpp>
 #include <headroom/detail/kernels/dot.hpp>
 #include <headroom/detail/kernels/lane_softmax.hpp>
 #include <headroom/detail/kernels/softmax.hpp>
@@ -27,7 +28,6 @@
 #include <headroom/softmax_state.hpp>
 
 #include <algorithm>
-#include <new>
 #include <span>
 
 namespace headroom::inline HEADROOM_ISA::detail {
@@ -56,7 +56,7 @@ class dot_block {
                      shape_.rows},
         key_shape_(groups() == 1 ? value_shape_ : shape_),
         pace_(pace_of(source, rows.group, call.kv_len, rows.count)),
-        ranges_(memory.take<row_ranges>(groups())),
+        ranges_(call, rows, groups(), memory),
         keys_(key_shape_, source.qk_dim(), KeyCodec::storage_size(source.qk_dim()), pace_.ahead,
               memory),
         values_(value_shape_, source.v_dim(), ValueCodec::storage_size(source.v_dim()), pace_.ahead,
@@ -70,20 +70,8 @@ class dot_block {
             memory.take<float>(factored_codec<KeyCodec> ? pace_.step_keys * groups() + lanes : 0)),
         value_factors_(memory.take<float>(value_reader_.factors() + lanes)),
         value_weights_(shape_, value_shape_, weights_, step_lines(), memory),
-        zeros_(memory.take<Value>(is_pair<Operand> ? source.v_dim() : 0)),
-        begin_(call.kv_len),
-        seen_by_all_{0, call.kv_len, true} {
+        zeros_(memory.take<Value>(is_pair<Operand> ? source.v_dim() : 0)) {
     if constexpr (is_pair<Operand>) std::fill(zeros_, zeros_ + source.v_dim(), Value(0));
-    for (Index g = 0; g < groups(); ++g) {
-      const row_ranges& ranges = *new (ranges_ + g) row_ranges(call, rows.of_group(g), memory);
-      begin_ = std::min(begin_, ranges.begin());
-      end_ = std::max(end_, ranges.end());
-      for (Index r = 0; r < rows.count; ++r) {
-        const key_range seen = ranges.in_tile(r, 0, call.kv_len);
-        seen_by_all_.begin = std::max(seen_by_all_.begin, seen.full_begin);
-        seen_by_all_.end = std::min(seen_by_all_.end, seen.full_end);
-      }
-    }
   }
 
   /// Takes in those of keys [begin, end) that some row sees.
@@ -112,9 +100,9 @@ class dot_block {
 
   // Those of keys [begin, end) that some row sees.
   key_parts parts(Index begin, Index end) const {
-    begin = std::max(begin, begin_);
-    end = std::max(begin, std::min(end, end_));
-    return key_parts::of(begin, end, seen_by_all_, shape_);
+    begin = std::max(begin, ranges_.begin());
+    end = std::max(begin, std::min(end, ranges_.end()));
+    return key_parts::of(begin, end, ranges_.seen_by_all(), shape_);
   }
 
   void add_lines(const ordered_keys& part) {
@@ -149,7 +137,10 @@ class dot_block {
     prefetch_values(keys);
     if (call_.softcap > 0.f) cap_scores(weights_, lines * shape_.size(), call_.softcap);
     bool hidden = false;
-    if (Call::Mask::modifies_scores || !all_seen) hidden = modify(keys, all_seen);
+    if (Call::Mask::modifies_scores || !all_seen)
+      hidden =
+          ranges_.modify(keys.order, keys.count, all_seen,
+                         [this](Index g, Index i, Index r) -> float& { return number(g, i, r); });
     for (Index l = shape_.line_of(keys.count); l < lines; ++l) shape_.pad(line(l), count(l));
     if (softmax_.weigh(weights_, lines)) rescale_values();
     value_weights_.make(lines);
@@ -278,38 +269,12 @@ class dot_block {
                                                        value_weights_.units());
   }
 
-  bool sees(Index g, Index r, Index position) const {
-    const key_range seen = ranges_[g].in_tile(r, position, 1);
-    return !seen.empty() &&
-           (seen.full || call_.mask.visible(call_.row(rows_.of_group(g), r), position));
-  }
-
-  // Biases, and scores of keys that a row does not see; returns whether there is such a key.
-  bool modify(const step& keys, bool all_seen) const {
-    bool hidden = false;
-    for (Index g = 0; g < groups(); ++g)
-      for (Index r = 0; r < rows_.count; ++r) {
-        const query_row row = call_.row(rows_.of_group(g), r);
-        for (Index i = 0; i < keys.count; ++i) {
-          const Index at = keys.order.position(i);
-          float& score = number(g, i, r);
-          if (!all_seen && !sees(g, r, at)) {
-            score = softmax_state<float>::minus_infinity;
-            hidden = true;
-          } else if constexpr (Call::Mask::modifies_scores) {
-            score = call_.mask.modify(score, row, at);
-          }
-        }
-      }
-    return hidden;
-  }
-
   template <class Rows, class Reader>
   void add_visible_values(const step& keys, Index first, Index g, const Rows& values,
                           const Reader& reader, Index count) const {
     for (Index r = 0; r < rows_.count; ++r)
       for (Index j = 0; j < count; ++j)
-        if (sees(g, r, keys.order.position(first + j)))
+        if (ranges_.sees(g, r, keys.order.position(first + j)))
           for (Index d = 0; d < v_dim(); ++d)
             state(g).value[r * v_dim() + d] +=
                 number(g, first + j, r) * static_cast<float>(reader(values[j])[d]);
@@ -323,7 +288,7 @@ class dot_block {
   line_shape value_shape_;  // what values are taken at a time: a line, or several
   line_shape key_shape_;    // the same of keys: of several groups a line
   read_pace pace_;
-  row_ranges* ranges_;  // [groups]
+  group_ranges<Call> ranges_;
   line_walk<Key, has_one_run<Source>> keys_;
   line_walk<Value, has_one_run<Source>> values_;
   line_reader<KeyCodec> key_reader_;
@@ -335,9 +300,6 @@ class dot_block {
   float* value_factors_;  // of the values taken at a time
   value_weights<Operand> value_weights_;
   Value* zeros_;  // a value
-  Index begin_;   // keys [begin, end) hold every key that some row sees
-  Index end_ = 0;
-  key_range seen_by_all_;
 };
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -1,0 +1,90 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/block.hpp>
+#include <headroom/detail/broadcast.hpp>
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/line_walk.hpp>
+#include <headroom/detail/scratch.hpp>
+#include <headroom/mask.hpp>
+#include <headroom/softmax_state.hpp>
+
+#include <algorithm>
+#include <new>
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+/// What the same rows of several groups see.
+template <class Call>
+class group_ranges {
+ public:
+  /// \param rows  of the first group
+  group_ranges(const Call& call, const stacked_rows& rows, Index groups, scratch& memory)
+      : call_(call),
+        rows_(rows),
+        groups_(groups),
+        ranges_(memory.take<row_ranges>(groups)),
+        begin_(call.kv_len),
+        seen_by_all_{0, call.kv_len, true} {
+    for (Index g = 0; g < groups; ++g) {
+      const row_ranges& ranges = *new (ranges_ + g) row_ranges(call, rows.of_group(g), memory);
+      begin_ = std::min(begin_, ranges.begin());
+      end_ = std::max(end_, ranges.end());
+      for (Index r = 0; r < rows.count; ++r) {
+        const key_range seen = ranges.in_tile(r, 0, call.kv_len);
+        seen_by_all_.begin = std::max(seen_by_all_.begin, seen.full_begin);
+        seen_by_all_.end = std::min(seen_by_all_.end, seen.full_end);
+      }
+    }
+  }
+
+  /// Keys [begin, end) hold every key that some row sees.
+  Index begin() const { return begin_; }
+  Index end() const { return end_; }
+
+  /// Keys that every row sees, as the mask tells without being asked about single keys.
+  const key_range& seen_by_all() const { return seen_by_all_; }
+
+  /// Whether row r of a group sees a key.
+  bool sees(Index g, Index r, Index position) const {
+    const key_range seen = ranges_[g].in_tile(r, position, 1);
+    return !seen.empty() &&
+           (seen.full || call_.mask.visible(call_.row(rows_.of_group(g), r), position));
+  }
+
+  /// Adds biases to the scores of the first `count` keys of an order, and hides those of keys that
+  /// a row does not see; returns whether there is such a key.
+  ///
+  /// \param all_seen  whether every row sees all of them
+  /// \param score     (group, key of the order, row) -> the score
+  template <class Score>
+  bool modify(const line_order& order, Index count, bool all_seen, const Score& score) const {
+    bool hidden = false;
+    for (Index g = 0; g < groups_; ++g)
+      for (Index r = 0; r < rows_.count; ++r) {
+        const query_row row = call_.row(rows_.of_group(g), r);
+        for (Index i = 0; i < count; ++i) {
+          const Index at = order.position(i);
+          if (!all_seen && !sees(g, r, at)) {
+            score(g, i, r) = softmax_state<float>::minus_infinity;
+            hidden = true;
+          } else if constexpr (Call::Mask::modifies_scores) {
+            score(g, i, r) = call_.mask.modify(score(g, i, r), row, at);
+          }
+        }
+      }
+    return hidden;
+  }
+
+ private:
+  const Call& call_;
+  stacked_rows rows_;
+  Index groups_;
+  row_ranges* ranges_;  // [groups]
+  Index begin_;
+  Index end_ = 0;
+  key_range seen_by_all_;
+};
+
+}  // namespace headroom::inline HEADROOM_ISA::detail
