@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 #   cmake/bootstrap.sh demo|test|bench|asan|tsan    installs what is missing, then runs the preset of that name
+#   cmake/bootstrap.sh report                       the same; the benchmarks behind the pictures, then these
 #   cmake/bootstrap.sh fuzz                         the same; clang then searches for inputs that fail, for minutes
 #   cmake/bootstrap.sh deps                         only installs what all of them but fuzz need
 #
@@ -19,10 +20,11 @@ compiler=${CXX:-g++}
 case $job in
   demo) ;;
   bench) libraries=(libeigen3-dev libbenchmark-dev) ;;
+  report) libraries=(libeigen3-dev libbenchmark-dev python3-matplotlib) ;;
   asan | tsan) libraries+=(catch2 libsentencepiece-dev) ;;
   fuzz) libraries+=(catch2 libclang-rt-dev) compiler=clang++ ;;
   test | deps) libraries+=(catch2 libsentencepiece-dev libbenchmark-dev) ;;
-  *) fail "usage: ${BASH_SOURCE[0]} demo|test|bench|asan|tsan|fuzz|deps" ;;
+  *) fail "usage: ${BASH_SOURCE[0]} demo|test|bench|report|asan|tsan|fuzz|deps" ;;
 esac
 
 # A tool counts as present wherever it comes from, a library only as a package.

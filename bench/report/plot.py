@@ -76,6 +76,8 @@ def in_words(count):
 def roofline(cases, path):
     """GFLOP/s against flops per byte. The limits are those of one thread, as measured around each
     case, so that points and limits belong to the same minutes."""
+    dots = [case["GFLOP/s"] for case in cases
+            if case["parts"][:2] == ["dot", "bfloat16"] and case["threads"] == 1]
     cases = [case for case in cases if case["parts"][0] in COLORS and "peak%" in case]
     peak = statistics.median(case["peak_GFLOP/s"] for case in cases)
     bandwidth = statistics.median(case["read_GB/s"] for case in cases)
@@ -84,9 +86,13 @@ def roofline(cases, path):
     ridge = peak / bandwidth
     ends = [min(intensities + [ridge]) / 2, ridge, 2 * max(intensities + [ridge])]
     axes.set_xlim(ends[0], ends[2])
-    axes.set_ylim(min(case["GFLOP/s"] for case in cases) / 2, 2 * peak)
+    axes.set_ylim(min(case["GFLOP/s"] for case in cases) / 2, 2 * max([peak, *dots]))
     axes.plot(ends, [min(peak, bandwidth * x) for x in ends], color=LIMIT, linewidth=1.5)
     axes.annotate(f"multiply-adds: {peak:.0f} GFLOP/s", (ends[2], 1.1 * peak), ha="right", color=LIMIT)
+    if dots and dots[0] > peak:
+        axes.hlines(dots[0], dots[0] / bandwidth, ends[2], color=LIMIT, linewidth=1, linestyle="--")
+        axes.annotate(f"dot products of bfloat16: {dots[0]:.0f}", (ends[2], 1.1 * dots[0]),
+                      ha="right", color=LIMIT)
     axes.annotate(f"reading: {bandwidth:.0f} GB/s", (1.1 * ends[0], 0.6 * peak), color=LIMIT)
     for case, x in zip(cases, intensities):
         kind, scalar = case["parts"][0], scalar_of(case["parts"])
