@@ -172,7 +172,7 @@ TEST_CASE("What a server puts together is the definition of each of its parts") 
   serving_summary done;
   run<Eigen::bfloat16, Eigen::bfloat16, hr::causal_top_left>(710'000, 400, done);
   run<hr::int8_blocks, hr::fp8_codec, causal_alibi>(720'000, 400, done);
-  run<hr::int8_rows, hr::int8_rows, hr::causal_top_left>(730'000, 400, done);
+  run<hr::int8_rows, hr::int8_blocks, hr::causal_top_left>(730'000, 400, done);
   run<hr::int4_blocks, hr::int8_rows, causal_alibi>(740'000, 400, done);
   run<Eigen::half, float, causal_alibi>(750'000, 400, done);
   run<hr::saturating_int8, hr::int4_blocks, hr::causal_top_left>(760'000, 400, done);

@@ -5,11 +5,16 @@
 // block over 127; and attention over such a cache is attention over the numbers that come back.
 #include <headroom/cost.hpp>
 #include <headroom/int8_codec.hpp>
+#include <headroom/score_mod.hpp>
 
 #include "support/codec_laws.hpp"
 
+#include <cmath>
+#include <type_traits>
+
 namespace hr = headroom;
 using namespace headroom_tests;
+using Eigen::Index;
 
 namespace {
 
@@ -70,9 +75,41 @@ TEST_CASE("without a scale what is too large is clipped, and a NaN is lost") {
 }
 
 TEST_CASE("attention over a cache is attention over what it holds") {
+  check_attention<hr::int8_blocks>();
+  check_attention<hr::int8_rows, hr::int8_blocks>();
+  check_attention<hr::int8_codec<64>, hr::saturating_int8>();
   check_attention<hr::int8_blocks, hr::int8_codec<20>>();
   check_attention<hr::saturating_int8, hr::int8_rows>();
   check_attention<hr::int8_rows, hr::scalar_codec<Eigen::half>>();
+}
+
+TEMPLATE_TEST_CASE("what is no number stays in its block, and in a hidden token", "",
+                   hr::int8_blocks, hr::int8_rows) {
+  constexpr Index tokens = 70, dim = 64, at = 40;  // the second block of a row
+  for (const Index q_len : {1, 2, 30}) {
+    problem<float> p({q_len, tokens, 4, 1, dim, dim});
+    p.v(7, 0, at) = quiet_nan<float>();
+    hr::kv_cache<TestType> cache(tokens, 1, dim);
+    cache.append(p.keys(), p.values());
+    tensor<float> out(q_len, 4, dim), without(q_len, 4, dim);
+    hr::gqa<4, 1, dim>()(p.queries(), cache, out.view(), hr::causal());
+    for (Index t = 0; t < q_len; ++t)
+      for (Index d = 0; d < dim; ++d) {
+        const bool of_block = std::is_same_v<TestType, hr::int8_rows> || d / 32 == at / 32;
+        REQUIRE(std::isnan(out(t, 0, d)) == of_block);
+      }
+    p.k(7, 0, at) = quiet_nan<float>();
+    hr::kv_cache<TestType> poisoned(tokens, 1, dim), clean(tokens, 1, dim);
+    poisoned.append(p.keys(), p.values());
+    p.k(7, 0, at) = p.v(7, 0, at) = 0;
+    clean.append(p.keys(), p.values());
+    const auto seen = hr::mask([](const hr::query_row&, Index key) { return key != 7; });
+    hr::gqa<4, 1, dim>()(p.queries(), poisoned, out.view(), hr::causal() & seen);
+    hr::gqa<4, 1, dim>()(p.queries(), clean, without.view(), hr::causal() & seen);
+    for (Index t = 0; t < q_len; ++t)
+      for (Index h = 0; h < 4; ++h)
+        for (Index d = 0; d < dim; ++d) REQUIRE(std::abs(out(t, h, d) - without(t, h, d)) <= 1e-4f);
+  }
 }
 
 TEST_CASE("a token takes a byte a number, and its scales") {

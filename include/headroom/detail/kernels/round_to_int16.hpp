@@ -11,7 +11,8 @@
 
 // Queries and weights as whole numbers of 16 bits: x ~ unit * n, unit = max |x| / 32767 over a row.
 // A number errs by at most half a unit. A row that holds a NaN or an infinity has unit NaN, which
-// every product with it is then multiplied by; one below 1.2e-34 rounds to 0.
+// every product with it is then multiplied by; one below 1.6e-33 rounds to 0 or, of weights, to
+// units of 4.8e-38.
 
 namespace headroom::inline HEADROOM_ISA::detail {
 

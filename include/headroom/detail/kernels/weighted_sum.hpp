@@ -172,8 +172,8 @@ struct value_columns {
 ///
 /// \tparam Operand  what products multiply: floats; or pairs of bfloat16, or of whole numbers for
 ///                  values of bytes, each for a value and that which is `partner` values after it
-/// \param units     [rows], what sums of whole numbers are to be multiplied by
 /// \tparam most_packets  of columns, in one tile
+/// \param units     [rows], what sums of whole numbers are to be multiplied by
 template <int rows, int most_packets = registers, class Operand, class Stored, class Read,
           class Ahead = read_ahead>
 void add_weighted_sum(const Operand* weights, const Stored* const* values, const Read& read,
