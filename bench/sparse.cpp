@@ -2,9 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Attention to the keys that lists show against attention to all of them, in turn: what it costs is
-// to follow what is visible. 32 heads, 8 groups, width 128, causal, in bfloat16, on one thread.
+// to follow what is visible. 32 heads, 8 groups, width 128 but for latents, causal, in bfloat16, on
+// one thread.
 //
 //   lists/tokens/COUNT/1xTOKENS   attend_tokens to COUNT tokens anywhere among so many
+//   lists/latents/COUNT/1xTOKENS  the same over latents of 512 + 64, 128 heads, absorbed
 //   lists/blocks/1inSHARE/QxK     attend_blocks in blocks of 64 x 64, each query block over its own
 //                                 keys and some before them, one in SHARE
 //   sparse/1xTOKENS               page_index and attend_blocks, over a sixteenth of the pages of 16
@@ -18,6 +20,7 @@
 #include "support/grouped_inputs.hpp"
 #include "support/in_turn.hpp"
 #include "support/inputs.hpp"
+#include "support/latent_inputs.hpp"
 
 #include <algorithm>
 #include <array>
@@ -25,6 +28,8 @@
 #include <headroom/block_sparse.hpp>
 #include <headroom/cost.hpp>
 #include <headroom/kv_cache.hpp>
+#include <headroom/mla.hpp>
+#include <headroom/mla_sparse.hpp>
 #include <headroom/page_index.hpp>
 #include <headroom/token_sparse.hpp>
 #include <string>
@@ -130,6 +135,33 @@ void add_tokens(const std::string& prefix, Index count, Index tokens) {
            });
 }
 
+void add_latents(const std::string& prefix, Index query_heads, Index count, Index tokens) {
+  const lengths n{1, tokens};
+  add_case(prefix + "lists/latents/" + std::to_string(count), n,
+           [=](benchmark::State& state, lengths) {
+             const drawn_lists lists(n, {.queries = 1, .keys = 1}, [&](Index) { return count; });
+             const latent_inputs<Eigen::bfloat16> in(query_heads, n);
+             const headroom::mla<Eigen::Dynamic, latent_rank, nope_dim, rope_dim, v_dim> core(
+                 query_heads, latent_rank, nope_dim, rope_dim, v_dim);
+             const headroom::linear up(in.weights);
+             matrix out(1, query_heads * v_dim), expected = out, out_of_all = out;
+             const auto listed = [&] {
+               headroom::attend_tokens(core, in.q, in.latents, lists.offsets(), lists.blocks(), up,
+                                       out, headroom::causal{});
+             };
+             const auto all = [&] {
+               core.absorbed(in.q, in.latents, up, out_of_all, headroom::causal{});
+             };
+             listed();
+             core.expanded(in.q, in.latents, up, expected, headroom::causal{} & lists);
+             check_near(out.row(0), expected.row(0).cast<double>(), 0, 0,
+                        allowed_error<Eigen::bfloat16>);
+             all();
+             in.check(out_of_all);
+             compare(state, static_cast<double>(tokens) / static_cast<double>(count), listed, all);
+           });
+}
+
 void add_blocks(const std::string& prefix, Index share, lengths n) {
   constexpr headroom::block_shape shape{.queries = 64, .keys = 64};
   add_case(prefix + "lists/blocks/1in" + std::to_string(share), n,
@@ -182,9 +214,11 @@ int main(int argc, char** argv) {
   using namespace headroom_bench;
   for (const Index tokens : {8192, 32768})
     for (const Index count : {512, 2048}) add_tokens("", count, tokens);
+  for (const Index count : {512, 2048}) add_latents("", 128, count, 8192);
   for (const Index share : {2, 4, 8}) add_blocks("", share, {2048, 2048});
   for (const Index tokens : {8192, 32768}) add_index("", tokens);
   add_tokens("smoke/", 100, 1024);
+  add_latents("smoke/", 3, 100, 1024);
   add_blocks("smoke/", 3, {300, 300});
   add_index("smoke/", 1024);
   return run_cases(argc, argv);

@@ -46,6 +46,7 @@
 #include <headroom/mla.hpp>             // multi-head latent attention, expanded and absorbed
 #include <headroom/mla_batch.hpp>       // the same for sequences of different lengths in one call
 #include <headroom/mla_layer.hpp>       // a layer of MLA, from x to out
+#include <headroom/mla_sparse.hpp>      // latent attention over tokens that each query lists
 #include <headroom/options.hpp>         // scale, softcap, sinks, lse
 #include <headroom/page_index.hpp>      // which pages of keys may matter to a query
 #include <headroom/page_pool.hpp>       // memory of many sequences, in pages

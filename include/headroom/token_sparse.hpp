@@ -87,6 +87,40 @@ class selected_tokens {
   std::span<const TokenIndex> tokens_;
 };
 
+namespace detail {
+
+/// The tokens that each of some queries lists, as selections of one source.
+template <kv_source Source, offset_range Offsets, offset_range Tokens>
+class token_lists {
+  using TokenIndex = std::ranges::range_value_t<const Tokens>;
+
+ public:
+  using Selection = selected_tokens<Source, TokenIndex>;
+
+  /// \throws std::invalid_argument naming the query whose list is none
+  token_lists(const char* who, const Source& source, const Offsets& offsets, const Tokens& tokens,
+              Index queries)
+      : who_(who), source_(source), offsets_(offsets), tokens_(tokens) {
+    check_offsets(who, "offsets", offsets, queries, length(tokens), "the number of tokens");
+    for (Index t = 0; t < queries; ++t) (*this)(t);
+  }
+
+  Selection operator()(Index t) const {
+    const Index begin = offset(offsets_, t), end = offset(offsets_, t + 1);
+    const std::span<const TokenIndex> list(std::ranges::data(tokens_) + begin,
+                                           static_cast<std::size_t>(end - begin));
+    return Selection({who_, t, "query"}, source_, list);
+  }
+
+ private:
+  const char* who_;
+  const Source& source_;
+  const Offsets& offsets_;
+  const Tokens& tokens_;
+};
+
+}  // namespace detail
+
 /// Attention where query t sees, of the keys that the mask shows it, those it lists alone:
 /// tokens[offsets[t]] to tokens[offsets[t+1] - 1]. The same as attention over the whole source
 /// with a mask that shows no others, at the cost of the tokens listed.
@@ -109,7 +143,6 @@ void attend_tokens(const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads, co
                    const Mask& mask = {}, const attention_options<scalar_of<Out>>& options = {},
                    const Executor& executor = {}) {
   using Scalar = scalar_of<Out>;
-  using TokenIndex = std::ranges::range_value_t<const Tokens>;
   static_assert(detail::compute_scalar<Scalar>,
                 "attend_tokens: out must be of float or double, the scalars that are computed in");
   static_assert(detail::storage_scalar<scalar_of<Query>>,
@@ -124,21 +157,9 @@ void attend_tokens(const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads, co
     detail::check_source(sizes, source);
     detail::check_arguments(sizes, queries, output, options);
     mask.check({sizes.Q_heads, q_len, Index(source.tokens())});
-    detail::check_offsets(who, "offsets", offsets, q_len, detail::length(tokens),
-                          "the number of tokens");
-    const auto list = [&](Index t) {
-      const Index begin = detail::offset(offsets, t), end = detail::offset(offsets, t + 1);
-      return std::span<const TokenIndex>(std::ranges::data(tokens) + begin,
-                                         static_cast<std::size_t>(end - begin));
-    };
-    using Selection = selected_tokens<Source, TokenIndex>;
-    for (Index t = 0; t < q_len; ++t) Selection({who, t, "query"}, source, list(t));
-    detail::attend_lists(
-        sizes, queries, output, Index(source.tokens()), 1,
-        [&](Index t) {
-          return Selection({who, t, "query"}, source, list(t));
-        },
-        mask, options, executor);
+    const detail::token_lists lists(who, source, offsets, tokens, q_len);
+    detail::attend_lists(sizes, queries, output, Index(source.tokens()), 1, lists, mask, options,
+                         executor);
   }
 }
 

@@ -1,0 +1,87 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/attention.hpp>
+#include <headroom/detail/checks.hpp>
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/latent_batch.hpp>
+#include <headroom/detail/scratch.hpp>
+#include <headroom/kv_source.hpp>
+#include <headroom/linear.hpp>
+#include <headroom/mask.hpp>
+#include <headroom/mla.hpp>
+#include <headroom/options.hpp>
+#include <headroom/parallel.hpp>
+#include <headroom/selected_mask.hpp>
+#include <headroom/token_sparse.hpp>
+#include <headroom/view.hpp>
+
+#include <concepts>
+#include <new>
+
+namespace headroom::inline HEADROOM_ISA {
+
+/// Latent attention where query t sees, of the latents that the mask shows it, those it lists
+/// alone: DeepSeek's sparse attention, once an indexer has chosen. Each query is multi-query
+/// attention over its own latents, in the absorbed form; the up-projection is read once for all.
+///
+/// \param core     an mla: the sizes
+/// \param q        [q_len, Q_heads, nope + rope] of the scalar of out
+/// \param latents  all latents, of kv_len tokens, in one piece or on pages
+/// \param offsets, tokens  of each query's list, as in attend_tokens over keys and values
+/// \param up, out, mask, options, executor  as in mla; positions are those among all latents
+/// \throws std::invalid_argument naming the argument, and the query, that disagrees; nothing is
+///         written
+/// \cost   that of the tokens listed, and of mla::absorbed for queries and outputs; memory linear
+///         in q_len, kept from call to call
+/// \source DeepSeek-V3.2, arXiv 2512.02556, section 2.1
+template <int Q_heads, int latent_rank, int nope, int rope, int value, viewable Query,
+          kv_source Latents, detail::offset_range Offsets, detail::offset_range Tokens,
+          class Weight, viewable Out, attention_mask Mask = none, executor Executor = serial>
+void attend_tokens(const mla<Q_heads, latent_rank, nope, rope, value>& core, const Query& q,
+                   const Latents& latents, const Offsets& offsets, const Tokens& tokens,
+                   const linear<Weight>& up, Out&& out, const Mask& mask = {},
+                   const attention_options<scalar_of<Out>>& options = {},
+                   const Executor& executor = {}) {
+  using Scalar = scalar_of<Out>;
+  constexpr bool computes =
+      detail::compute_scalar<Scalar> && std::same_as<scalar_of<Query>, Scalar>;
+  static_assert(computes, "attend_tokens: q and out must both be of float or both be of double");
+  if constexpr (computes) {
+    const char* const who = "attend_tokens";
+    const detail::latent_sizes sizes(who, core);
+    const auto queries = detail::input_argument<Scalar>(who, "q", q, core.q_heads());
+    const auto output = detail::output_argument<Scalar>(who, "out", out, core.q_heads());
+    const Index q_len = queries.tokens(), kv_len = latents.tokens();
+    detail::check_source(sizes, latents);
+    const auto projection = detail::checked_up(sizes, up);
+    detail::check_arguments(sizes, queries, output, options);
+    mask.check({sizes.Q_heads, q_len, kv_len});
+    const detail::token_lists lists(who, latents, offsets, tokens, q_len);
+
+    using Selection = typename decltype(lists)::Selection;
+    using ListMask = selected_mask<detail::mask_reference<Mask>, Selection>;
+    using Call = detail::attention_call<Scalar, Scalar, ListMask>;
+    const Index first_position = options.first_position.value_or(kv_len - q_len);
+    detail::scratch memory;
+    auto* const masks = memory.take<ListMask>(q_len);
+    detail::latent_batch<Call, Selection, Weight, detail::rows_multiple_of<Q_heads, 1>()> batch(
+        q_len, projection, memory);
+    for (Index t = 0; t < q_len; ++t) {
+      // The mask keeps the selection, and the call refers to both.
+      const ListMask& own = *new (masks + t) ListMask(detail::mask_reference<Mask>{&mask}, lists(t),
+                                                      first_position + t, t);
+      auto of_query = options;
+      of_query.lse = options.lse.slice_tokens(t, t + 1);
+      of_query.first_position = own.first_position;
+      batch.add_absorbed(
+          detail::call_of(sizes, queries.slice_tokens(t, t + 1), output.slice_tokens(t, t + 1),
+                          own.selection.tokens(), own, of_query),
+          own.selection);
+    }
+    batch.run(executor);
+  }
+}
+
+}  // namespace headroom::inline HEADROOM_ISA
