@@ -98,10 +98,10 @@ class token_lists {
   using Selection = selected_tokens<Source, TokenIndex>;
 
   /// \throws std::invalid_argument naming the query whose list is none
-  token_lists(const char* who, const Source& source, const Offsets& offsets, const Tokens& tokens,
+  token_lists(const char* entry, const Source& listed, const Offsets& ends, const Tokens& lists,
               Index queries)
-      : who_(who), source_(source), offsets_(offsets), tokens_(tokens) {
-    check_offsets(who, "offsets", offsets, queries, length(tokens), "the number of tokens");
+      : who_(entry), source_(listed), offsets_(ends), tokens_(lists) {
+    check_offsets(entry, "offsets", ends, queries, length(lists), "the number of tokens");
     for (Index t = 0; t < queries; ++t) (*this)(t);
   }
 
