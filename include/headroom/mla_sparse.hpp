@@ -3,6 +3,7 @@
 #pragma once
 
 #include <headroom/attention.hpp>
+#include <headroom/detail/attend_lists.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/latent_batch.hpp>
@@ -13,12 +14,11 @@
 #include <headroom/mla.hpp>
 #include <headroom/options.hpp>
 #include <headroom/parallel.hpp>
-#include <headroom/selected_mask.hpp>
 #include <headroom/token_sparse.hpp>
 #include <headroom/view.hpp>
 
 #include <concepts>
-#include <new>
+#include <type_traits>
 
 namespace headroom::inline HEADROOM_ISA {
 
@@ -60,26 +60,15 @@ void attend_tokens(const mla<Q_heads, latent_rank, nope, rope, value>& core, con
     mask.check({sizes.Q_heads, q_len, kv_len});
     const detail::token_lists lists(who, latents, offsets, tokens, q_len);
 
-    using Selection = typename decltype(lists)::Selection;
-    using ListMask = selected_mask<detail::mask_reference<Mask>, Selection>;
-    using Call = detail::attention_call<Scalar, Scalar, ListMask>;
-    const Index first_position = options.first_position.value_or(kv_len - q_len);
+    using Lists = std::remove_const_t<decltype(lists)>;
+    using Call = detail::attention_call<Scalar, Scalar, detail::list_mask<Mask, Lists>>;
     detail::scratch memory;
-    auto* const masks = memory.take<ListMask>(q_len);
-    detail::latent_batch<Call, Selection, Weight, detail::rows_multiple_of<Q_heads, 1>()> batch(
-        q_len, projection, memory);
-    for (Index t = 0; t < q_len; ++t) {
-      // The mask keeps the selection, and the call refers to both.
-      const ListMask& own = *new (masks + t) ListMask(detail::mask_reference<Mask>{&mask}, lists(t),
-                                                      first_position + t, t);
-      auto of_query = options;
-      of_query.lse = options.lse.slice_tokens(t, t + 1);
-      of_query.first_position = own.first_position;
-      batch.add_absorbed(
-          detail::call_of(sizes, queries.slice_tokens(t, t + 1), output.slice_tokens(t, t + 1),
-                          own.selection.tokens(), own, of_query),
-          own.selection);
-    }
+    detail::latent_batch<Call, detail::selection_by<Lists>, Weight,
+                         detail::rows_multiple_of<Q_heads, 1>()>
+        batch(q_len, projection, memory);
+    detail::for_each_list(
+        sizes, queries, output, kv_len, 1, lists, mask, options, memory,
+        [&](const auto& call, const auto& selection) { batch.add_absorbed(call, selection); });
     batch.run(executor);
   }
 }

@@ -93,10 +93,9 @@ namespace detail {
 template <kv_source Source, offset_range Offsets, offset_range Tokens>
 class token_lists {
   using TokenIndex = std::ranges::range_value_t<const Tokens>;
-
- public:
   using Selection = selected_tokens<Source, TokenIndex>;
 
+ public:
   /// \throws std::invalid_argument naming the query whose list is none
   token_lists(const char* entry, const Source& listed, const Offsets& ends, const Tokens& lists,
               Index queries)

@@ -13,26 +13,34 @@
 
 #include <algorithm>
 #include <new>
+#include <type_traits>
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// Attention of each block of `queries_per_list` queries to the keys of a list of its own: blocks
-/// are sequences of a batch, each over its selection of one source.
+template <class SelectionOf>
+using selection_by = std::invoke_result_t<const SelectionOf&, Index>;
+
+/// What the queries of a list see.
+template <class Mask, class SelectionOf>
+using list_mask = selected_mask<mask_reference<Mask>, selection_by<SelectionOf>>;
+
+/// How many lists so many queries have.
+inline Index lists_of(Index queries, Index queries_per_list) {
+  return (queries + queries_per_list - 1) / queries_per_list;
+}
+
+/// add(call, selection) of each block of `queries_per_list` queries to the keys of a list of its
+/// own: a call over its selection of one source. Both, and their mask, live in `memory`.
 ///
 /// \param selection_of  the kv_selection of block i, checked
-template <class Sizes, class Query, class Scalar, attention_mask Mask, class SelectionOf,
-          class Executor>
-void attend_lists(const Sizes& sizes, view<const Query> q, view<Scalar> out, Index kv_len,
-                  Index queries_per_list, const SelectionOf& selection_of, const Mask& mask,
-                  const attention_options<Scalar>& options, const Executor& executor) {
-  using Selection = decltype(selection_of(Index(0)));
-  using ListMask = selected_mask<mask_reference<Mask>, Selection>;
-  const Index lists = (q.tokens() + queries_per_list - 1) / queries_per_list;
+template <class Sizes, class Query, class Scalar, attention_mask Mask, class SelectionOf, class Add>
+void for_each_list(const Sizes& sizes, view<const Query> q, view<Scalar> out, Index kv_len,
+                   Index queries_per_list, const SelectionOf& selection_of, const Mask& mask,
+                   const attention_options<Scalar>& options, scratch& memory, const Add& add) {
+  using ListMask = list_mask<Mask, SelectionOf>;
+  const Index lists = lists_of(q.tokens(), queries_per_list);
   const Index first_position = options.first_position.value_or(kv_len - q.tokens());
-  scratch memory;
   auto* const masks = memory.take<ListMask>(lists);
-  call_batch<attention_call<Scalar, Query, ListMask, Sizes::rows_multiple>, Selection> batch(
-      lists, memory);
   for (Index i = 0; i < lists; ++i) {
     const Index begin = i * queries_per_list;
     const Index end = std::min(begin + queries_per_list, q.tokens());
@@ -42,10 +50,24 @@ void attend_lists(const Sizes& sizes, view<const Query> q, view<Scalar> out, Ind
     auto of_list = options;
     of_list.lse = options.lse.slice_tokens(begin, end);
     of_list.first_position = own.first_position;
-    batch.add(call_of(sizes, q.slice_tokens(begin, end), out.slice_tokens(begin, end),
-                      own.selection.tokens(), own, of_list),
-              own.selection);
+    add(call_of(sizes, q.slice_tokens(begin, end), out.slice_tokens(begin, end),
+                own.selection.tokens(), own, of_list),
+        own.selection);
   }
+}
+
+/// Attention of each block of queries to its list: they are sequences of a batch.
+template <class Sizes, class Query, class Scalar, attention_mask Mask, class SelectionOf,
+          class Executor>
+void attend_lists(const Sizes& sizes, view<const Query> q, view<Scalar> out, Index kv_len,
+                  Index queries_per_list, const SelectionOf& selection_of, const Mask& mask,
+                  const attention_options<Scalar>& options, const Executor& executor) {
+  scratch memory;
+  call_batch<attention_call<Scalar, Query, list_mask<Mask, SelectionOf>, Sizes::rows_multiple>,
+             selection_by<SelectionOf>>
+      batch(lists_of(q.tokens(), queries_per_list), memory);
+  for_each_list(sizes, q, out, kv_len, queries_per_list, selection_of, mask, options, memory,
+                [&](const auto& call, const auto& selection) { batch.add(call, selection); });
   batch.order();
   executor(batch.items(), [&](Index place) { batch.run(place); });
 }
