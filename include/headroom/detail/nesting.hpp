@@ -9,17 +9,13 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// Whether a cache, or a cache in it, holds latents: rows [c, k_pe] that are keys and values at
-/// once.
+/// Whether a cache, or a cache in it, holds latents, rows that are keys and values at once.
 template <class C>
 consteval bool holds_latents() {
   if constexpr (wrapping_cache<C>)
     return holds_latents<stored_in<C>>();
   else
-    return requires(const C& cache) {
-      cache.rank();
-      cache.rope_width();
-    };
+    return has_values_in_keys<C>;
 }
 
 /// Whether a cache is a sequence on the pages of a pool, made on that and not of sizes.
