@@ -30,6 +30,7 @@ struct int8_codec {
                 "int8_codec<block_size>: block_size must be at least 1 or Eigen::Dynamic");
 
   using Storage = std::int8_t;
+  /// Numbers that share a scale; Eigen::Dynamic for all of a row.
   static constexpr int numbers_of_block = block_size;
 
   static constexpr Index blocks(Index dim) {

@@ -77,9 +77,12 @@ inline constexpr bool wraps_source<C> = kv_source<stored_in<C>> || wraps_source<
 /// A layer's batch has one call for all its sequences, over what is in their caches, where attend
 /// does no more than to choose what is read, as a ring's kept, or to change queries and outputs:
 ///
-///   prepare_queries(q, h)    queries of head h, in a view of all heads, as the call needs them
-///   restore_outputs(out, h)  outputs of head h, as they would be without the cache around; both
-///                            in place, and for several heads at a time
+///   prepare_queries(q, h)    makes the queries of head h, of a view [q_len, Q_heads, qk_dim] of
+///                            float or double, what the call needs
+///   restore_outputs(out, h)  makes the outputs of head h, of [q_len, Q_heads, v_dim], what they
+///                            would be without the cache around
+///
+/// Both in place, with nothing to check, and from several threads for heads of their own.
 template <class C>
 concept wrapping_cache = detail::wraps_source<C>;
 

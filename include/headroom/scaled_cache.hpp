@@ -163,8 +163,8 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class scaled_cache {
     executor(rows.heads(), [&](Index h) { restore_outputs(rows, h); });
   }
 
-  /// What attend does to queries before the call and to outputs after it, in place, of one head:
-  /// see wrapping_cache.
+  /// What attend does to queries [q_len, Q_heads, qk_dim] before the call and to outputs [q_len,
+  /// Q_heads, v_dim] after it, in place, of one head and unchecked: see wrapping_cache.
   template <class Scalar>
   void prepare_queries(const view<Scalar>& q, Index h) const {
     multiply(q, h, key_scales_);
