@@ -5,9 +5,8 @@
 //
 //   prefill/MODEL/FORM/SCALAR/QxK   the expanded form, keys and values made tile by tile
 //   decode/MODEL/FORM/SCALAR/QxK    the absorbed form, multi-query attention over the latents
-//   decode/MODEL/latents/SCALAR/QxK   that attention alone: what is left of the absorbed form are
-//   its
-//                                   two products with the up-projection, which read it
+//   decode/MODEL/latents/SCALAR/QxK   that attention alone, without the two products with the
+//                                   up-projection around it
 //   chunk/MODEL/FORM/SCALAR/QxK     both forms on either side of mla_shape::crossover, 157 queries
 //                                   for 2048 keys of these models
 //   .../naive_FORM/...              the baseline: the same form as Eigen expressions

@@ -8,8 +8,7 @@
 //   pages/decode/KV/PAGE/QxK
 //   pages/chunk/KV/PAGE/QxK
 //   pages/prefill/KV/PAGE/QxK
-//   pages/latents/KV/PAGE/QxK   mla at the shape of DeepSeek-V2-Lite, 16 heads over paged_latents
-//   of
+//   pages/latents/KV/PAGE/QxK   mla as DeepSeek-V2-Lite has it, 16 heads over paged_latents of
 //                               512 + 64, against the same over a latent_cache
 //
 // KV is what keys and values are stored in, PAGE the tokens of a page; 1 is a page for each token.

@@ -11,11 +11,10 @@
 
 #include "support/counters.hpp"
 #include "support/inputs.hpp"
+#include "support/weights.hpp"
 
 #include <cmath>
-#include <headroom/detail/memory.hpp>
 #include <headroom/linear.hpp>
-#include <memory>
 #include <stdexcept>
 #include <string>
 
@@ -57,10 +56,8 @@ template <class Weight, class Product>
 void project(benchmark::State& state, Index rows, Index features, Product product) {
   numbers random;
   const matrix x = random(rows, features);
-  const auto stored = headroom::detail::uninitialised<Weight>(features * features);
-  const row_major<Weight> drawn = random(features, features).cast<Weight>();
-  std::uninitialized_copy_n(drawn.data(), drawn.size(), stored.get());
-  const weights_of<Weight> w(stored.get(), features, features);
+  const drawn_weights<Weight> weights(random(features, features));
+  const weights_of<Weight>& w = weights();
   matrix y(rows, features);
   const auto call = [&] { product(x, w, y); };
 

@@ -6,9 +6,8 @@
 // thread.
 //
 //   ragged/decode/KV/batch   a query each, against a call for each, all over caches in one piece
-//   ragged/decode/KV/PAGE    the call over pages of PAGE tokens in random order, of one pool,
-//   against
-//                            the same call over caches in one piece
+//   ragged/decode/KV/PAGE    the call over pages of PAGE tokens, in random order in one pool,
+//                            against the same call over caches in one piece
 //   ragged/mixed/KV/...      the same with a chunk of 32 queries in every eighth sequence
 //
 // KV is what keys and values are stored in.

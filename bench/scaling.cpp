@@ -18,14 +18,14 @@
 #include "support/inputs.hpp"
 #include "support/team_limits.hpp"
 #include "support/wall_time.hpp"
+#include "support/weights.hpp"
 
 #include <omp.h>
 #include <headroom/attention.hpp>
-#include <headroom/detail/memory.hpp>
 #include <headroom/linear.hpp>
 #include <headroom/parallel.hpp>
-#include <memory>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -71,10 +71,8 @@ template <class Weight>
 void project(benchmark::State& state, Index rows, Index features, int threads) {
   numbers random;
   const matrix x = random(rows, features);
-  const auto stored = headroom::detail::uninitialised<Weight>(features * features);
-  const row_major<Weight> drawn = random(features, features).cast<Weight>();
-  std::uninitialized_copy_n(drawn.data(), drawn.size(), stored.get());
-  const headroom::linear<Weight> layer(stored.get(), features, features);
+  const drawn_weights<Weight> weights(random(features, features));
+  const headroom::linear layer(weights());
   matrix alone(rows, features), together(rows, features);
   layer(x, alone);
   layer(x, together, headroom::openmp{threads});

@@ -4,12 +4,11 @@
 
 #include "support/counters.hpp"
 #include "support/inputs.hpp"
+#include "support/weights.hpp"
 
 #include <cmath>
 #include <headroom/cost.hpp>
-#include <headroom/detail/memory.hpp>
 #include <headroom/latent_cache.hpp>
-#include <memory>
 #include <utility>
 
 namespace headroom_bench {
@@ -24,15 +23,10 @@ struct latent_inputs {
   latent_inputs(Index Q_heads, lengths n)
       : heads(Q_heads),
         q(queries(random, n.q_len, heads * latent_qk_dim)),
-        weight_memory(
-            headroom::detail::uninitialised<Scalar>(heads * (nope_dim + v_dim) * latent_rank)),
-        weights(weight_memory.get(), heads * (nope_dim + v_dim), latent_rank),
+        // Variance 1 / rank leaves keys and values as large as latents are.
+        drawn(random(heads * (nope_dim + v_dim), latent_rank) * std::sqrt(3.0f / latent_rank)),
+        weights(drawn()),
         latents(n.kv_len) {
-    // Variance 1 / rank leaves keys and values as large as latents are.
-    const row_major<Scalar> drawn =
-        (random(weights.rows(), latent_rank) * std::sqrt(3.0f / latent_rank))
-            .template cast<Scalar>();
-    std::uninitialized_copy_n(drawn.data(), drawn.size(), weight_memory.get());
     fill(latents, random, latent_rank, rope_dim);
   }
 
@@ -83,9 +77,9 @@ struct latent_inputs {
 
   numbers random = {};
   Index heads;
-  matrix q;                                               // [q_len, H * (nope_dim + rope_dim)]
-  headroom::detail::aligned_array<Scalar> weight_memory;  // on huge pages, as caches are
-  Eigen::Map<const row_major<Scalar>> weights;            // [H * (nope_dim + v_dim), latent_rank]
+  matrix q;  // [q_len, H * (nope_dim + rope_dim)]
+  drawn_weights<Scalar> drawn;
+  Eigen::Map<const row_major<Scalar>> weights;  // [H * (nope_dim + v_dim), latent_rank]
   headroom::latent_cache<Scalar, latent_rank, rope_dim> latents;
 };
 
