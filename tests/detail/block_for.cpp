@@ -70,7 +70,8 @@ TEST_CASE("groups are taken together where their keys lie side by side and their
     return groups;
   };
   const Index few = hr::detail::most_dot_rows, more = few + 1;
-  if (few < 2) return;
+  // Products of Eigen's take one group.
+  if (few < 2 || !hr::detail::has_kernels<float>) return;
   CHECK(together(problem({few, 50, 4, 4, 8, 8}), false) == 4);
   CHECK(together(problem({few, 50, 4, 4, 8, 8}), true) == 1);
   CHECK(together(problem({more, 50, 4, 4, 8, 8}), false) == 1);
