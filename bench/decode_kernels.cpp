@@ -83,9 +83,10 @@ class kernels {
       auto* const factors = memory.take<float>(key_reader.factors() + detail::lanes);
       auto* const value_factors = memory.take<float>(reader.factors() + detail::lanes);
       const detail::value_weights<Operand> weights(shape_, taken_, scores, lines, memory);
-      const auto order = detail::line_order::in_streams(0, tokens_ / detail::streams);
-      keys.start(order, tokens_);
-      values.start(order, tokens_);
+      const detail::line_keys all{detail::line_order::in_streams(0, tokens_ / detail::streams),
+                                  tokens_};
+      keys.start(all);
+      values.start(all);
       for (Index first = 0; first < tokens_; first += step) {
         for (Index j = 0; j < step; j += taken_.keys)
           multiply(keys.next(run_of(keys_, g)), key_reader, factors, scores + j * shape_.rows);

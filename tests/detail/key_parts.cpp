@@ -2,10 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Rule: the parts are the keys, in order; what is streamed is whole lines, seen by all rows, and
-// all of that but a line, unless it is little.
+// all of that but a line, unless it is little; of many, it begins and ends where pages do.
 #include <headroom/detail/key_parts.hpp>
 
 #include "support/catch.hpp"
+
+#include <iterator>
 
 using namespace headroom::detail;
 using headroom::Index;
@@ -22,25 +24,41 @@ TEST_CASE("parts are the keys, in order, and whole lines are streamed") {
           CHECK(keys.begin == begin);
           CHECK(keys.end == end);
           CHECK(begin <= keys.all_begin);
-          CHECK(keys.all_begin <= keys.rest);
+          CHECK(keys.all_begin <= keys.streamed.first);
+          CHECK(keys.streamed.first <= keys.rest);
           CHECK(keys.rest <= keys.all_end);
           CHECK(keys.all_end <= end);
 
           const Index seen =
               std::max(Index(0), std::min(end, all.end) - std::max(begin, all.begin));
           CHECK(keys.all_end - keys.all_begin == seen);
-          CHECK(keys.count() == (seen < least_streamed_keys ? 0 : seen / line * line));
-          CHECK(keys.streamed.first == keys.all_begin);
-          CHECK(keys.streamed.distance * streams == keys.count());
-
-          Index next = begin;
-          for (const ordered_keys& part : keys.in_order({{}, 7, 1})) {
-            CHECK(part.order.first == next);
-            const bool seen_by_all = part.order.first >= all.begin && part.end <= all.end;
-            CHECK((!part.all_seen || part.order.first == part.end || seen_by_all));
-            next = part.end;
+          const Index streamed = keys.rest - keys.streamed.first;
+          CHECK(keys.streamed.distance * streams == streamed);
+          CHECK(streamed % line == 0);
+          if (seen < least_aligned_keys) {
+            CHECK(streamed == (seen < least_streamed_keys ? 0 : seen / line * line));
+            CHECK(keys.streamed.first == keys.all_begin);
+          } else {
+            CHECK(keys.streamed.first % page_keys == 0);
+            CHECK(keys.streamed.distance % page_keys == 0);
+            CHECK(keys.streamed.first < keys.all_begin + page_keys);
+            CHECK(keys.all_end < keys.rest + streams * page_keys);
           }
-          CHECK(next == end);
-          CHECK(keys.in_order({{}, 7, 1})[1].after.count == 7);
+
+          const line_keys next{line_order::in_turn(3), 7, 1};
+          const parts_in_order in_order(keys, next);
+          Index position = begin;
+          for (int i = 0; i < in_order.count; ++i) {
+            const line_keys& part = in_order.part(i);
+            CHECK(part.order.first == position);
+            position += part.count;
+            const bool seen_by_all = part.order.first >= all.begin && position <= all.end;
+            CHECK((!in_order.seen_by_all(i) || part.count == 0 || seen_by_all));
+            const auto after = in_order.after(i);
+            REQUIRE(std::ssize(after) == in_order.count - i);
+            CHECK(after.back().groups == next.groups);
+            if (i + 1 < in_order.count) CHECK(after.data() == &in_order.part(i + 1));
+          }
+          CHECK(position == end);
         }
 }

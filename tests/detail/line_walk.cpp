@@ -34,19 +34,19 @@ struct pages {
 
 // The numbers met, in order. Rows may be asked for that are the walk's own, or of that after it.
 std::vector<Index> met(const pages& source, const line_shape& shape, const line_order& order,
-                       Index count, const walk_to_come& after = {}) {
+                       Index count, const std::vector<line_keys>& after = {}) {
   scratch memory;
   line_walk<Index> walk(shape, 1, 1, {}, memory);
-  walk.start(order, count, after);
+  walk.start({order, count}, after);
   std::set<std::pair<Index, Index>> allowed;
-  const auto allow = [&](const walk_to_come& keys) {
+  const auto allow = [&](const line_keys& keys) {
     for (Index i = 0; i < keys.count; ++i)
       for (Index g = 0; g < shape.groups; ++g)
         allowed.insert(
             {keys.groups + g, keys.order.later(i / shape.keys, shape).position(i % shape.keys)});
   };
   allow({order, count, 0});
-  allow(after);
+  for (const line_keys& keys : after) allow(keys);
   std::vector<Index> numbers;
   for (Index taken = 0; taken < count; taken += shape.keys) {
     const auto* const* const rows = walk.next([&](Index g, Index first) {
@@ -91,9 +91,13 @@ TEST_CASE("in turn, and from several streams, over pages of any size") {
         // And others after these: further keys of the same groups, few or many, and of the next.
         const line_order before = line_order::in_streams(5, 16);
         for (const Index count : {4 * 16, 4 * 16 - 2})
-          for (const walk_to_come& after : {walk_to_come{line_order::in_streams(80, 4), 16, 0},
-                                            {line_order::in_streams(80, 24), 4 * 24, 0},
-                                            {line_order::in_streams(0, 32), 4 * 32, groups}})
+          for (const std::vector<line_keys>& after :
+               {std::vector<line_keys>{{line_order::in_streams(80, 4), 16, 0}},
+                {{line_order::in_streams(80, 24), 4 * 24, 0}},
+                {{line_order::in_streams(0, 32), 4 * 32, groups}},
+                {{line_order::in_turn(80), 7, 0},
+                 {},
+                 {line_order::in_streams(0, 32), 128, groups}}})
             REQUIRE(met(two, shape, before, count, after) == expected(shape, before, count));
       }
 }
@@ -118,14 +122,22 @@ TEST_CASE("memory is asked for as many bytes ahead, wherever rows lie") {
                          const read_ahead& distance = {}) {
     scratch taken;
     line_walk<float> walk({groups, 4, 4}, row, row, distance, taken);
-    walk.start(order, 400);
+    walk.start({order, 400});
     walk.next([&](Index g, Index first) {
       return headroom::token_run<float>{memory.data() + first * stride + g * row, stride, 1000};
     });
     return std::pair(walk.ahead().far, walk.ahead().near);
   };
   const auto side_by_side = std::pair(bytes_far_ahead, bytes_ahead);
-  for (const auto& order : {line_order::in_turn(3), line_order::in_streams(3, 100)}) {
+  // Of each stream: where keys are in turn, those of all streams are passed meanwhile.
+  const auto in_turn = [&](Index groups, Index row, Index stride, const read_ahead& distance = {}) {
+    const auto [far, near] = ahead(groups, row, stride, line_order::in_turn(3), distance);
+    return std::pair(far / streams, near / streams);
+  };
+  {
+    const auto order = line_order::in_streams(3, 100);
+    CHECK(in_turn(1, 128, 128) == side_by_side);
+    CHECK(in_turn(1, 64, 1000) == ahead(1, 64, 1000, order));
     CHECK(ahead(1, 128, 128, order) == side_by_side);
     CHECK(ahead(2, 64, 128, order) == side_by_side);
     // Rows of 256 bytes, and of 300: far apart, so many tokens on.
@@ -153,7 +165,7 @@ TEST_CASE("what is far ahead may be in the run to come, page after page") {
     };
     scratch taken;
     line_walk<float> walk({1, streams, 4}, dim, dim, {}, taken);
-    walk.start(order, count);
+    walk.start({order, count});
     Index lines = 0, of_kernels = 0;
     for (Index l = 0; l < count / streams; ++l) {
       walk.next([&](Index, Index first) {
@@ -180,11 +192,11 @@ TEST_CASE("a walk asks for the first rows of the walk to come, and kernels for n
   const std::vector<float> memory(1000000);
   const Index row = 128, keys = 4 * 20, bytes = row * Index(sizeof(float));
   const line_order order = line_order::in_streams(0, keys / streams);
-  const auto asked_of = [&](const walk_to_come& after) {
+  const auto asked_of = [&](const std::vector<line_keys>& after) {
     std::multiset<Index> asked;
     scratch taken;
     line_walk<float> walk({1, streams, 4}, row, row, {}, taken);
-    walk.start(order, keys, after);
+    walk.start({order, keys}, after);
     for (Index taken_keys = 0; taken_keys < keys; taken_keys += streams)
       walk.next([&](Index g, Index first) {
         if (g > 0) asked.insert(first);
@@ -200,16 +212,21 @@ TEST_CASE("a walk asks for the first rows of the walk to come, and kernels for n
   const line_order other = line_order::in_streams(30, 25);
   for (const Index ahead : {bytes_far_ahead, bytes_ahead})
     for (Index j = 0; j < ahead / bytes * streams; ++j) first_rows.insert(other.position(j));
-  CHECK(asked_of({other, 4 * 25, 1}) == first_rows);
+  CHECK(asked_of({{other, 4 * 25, 1}}) == first_rows);
+  // A line of other keys comes before these: one less of them is asked for.
+  std::multiset<Index> less;
+  for (const Index ahead : {bytes_far_ahead, bytes_ahead})
+    for (Index j = 0; j < (ahead / bytes - 1) * streams; ++j) less.insert(other.position(j));
+  CHECK(asked_of({{line_order::in_turn(keys), 3, 0}, {other, 4 * 25, 1}}) == less);
 }
 
 TEST_CASE("numbers of few bits are asked for no further ahead than others") {
   const std::vector<std::int8_t> memory(100000);
   scratch taken;
   line_walk<std::int8_t> walk({1, streams, 4}, 128, 132, {}, taken);
-  walk.start(line_order::in_turn(0), 400);
+  walk.start({line_order::in_turn(0), 400});
   walk.next([&](Index, Index first) {
     return headroom::token_run<std::int8_t>{memory.data() + first * 132, 132, 500};
   });
-  CHECK(walk.ahead().far == numbers_far_ahead / 128 * 132);
+  CHECK(walk.ahead().far == streams * (numbers_far_ahead / 128 * 132));
 }

@@ -36,6 +36,14 @@ TEST_CASE("who multiplies little asks less far ahead, and alternates less") {
     CHECK(pace(rows, bytes).step_keys == heavy.step_keys);
 }
 
+TEST_CASE("numbers of fewer than 16 bits are asked for in the second-level cache alone") {
+  for (const Index rows : {1, 4, 8})
+    for (const bool side_by_side : {true, false}) {
+      CHECK(read_pace::of(rows, 256, 260, side_by_side).ahead.near == 0);
+      CHECK(read_pace::of(rows, 256, 512, side_by_side).ahead.near > 0);
+    }
+}
+
 TEST_CASE("steps, and with them results, do not depend on where rows lie") {
   for (const Index rows : {1, 2, 4})
     for (const Index bytes : {1, 2, 4}) {

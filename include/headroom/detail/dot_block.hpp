@@ -77,8 +77,10 @@ class dot_block {
   /// Takes in those of keys [begin, end) that some row sees.
   void add_keys(Index begin, Index end, const keys_to_come& next = {}) {
     const key_parts keys = parts(begin, end), after = parts(next.begin, next.end);
-    const walk_to_come to_come{after.streamed, after.count(), next.groups};
-    for (const ordered_keys& part : keys.in_order(to_come)) add_lines(part);
+    const parts_in_order in_order(keys, after.streams_of(next.groups));
+    for (int i = 0; i < in_order.count; ++i)
+      add_part(in_order.part(i), in_order.seen_by_all(i), in_order.after(i),
+               std::max(keys.end, after.rest));
     for (Index g = 0; g < groups(); ++g)
       for (Index r = 0; r < rows_.count; ++r) {
         state(g).max[r] = softmax_.max(g, r);
@@ -105,14 +107,14 @@ class dot_block {
     return key_parts::of(begin, end, ranges_.seen_by_all(), shape_);
   }
 
-  void add_lines(const ordered_keys& part) {
-    const Index count = part.end - part.order.first;
-    keys_.start(part.order, count, part.after);
-    values_.start(part.order, count, part.after);
-    const Index end = std::max(part.end, part.after.order.first + part.after.count);
+  // Runs end before `end`.
+  void add_part(const line_keys& part, bool all_seen, std::span<const line_keys> after, Index end) {
+    if (part.count == 0) return;
+    keys_.start(part, after);
+    values_.start(part, after);
     line_order order = part.order;
-    for (Index taken = 0; taken < count; taken += pace_.step_keys) {
-      add_step({order, std::min(pace_.step_keys, count - taken), end}, part.all_seen);
+    for (Index taken = 0; taken < part.count; taken += pace_.step_keys) {
+      add_step({order, std::min(pace_.step_keys, part.count - taken), end}, all_seen);
       order = order.later(step_lines(), shape_);
     }
   }
@@ -165,7 +167,9 @@ class dot_block {
   // Of `count` keys from line l on, those of several lines where these lie one after another.
   void multiply_keys(Index l, Index count, Index end) {
     const auto* const* const stored =
-        keys_.next([&](Index g, Index first) { return source_.keys(rows_.group + g, first, end); });
+        keys_.next([&source = source_, group = rows_.group, end](Index g, Index first) {
+          return source.keys(group + g, first, end);
+        });
     key_reader_.read(stored, count, [&](auto* keys, const auto& reader) {
       const auto multiply = [&](Index first, Index all, Index exist) {
         multiply_rows<most_rows>(keys + first, reader, all, exist, line(l + shape_.line_of(first)),
@@ -215,8 +219,9 @@ class dot_block {
   }
 
   void add_values(const step& keys, Index first, Index count, bool hidden) {
-    const auto* const* const stored = values_.next(
-        [&](Index g, Index token) { return source_.values(rows_.group + g, token, keys.end); });
+    const auto* const* const stored =
+        values_.next([&source = source_, group = rows_.group, end = keys.end](
+                         Index g, Index token) { return source.values(group + g, token, end); });
     value_reader_.read(stored, count, [&](auto* values, const auto& reader) {
       const auto whole = value_reader_.with_factors(reader);
       for (Index g = 0; g < groups(); ++g) {

@@ -9,26 +9,25 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <span>
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
 /// Fewer keys than this are not worth several streams.
 inline constexpr Index least_streamed_keys = 64;
 
-/// Keys [order.first, end), in that order.
-struct ordered_keys {
-  line_order order;
-  Index end;
-  bool all_seen;       // by all rows
-  walk_to_come after;  // most likely
-};
+/// Long streams begin and end at multiples of so many keys: pages are mostly of as many, or of a
+/// multiple, and then end in all streams at once. What is left over would be much of few keys.
+inline constexpr Index page_keys = 16;
+inline constexpr Index least_aligned_keys = 256;
 
 /// Keys [begin, end) in the order in which few rows take them: what all rows see from several
 /// streams, in whole lines, and what is before and after it key by key.
 struct key_parts {
   Index begin;
   Index all_begin;      // [all_begin, all_end) is what all rows see
-  line_order streamed;  // [all_begin, rest) of it
+  line_order streamed;  // [streamed.first, rest) of it
   Index rest;
   Index all_end;
   Index end;
@@ -37,29 +36,49 @@ struct key_parts {
                       const line_shape& shape) {
     const Index all_begin = std::clamp(seen_by_all.begin, begin, end);
     const Index all_end = std::clamp(seen_by_all.end, all_begin, end);
-    const Index all = all_end - all_begin;
-    const Index lines = all < least_streamed_keys ? 0 : shape.line_of(all);
-    const Index distance = lines * (shape.keys / streams);
-    return {begin,
-            all_begin,
-            line_order::in_streams(all_begin, distance),
-            all_begin + streams * distance,
-            all_end,
-            end};
+    const Index all = all_end - all_begin, of_line = shape.keys / streams;
+    const Index unit = all < least_aligned_keys ? of_line : std::max(of_line, page_keys);
+    Index first = all_begin;
+    if (all >= least_aligned_keys) first = (first + unit - 1) / unit * unit;
+    Index distance = (all_end - first) / (streams * unit) * unit;
+    if (all < least_streamed_keys) distance = 0;
+    return {begin,   all_begin, line_order::in_streams(first, distance), first + streams * distance,
+            all_end, end};
   }
 
-  /// How many keys are streamed.
-  Index count() const { return rest - all_begin; }
+  line_keys streams_of(Index groups) const { return {streamed, rest - streamed.first, groups}; }
+};
 
-  /// The parts, one after another: what takes them is long to compile, and need be called once.
-  ///
-  /// \param after  what most likely comes after all of them
-  std::array<ordered_keys, 4> in_order(const walk_to_come& after) const {
-    return {{{line_order::in_turn(begin), all_begin, false, {}},
-             {streamed, rest, true, after},
-             {line_order::in_turn(rest), all_end, true, {}},
-             {line_order::in_turn(all_end), end, false, {}}}};
+/// Parts one after another, each with what comes after it: what takes them is long to compile, and
+/// need be called once.
+class parts_in_order {
+ public:
+  static constexpr int count = 5;
+
+  /// \param next  what most likely comes after all of them
+  parts_in_order(const key_parts& keys, const line_keys& next)
+      : parts_{in_turn(keys.begin, keys.all_begin),
+               in_turn(keys.all_begin, keys.streamed.first),
+               keys.streams_of(0),
+               in_turn(keys.rest, keys.all_end),
+               in_turn(keys.all_end, keys.end),
+               next} {}
+
+  const line_keys& part(int i) const { return parts_[static_cast<std::size_t>(i)]; }
+
+  /// Whether all rows see all keys of a part.
+  bool seen_by_all(int i) const { return 0 < i && i < count - 1; }
+
+  std::span<const line_keys> after(int i) const {
+    return std::span(parts_).subspan(static_cast<std::size_t>(i) + 1);
   }
+
+ private:
+  static line_keys in_turn(Index begin, Index end) {
+    return {line_order::in_turn(begin), end - begin};
+  }
+
+  std::array<line_keys, count + 1> parts_;
 };
 
 /// Keys [begin, end) of the groups so many further: what the same rows most likely take next.

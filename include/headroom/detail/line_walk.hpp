@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -37,12 +38,11 @@ struct line_order {
   Index advance(const line_shape& shape) const { return shape.keys / streams * next; }
 };
 
-/// The walk that most likely comes after one, through the same runs: memory does not rest in
-/// between.
-struct walk_to_come {
+/// Keys that are walked through line by line, or none.
+struct line_keys {
   line_order order{};
-  Index count = 0;   // keys of each group; 0 if none comes
-  Index groups = 0;  // from the first group of this walk to its own
+  Index count = 0;   // of each group
+  Index groups = 0;  // from the groups at hand to those they are of
 };
 
 /// Walks stored rows line by line: keys, or values. Kernels ask for memory so far ahead of a row as
@@ -63,21 +63,21 @@ class line_walk {
       : shape_(shape),
         row_size_(row_size),
         bytes_near_(distance.near),
-        far_{std::min(tokens_in(distance.far, row_size * size),
-                      tokens_in(numbers_far_ahead, row_dim))},
-        near_{tokens_in(distance.near, row_size * size)},
+        far_(of_tokens(std::min(tokens_in(distance.far, row_size * size),
+                                tokens_in(numbers_far_ahead, row_dim)))),
+        near_(of_tokens(tokens_in(distance.near, row_size * size))),
         here_(shape.pairs(), memory),
         coming_(shape.pairs(), memory) {}
 
-  /// Goes to line 0 of an order of `count` keys.
-  void start(const line_order& order, Index count, const walk_to_come& after = {}) {
-    order_ = order;
-    rest_ = count;
+  /// Goes to line 0 of these keys of the groups at hand.
+  ///
+  /// \param after  what most likely comes after them, through the same runs, in order: memory does
+  ///               not rest in between. It is referred to until the last line.
+  void start(const line_keys& keys, std::span<const line_keys> after = {}) {
+    order_ = keys.order;
+    rest_ = keys.count;
     after_ = after;
-    advance_ = order.advance(shape_);
-    here_.lines = coming_.lines = 0;
-    far_.lines = lines_of(far_.tokens);
-    near_.lines = lines_of(near_.tokens);
+    here_.length.lines = coming_.length.lines = 0;
   }
 
   /// Steps to the next line, or to the first, and returns its rows, [groups, keys]; if it is the
@@ -86,22 +86,23 @@ class line_walk {
   /// \param run  (group, first) -> the longest run of rows from key `first` on
   template <class Runs>
   const Storage* const* next(const Runs& run) {
-    if (here_.lines > 0) {
+    if (here_.length.lines > 0) {
       for (Index i = 0; i < shape_.pairs(); ++i) here_.rows[i] += here_.strides[i];
-    } else if (coming_.lines > 0) {
+    } else if (coming_.length.lines > 0) {
       std::swap(here_, coming_);
-      coming_.lines = 0;
+      coming_.length.lines = 0;
     } else {
       find(here_, run, 0);
     }
-    --here_.lines;
+    --here_.length.lines;
     rest_ -= shape_.keys;
     order_ = order_.later(1, shape_);
-    const asked far = ask_ahead(run, far_, !one_run, [](const Storage* row) { prefetch_far(row); });
-    const asked near = ask_ahead(run, near_, false, [](const Storage* row) { prefetch(row); });
+    const asked far = ask_ahead(run, far_, true);
+    const asked near = ask_ahead(run, near_, false);
     // Less than a row if the next one follows it.
-    const bool side_by_side = here_.token_bytes == row_size_ * size;
-    const Index bytes_near = side_by_side ? std::min(bytes_near_, near.offset) : near.offset;
+    const bool side_by_side = here_.length.token_bytes == row_size_ * size;
+    const Index bytes_near =
+        side_by_side ? std::min(bytes_near_ * order_.next, near.offset) : near.offset;
     if constexpr (one_run)
       ahead_ = {far.offset, bytes_near};
     else
@@ -113,56 +114,119 @@ class line_walk {
   const Ahead& ahead() const { return ahead_; }
 
  private:
-  // Rows of a line, and for how many lines their runs go on.
+  // For how many lines runs go on, and how far it is from the first row to that of the next token.
+  struct run_length {
+    Index lines = 0;
+    Index token_bytes = 0;
+  };
+
+  // Rows of a line, and where those of the next are.
   struct line_run {
     line_run(Index pairs, scratch& memory)
         : rows(memory.take<const Storage*>(pairs)), strides(memory.take<Index>(pairs)) {}
 
     const Storage** rows;  // [groups, keys]
     Index* strides;        // from each row to that of the next line
-    Index lines = 0;
-    Index token_bytes = 0;  // from the first row to that of the next token
+    run_length length{};
   };
 
-  // How far ahead memory is asked for. Lines are known from the start: divisions take long.
+  // How far ahead memory is asked for: so many keys of each stream, and the lines these take.
   struct step_ahead {
-    Index tokens;     // of a stream
-    Index lines = 0;  // that these take
+    Index tokens;
+    Index lines;
   };
+
+  step_ahead of_tokens(Index tokens) const {
+    const Index of_line = shape_.keys / streams;
+    return {tokens, (tokens + of_line - 1) / of_line};
+  }
 
   // Tokens of a stream that so many bytes, or numbers, of all groups are.
   Index tokens_in(Index count, Index of_row) const {
-    return (count - 1) / (shape_.groups * of_row) + 1;
+    return (count + shape_.groups * of_row - 1) / (shape_.groups * of_row);
   }
-
-  // Lines that so many tokens of a stream take.
-  Index lines_of(Index tokens) const { return (tokens - 1) / advance_ + 1; }
 
   // Finds the rows of the line so many lines from here.
   template <class Runs>
   void find(line_run& found, const Runs& run, Index lines) const {
-    Index tokens = std::numeric_limits<Index>::max();
-    const Index count = std::min(rest_ - lines * shape_.keys, shape_.keys);
-    for_each_row(run, order_.later(lines, shape_), count,
+    found.length =
+        found_length(run, shape_, order_.later(lines, shape_),
+                     std::min(rest_ - lines * shape_.keys, shape_.keys), found.rows, found.strides);
+  }
+
+  // What is seldom to do is out of line, and told by value: what a walk knows can then stay in
+  // registers from line to line.
+
+  // Finds the rows of the first line of an order, which has `count` keys.
+  template <class Runs>
+  HEADROOM_NEVER_INLINE static run_length found_length(const Runs run, const line_shape shape,
+                                                       const line_order order, Index count,
+                                                       const Storage** rows, Index* strides) {
+    const Index advance = order.advance(shape);
+    if (!one_run && count == shape.keys)
+      if (const run_length found = whole_runs(run, shape, order, rows, strides); found.lines > 0)
+        return found;
+    Index tokens = std::numeric_limits<Index>::max(), token_stride = 0;
+    for_each_row(run, shape, order, count,
                  [&](Index i, const Storage* row, Index stride, Index rest) {
-                   if (i == 0) found.token_bytes = stride * size;
-                   found.rows[i] = row;
-                   found.strides[i] = stride * advance_;
+                   if (i == 0) token_stride = stride;
+                   rows[i] = row;
+                   strides[i] = stride * advance;
                    tokens = std::min(tokens, rest);
                  });
-    found.lines = lines_of(tokens);
     // Kernels that take whole lines ask for memory behind keys that are not there, too.
-    for (Index g = 0; count < shape_.keys && g < shape_.groups; ++g)
-      std::fill_n(found.rows + g * shape_.keys + count, shape_.keys - count,
-                  found.rows[g * shape_.keys]);
+    for (Index g = 0; count < shape.keys && g < shape.groups; ++g)
+      std::fill_n(rows + g * shape.keys + count, shape.keys - count, rows[g * shape.keys]);
+    return {(tokens - 1) / advance + 1, token_stride * size};
+  }
+
+  // The same of a whole line, in less time, if what it has of each stream is of one run; else
+  // there are no lines.
+  template <class Runs>
+  static run_length whole_runs(const Runs& run, const line_shape& shape, const line_order& order,
+                               const Storage** rows, Index* strides) {
+    const Index advance = order.advance(shape), last = advance - order.next;
+    Index tokens = std::numeric_limits<Index>::max(), token_stride = 0;
+    for (Index g = 0; g < shape.groups; ++g)
+      for (Index stream = 0; stream < streams; ++stream) {
+        const auto found = run(g, order.position(stream));
+        tokens = std::min(tokens, found.tokens - last);
+        if (g == 0 && stream == 0) token_stride = found.stride;
+        const Storage* row = found.rows;
+        for (Index j = g * shape.keys + stream; j < (g + 1) * shape.keys; j += streams) {
+          rows[j] = row;
+          strides[j] = found.stride * advance;
+          row += found.stride * order.next;
+        }
+      }
+    return {tokens > 0 ? (tokens - 1) / advance + 1 : 0, token_stride * size};
+  }
+
+  // Asks for the rows of a line of groups so many further.
+  template <class Runs>
+  HEADROOM_NEVER_INLINE static void ask_for_line(const Runs run, const line_shape shape,
+                                                 const line_order order, Index groups,
+                                                 Index row_size, bool far) {
+    for_each_row([&](Index g, Index first) { return run(g + groups, first); }, shape, order,
+                 shape.keys,
+                 [&](Index, const Storage* row, Index, Index) { ask_for_row(row, row_size, far); });
+  }
+
+  static void ask_for_row(const Storage* row, Index row_size, bool far) {
+    constexpr Index line = 64 / sizeof(Storage);
+    if (far)
+      for (Index d = 0; d < row_size; d += line) prefetch_far(row + d);
+    else
+      for (Index d = 0; d < row_size; d += line) prefetch(row + d);
   }
 
   // Calls f(i, row, stride, rest) for each row of the first line of an order, which has `count`
   // keys: the rest are the tokens of its run from it on. A stream's keys are mostly of one run,
   // which is found once.
   template <class Runs, class F>
-  void for_each_row(const Runs& run, const line_order& order, Index count, const F& f) const {
-    for (Index g = 0; g < shape_.groups; ++g)
+  static void for_each_row(const Runs& run, const line_shape& shape, const line_order& order,
+                           Index count, const F& f) {
+    for (Index g = 0; g < shape.groups; ++g)
       for (Index stream = 0; stream < streams; ++stream) {
         decltype(run(g, order.first)) found{};
         Index offset = 0;
@@ -171,7 +235,7 @@ class line_walk {
             found = run(g, order.position(j));
             offset = 0;
           }
-          f(g * shape_.keys + j, found.rows + offset * found.stride, found.stride,
+          f(g * shape.keys + j, found.rows + offset * found.stride, found.stride,
             found.tokens - offset);
           offset += order.next;
         }
@@ -184,34 +248,32 @@ class line_walk {
     Index offset;
   };
 
-  // Where the line a step ahead is, if the runs at hand go on so long, or if kernels may ask
-  // `in_coming` runs. Else asks for it, in this walk or in that to come, and kernels need not.
-  template <class Runs, class Ask>
-  asked ask_ahead(const Runs& run, const step_ahead& step, bool in_coming, const Ask& ask) {
+  // Where the line a step ahead is, if the runs at hand go on so long, or of what is far, those
+  // that come. Else asks for it, in this walk or in one to come, and kernels need not.
+  template <class Runs>
+  asked ask_ahead(const Runs& run, const step_ahead& step, bool far) {
     const bool leaves = step.lines * shape_.keys > rest_;
-    if (!leaves && step.lines <= here_.lines) return {here_.rows, step.tokens * here_.token_bytes};
-    const auto ask_for = [&](const Storage* row) {
-      for (Index d = 0; d < row_size_; d += Index(64 / sizeof(Storage))) ask(row + d);
-    };
-    const auto ask_for_line = [&](const line_order& order, Index groups) {
-      for_each_row([&](Index g, Index first) { return run(g + groups, first); }, order, shape_.keys,
-                   [&](Index, const Storage* row, Index, Index) { ask_for(row); });
-    };
+    if (!leaves && (one_run || step.lines <= here_.length.lines))
+      return {here_.rows, step.tokens * order_.next * here_.length.token_bytes};
     if (leaves) {
-      const Index behind = step.lines - 1 - shape_.line_of(rest_ + shape_.keys - 1);
-      if (behind >= 0 && (behind + 1) * shape_.keys <= after_.count)
-        ask_for_line(after_.order.later(behind, shape_), after_.groups);
-      return {here_.rows, 0};
+      Index behind = step.lines - 1 - shape_.line_of(rest_ + shape_.keys - 1);
+      for (const line_keys& keys : after_) {
+        if (behind < 0) break;
+        if ((behind + 1) * shape_.keys <= keys.count)
+          ask_for_line(run, shape_, keys.order.later(behind, shape_), keys.groups, row_size_, far);
+        behind -= shape_.line_of(keys.count + shape_.keys - 1);
+      }
+    } else if constexpr (!one_run) {
+      if (coming_.length.lines == 0) find(coming_, run, here_.length.lines);
+      const Index behind = step.lines - 1 - here_.length.lines;
+      if (behind >= coming_.length.lines)
+        ask_for_line(run, shape_, order_.later(step.lines - 1, shape_), 0, row_size_, far);
+      else if (far)
+        return {coming_.rows, behind * coming_.strides[0] * size};
+      else
+        for (Index i = 0; i < shape_.pairs(); ++i)
+          ask_for_row(coming_.rows[i] + behind * coming_.strides[i], row_size_, far);
     }
-    if (coming_.lines == 0) find(coming_, run, here_.lines);
-    const Index behind = step.lines - 1 - here_.lines;
-    if (behind >= coming_.lines)
-      ask_for_line(order_.later(step.lines - 1, shape_), 0);
-    else if (in_coming)
-      return {coming_.rows, behind * coming_.strides[0] * size};
-    else
-      for (Index i = 0; i < shape_.pairs(); ++i)
-        ask_for(coming_.rows[i] + behind * coming_.strides[i]);
     return {here_.rows, 0};
   }
 
@@ -223,9 +285,8 @@ class line_walk {
   step_ahead far_;
   step_ahead near_;
   line_order order_{};
-  walk_to_come after_{};
-  Index rest_ = 0;     // keys of each group after this line
-  Index advance_ = 1;  // tokens of a stream from line to line
+  std::span<const line_keys> after_;
+  Index rest_ = 0;  // keys of each group after this line
   line_run here_;
   line_run coming_;
   Ahead ahead_{};

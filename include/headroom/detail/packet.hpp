@@ -13,8 +13,10 @@
 
 #if defined(__GNUC__)
 #define HEADROOM_ALWAYS_INLINE __attribute__((always_inline))
+#define HEADROOM_NEVER_INLINE __attribute__((noinline))
 #else
 #define HEADROOM_ALWAYS_INLINE
+#define HEADROOM_NEVER_INLINE
 #endif
 
 // Before a loop over packets whose count the compiler knows: unrolled whole, so that arrays of

@@ -27,8 +27,10 @@ struct read_pace {
     constexpr Index bytes_a_product = 2;
     if (bytes >= rows * numbers * bytes_a_product)
       return {side_by_side ? read_ahead{1024, 192} : read_ahead(), 512};
-    // Long enough that the softmax of a step is little work beside its products.
-    return {read_ahead(), 64};
+    // What is multiplied for longer than it takes to come from the second-level cache is not asked
+    // for in the first. A step is so long that its softmax is little work beside its products.
+    const Index near = bytes < 2 * numbers ? 0 : bytes_ahead;
+    return {{bytes_far_ahead, near}, 64};
   }
 
   /// How far ahead of weights, rows of one matrix that lie side by side, where these are multiplied

@@ -176,9 +176,11 @@ struct value_columns {
 /// \param units     [rows], what sums of whole numbers are to be multiplied by
 template <int rows, int most_packets = registers, class Operand, class Stored, class Read,
           class Ahead = read_ahead>
-void add_weighted_sum(const Operand* weights, const Stored* const* values, const Read& read,
-                      Index count, const value_columns& columns, float* value, Index partner = 0,
-                      const Ahead& ahead = {}, const float* units = nullptr) {
+HEADROOM_NEVER_INLINE void add_weighted_sum(const Operand* weights, const Stored* const* values,
+                                            const Read& read, Index count,
+                                            const value_columns& columns, float* value,
+                                            Index partner = 0, const Ahead& ahead = {},
+                                            const float* units = nullptr) {
   constexpr int packets = std::min(most_packets, sum_packets<Operand>(rows));
   constexpr int together = 4 / depth_of<Operand>;
   constexpr Index most = most_sum_keys<Operand, Stored>(rows) / depth_of<Operand>;
