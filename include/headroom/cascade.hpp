@@ -16,6 +16,7 @@
 #include <headroom/softmax_state.hpp>
 #include <headroom/view.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <new>
 #include <ranges>
@@ -70,14 +71,15 @@ struct shared_part {
 
 // The prefixes of a cascade are sources of the call's sizes and name sequences that there are, and
 // no query of theirs stands before the end of what it shares.
-template <offset_range Offsets, prefix_range Prefixes, sequence_range Sequences>
-void check_prefixes(const call_sizes& sizes, const Offsets& offsets, const Prefixes& prefixes,
+template <std::derived_from<call_sizes> Sizes, offset_range Offsets, prefix_range Prefixes,
+          sequence_range Sequences>
+void check_prefixes(const Sizes& sizes, const Offsets& offsets, const Prefixes& prefixes,
                     const Sequences& sequences) {
   const char* const who = sizes.who.name;
   const Index count = length(sequences);
   for (Index i = 0; i < length(prefixes); ++i) {
     const auto& prefix = at(prefixes, i);
-    call_sizes own = sizes;
+    Sizes own = sizes;
     own.who = {who, i, "prefix"};
     require(0 <= prefix.begin() && prefix.begin() <= prefix.end() && prefix.end() <= count, own.who,
             " is of sequences [", prefix.begin(), ", ", prefix.end(),
@@ -92,6 +94,70 @@ void check_prefixes(const call_sizes& sizes, const Offsets& offsets, const Prefi
             " tokens before its own keys, expected at least position 0: queries come after what is "
             "shared");
   }
+}
+
+// What attend_cascade computes, of arguments that have been checked.
+template <class Sizes, class Query, class Scalar, offset_range Offsets, prefix_range Prefixes,
+          sequence_range Sequences, executor Executor>
+void attend_shared(const Sizes& sizes, view<const Query> queries, view<Scalar> output,
+                   const Offsets& offsets, const Prefixes& prefixes, const Sequences& sequences,
+                   const attention_options<Scalar>& options, const Executor& executor) {
+  using Source = typename std::ranges::range_value_t<const Prefixes>::Source;
+  using Mask = typename std::ranges::range_value_t<const Sequences>::Mask;
+  static_assert(!Mask::modifies_scores,
+                "attend_cascade: the mask modifies scores, which it would do for a sequence's own "
+                "keys but not for those that it shares; attend without sharing");
+  scratch memory;
+  const Index tokens = queries.tokens(), count = length(prefixes);
+  const auto lse_of = [&](Index rows) {
+    return token_head_view<Scalar>(memory.take<Scalar>(rows * sizes.Q_heads), rows, sizes.Q_heads);
+  };
+  auto partial = options;  // of a part: its lse, and no sinks yet
+  partial.sinks = {};
+  partial.lse = options.lse ? options.lse : lse_of(tokens);
+  const token_head_view<Scalar> lse = partial.lse;
+  const auto own = calls_of_batch(sizes, queries, output, offsets, sequences, partial, memory);
+
+  using Seen = mask_over_shared<Mask>;
+  auto* const masks = memory.take<Seen>(count);
+  auto* const parts = memory.take<shared_part<Scalar>>(count);
+  call_batch<attention_call<Scalar, Query, Seen, Sizes::rows_multiple>, Source> shared(count,
+                                                                                       memory);
+  for (Index i = 0; i < count; ++i) {
+    const auto& prefix = at(prefixes, i);
+    const Index begin = offset(offsets, prefix.begin());
+    const Index end = offset(offsets, prefix.end()), rows = end - begin;
+    partial.lse = lse_of(rows);
+    const Seen& mask = *new (masks + i) Seen(windows_over(i, offsets, prefixes, sequences, memory));
+    const auto& part = *new (parts + i) shared_part<Scalar>{
+        begin, end,
+        tokens_major(memory.take<Scalar>(rows * sizes.Q_heads * sizes.v_dim), rows, sizes.Q_heads,
+                     sizes.v_dim),
+        partial.lse};
+    shared.add(call_of(sizes, queries.slice_tokens(begin, end), part.out,
+                       Index(prefix.source().tokens()), mask, partial),
+               prefix.source());
+  }
+  shared.order();
+
+  // What is shared is long: it comes first.
+  executor(shared.items() + own.items(), [&](Index place) {
+    place < shared.items() ? shared.run(place) : own.run(place - shared.items());
+  });
+  executor(tokens, [&](Index t) {
+    for (Index h = 0; h < sizes.Q_heads; ++h) {
+      Scalar* const row = output.row(t, h);
+      for (Index i = 0; i < count; ++i) {
+        const auto& part = parts[i];
+        if (t < part.begin || t >= part.end) continue;
+        lse(t, h) = merge_rows(row, lse(t, h), part.out.row(t - part.begin, h),
+                               part.lse(t - part.begin, h), row, sizes.v_dim);
+      }
+      if (options.sinks.empty()) continue;
+      const Scalar share = share_beside(options.sinks[static_cast<std::size_t>(h)], lse(t, h));
+      for (Index d = 0; d < sizes.v_dim; ++d) row[d] *= share;
+    }
+  });
 }
 
 }  // namespace detail
@@ -133,15 +199,10 @@ void attend_cascade(const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads, c
                     const Executor& executor = {}) {
   using Scalar = scalar_of<Out>;
   using Stored = scalar_of<Query>;
-  using Source = typename std::ranges::range_value_t<const Prefixes>::Source;
-  using Mask = typename std::ranges::range_value_t<const Sequences>::Mask;
   static_assert(detail::compute_scalar<Scalar>,
                 "attend_cascade: out must be of float or double, the scalars that are computed in");
   static_assert(detail::storage_scalar<Stored>,
                 "attend_cascade: q must be of float, double, Eigen::half or Eigen::bfloat16");
-  static_assert(!Mask::modifies_scores,
-                "attend_cascade: the mask modifies scores, which it would do for a sequence's own "
-                "keys but not for those that it shares; attend without sharing");
   if constexpr (detail::compute_scalar<Scalar> && detail::storage_scalar<Stored>) {
     const auto sizes = detail::sizes_of("attend_cascade", heads);
     const view<const Stored> queries =
@@ -151,62 +212,7 @@ void attend_cascade(const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads, c
     detail::check_batch(sizes, queries, output, offsets, sequences, options);
     detail::check_prefixes(sizes, offsets, prefixes, sequences);
 
-    detail::scratch memory;
-    const Index tokens = queries.tokens(), count = detail::length(prefixes);
-    const auto lse_of = [&](Index rows) {
-      return token_head_view<Scalar>(memory.take<Scalar>(rows * sizes.Q_heads), rows,
-                                     sizes.Q_heads);
-    };
-    auto partial = options;  // of a part: its lse, and no sinks yet
-    partial.sinks = {};
-    partial.lse = options.lse ? options.lse : lse_of(tokens);
-    const token_head_view<Scalar> lse = partial.lse;
-    const auto own =
-        detail::calls_of_batch(sizes, queries, output, offsets, sequences, partial, memory);
-
-    using Seen = detail::mask_over_shared<Mask>;
-    auto* const masks = memory.take<Seen>(count);
-    auto* const parts = memory.take<detail::shared_part<Scalar>>(count);
-    detail::call_batch<detail::attention_call<Scalar, Stored, Seen, decltype(sizes)::rows_multiple>,
-                       Source>
-        shared(count, memory);
-    for (Index i = 0; i < count; ++i) {
-      const auto& prefix = detail::at(prefixes, i);
-      const Index begin = detail::offset(offsets, prefix.begin());
-      const Index end = detail::offset(offsets, prefix.end()), rows = end - begin;
-      partial.lse = lse_of(rows);
-      const Seen& mask =
-          *new (masks + i) Seen(detail::windows_over(i, offsets, prefixes, sequences, memory));
-      const auto& part = *new (parts + i) detail::shared_part<Scalar>{
-          begin, end,
-          tokens_major(memory.take<Scalar>(rows * sizes.Q_heads * sizes.v_dim), rows, sizes.Q_heads,
-                       sizes.v_dim),
-          partial.lse};
-      shared.add(detail::call_of(sizes, queries.slice_tokens(begin, end), part.out,
-                                 Index(prefix.source().tokens()), mask, partial),
-                 prefix.source());
-    }
-    shared.order();
-
-    // What is shared is long: it comes first.
-    executor(shared.items() + own.items(), [&](Index place) {
-      place < shared.items() ? shared.run(place) : own.run(place - shared.items());
-    });
-    executor(tokens, [&](Index t) {
-      for (Index h = 0; h < sizes.Q_heads; ++h) {
-        Scalar* const row = output.row(t, h);
-        for (Index i = 0; i < count; ++i) {
-          const auto& part = parts[i];
-          if (t < part.begin || t >= part.end) continue;
-          lse(t, h) = detail::merge_rows(row, lse(t, h), part.out.row(t - part.begin, h),
-                                         part.lse(t - part.begin, h), row, sizes.v_dim);
-        }
-        if (options.sinks.empty()) continue;
-        const Scalar share =
-            detail::share_beside(options.sinks[static_cast<std::size_t>(h)], lse(t, h));
-        for (Index d = 0; d < sizes.v_dim; ++d) row[d] *= share;
-      }
-    });
+    detail::attend_shared(sizes, queries, output, offsets, prefixes, sequences, options, executor);
   }
 }
 

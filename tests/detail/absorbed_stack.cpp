@@ -4,12 +4,15 @@
 // Rule: a stack makes q~ of each call's queries and the output of its z, and calls that are stacked
 // get the bits that they get alone; only calls of few rows are.
 #include <headroom/detail/absorbed_stack.hpp>
+#include <headroom/parallel.hpp>
 
 #include <cmath>
 #include <span>
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/executors.hpp"
+#include "support/matrix.hpp"
 #include "support/problem.hpp"
 #include "support/product.hpp"
 
@@ -25,6 +28,8 @@ template <class Scalar>
 using call_of = hr::detail::attention_call<Scalar, Scalar, hr::none>;
 template <class Scalar>
 using stack_of = hr::detail::absorbed_stack<call_of<Scalar>>;
+
+using number_of_weights = hr::detail::product_number<float, Eigen::bfloat16>;
 
 // Stands in for attention over latents: a number of z that depends on both parts of a row of q~.
 template <class Scalar>
@@ -128,6 +133,51 @@ TEMPLATE_TEST_CASE("stacked calls have the bits of each in a stack of its own", 
     for (std::size_t i = 0; i < queries.size(); ++i)
       REQUIRE(same_bits(got[i].view(), alone[i].view()));
   }
+}
+
+TEST_CASE("stacks pass through the weights of each head, which are stored in fewer bits") {
+  random_source random(34);
+  const auto queries = random_queries<float>({3, 30}, random);
+  matrix<Eigen::bfloat16> weights =
+      random_matrix<float>(random, heads * (nope + value), rank).cast<Eigen::bfloat16>();
+  const hr::detail::up_projection<Eigen::bfloat16> up{hr::linear(weights), nope, value};
+  const auto run = [&](bool together, const auto& executor) {
+    const hr::none mask;
+    std::vector<tensor<float>> out;
+    std::vector<call_of<float>> calls;
+    for (const auto& q : queries) out.emplace_back(q.tokens(), heads, value);
+    for (std::size_t i = 0; i < queries.size(); ++i)
+      calls.push_back({queries[i].view(), out[i].view(), mask, 5, 1, 0, 1, 0, {}, {}});
+    hr::detail::scratch memory;
+    const std::span<const call_of<float>> all(calls);
+    const stack_of<float> stacks[] = {{all.first(1), nope, rank, memory},
+                                      {all.last(1), nope, rank, memory}};
+    const auto attend = [](const auto& call) {
+      for (Index t = 0; t < call.q.tokens(); ++t)
+        for (Index h = 0; h < heads; ++h)
+          for (Index d = 0; d < rank; ++d) call.out(t, h, d) = some_latent(call.q.row(t, h), d);
+    };
+    if (together) {
+      const std::span<const stack_of<float>> both(stacks);
+      hr::detail::absorb(both, heads, up, executor);
+      for (const auto& stack : both) stack.for_each_latent_call(attend);
+      hr::detail::project(both, heads, up, executor);
+    } else {
+      for (const auto& stack : stacks) {
+        hr::detail::scratch decoded;
+        for (Index h = 0; h < heads; ++h) stack.absorb(h, up.w_uk<number_of_weights>(h, decoded));
+        stack.for_each_latent_call(attend);
+        for (Index h = 0; h < heads; ++h) stack.project(h, up.w_uv<number_of_weights>(h, decoded));
+      }
+    }
+    return out;
+  };
+  int calls = 0;
+  const auto got = run(true, backwards(calls));
+  const auto expected = run(false, hr::serial{});
+  CHECK(calls == 2);
+  for (std::size_t i = 0; i < queries.size(); ++i)
+    CHECK(same_bits(got[i].view(), expected[i].view()));
 }
 
 TEST_CASE("a stack has as many rows as a product may have, or is a call alone") {

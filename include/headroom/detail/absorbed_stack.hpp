@@ -4,6 +4,7 @@
 
 #include <headroom/detail/block.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/latent.hpp>
 #include <headroom/detail/matmul.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/tile.hpp>
@@ -108,5 +109,27 @@ class absorbed_stack {
   view<Scalar> queries_;     // [rows, H, dc + dr]
   view<Scalar> latent_out_;  // [rows, H, dc]
 };
+
+/// q~ of all stacks, an item a head: its weights are read, and decoded if they must be, once.
+template <class Stack, class Weight, class Executor>
+void absorb(std::span<const Stack> stacks, Index heads, const up_projection<Weight>& up,
+            const Executor& executor) {
+  executor(heads, [&](Index h) {
+    scratch memory;
+    const auto w_uk = up.template w_uk<product_number<typename Stack::Scalar, Weight>>(h, memory);
+    for (const Stack& rows : stacks) rows.absorb(h, w_uk);
+  });
+}
+
+/// The outputs of all stacks, in the same way.
+template <class Stack, class Weight, class Executor>
+void project(std::span<const Stack> stacks, Index heads, const up_projection<Weight>& up,
+             const Executor& executor) {
+  executor(heads, [&](Index h) {
+    scratch memory;
+    const auto w_uv = up.template w_uv<product_number<typename Stack::Scalar, Weight>>(h, memory);
+    for (const Stack& rows : stacks) rows.project(h, w_uv);
+  });
+}
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -6,7 +6,6 @@
 #include <headroom/detail/call_batch.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/latent.hpp>
-#include <headroom/detail/matmul.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/work_order.hpp>
 #include <headroom/kv_source.hpp>
@@ -30,8 +29,6 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// \tparam heads_multiple  of which the heads are, as far as the compiler knows
 template <class Call, kv_source Source, class Weight, int heads_multiple = 1>
 class latent_batch {
-  using Scalar = typename Call::Scalar;
-  using WeightNumber = product_number<Scalar, Weight>;
   using Stack = absorbed_stack<Call, heads_multiple>;
   using Expanded = expanded_plan<Call, Source, Weight>;
 
@@ -75,20 +72,12 @@ class latent_batch {
     call_batch<typename Stack::LatentCall, Source> attention(static_cast<Index>(absorbed_count_),
                                                              memory_);
     const std::span<const Stack> stacks = stack(attention);
-    executor(heads, [&](Index h) {
-      scratch local;
-      const auto w_uk = up_.template w_uk<WeightNumber>(h, local);
-      for (const Stack& rows : stacks) rows.absorb(h, w_uk);
-    });
+    absorb(stacks, heads, up_, executor);
     // Prompts are long: what is expanded comes first.
     executor(expanded_items + attention.items(), [&](Index place) {
       place < expanded_items ? expand(place) : attention.run(place - expanded_items);
     });
-    executor(heads, [&](Index h) {
-      scratch local;
-      const auto w_uv = up_.template w_uv<WeightNumber>(h, local);
-      for (const Stack& rows : stacks) rows.project(h, w_uv);
-    });
+    project(stacks, heads, up_, executor);
   }
 
  private:
