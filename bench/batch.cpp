@@ -9,10 +9,13 @@
 //                              latents of 512 + 64: the up-projection is read once, not once each
 //   cascade/SEQUENCESxPREFIX   attend_cascade over a shared prefix and 128 tokens of each sequence
 //                              against attend_batch over copies of it
+//   latent_cascade/SEQUENCESxPREFIX  the same over latents
 //
 // `ratio` is the other's time over ours, the median of neighbours; `bytes` what it would be if only
-// bytes of keys and values counted: theirs over ours. Queries over a shared prefix are many rows,
-// which are bound by arithmetic before they are bound by bytes.
+// bytes of keys and values counted (latents and up-projection): theirs over ours. Queries over a
+// shared prefix are many rows, which are bound by arithmetic before they are bound by bytes. One
+// query of latent attention is so many already: there a shared prefix saves memory, and of time
+// only what more rows still gain.
 
 #include "support/counters.hpp"
 #include "support/in_turn.hpp"
@@ -25,6 +28,7 @@
 #include <headroom/kv_cache.hpp>
 #include <headroom/latent_cache.hpp>
 #include <headroom/mla_batch.hpp>
+#include <headroom/mla_cascade.hpp>
 #include <string>
 #include <vector>
 
@@ -38,20 +42,36 @@ const headroom::gqa<Q_heads, KV_groups, dim> heads;
 
 // Sequences of one query each.
 struct step {
+  using Cache = headroom_bench::Cache;
+
   step(numbers& random, Index sequences, Index tokens)
       : q(random(sequences, Q_heads * dim)), out(sequences, Q_heads * dim) {
     caches.reserve(static_cast<std::size_t>(sequences));
     for (Index i = 0; i < sequences; ++i) {
-      fill(caches.emplace_back(tokens), random, KV_groups * dim, KV_groups * dim);
+      fill_up(caches.emplace_back(tokens), random);
       batch.emplace_back(caches.back());
       offsets.push_back(i + 1);
     }
   }
+  static void fill_up(Cache& cache, numbers& random) {
+    fill(cache, random, KV_groups * dim, KV_groups * dim);
+  }
+  static void append(Cache& cache, const Cache& other) {
+    cache.append(other.key_view(), other.value_view());
+  }
   void together() { headroom::attend_batch(heads, q, offsets, batch, out); }
+  template <class Prefixes>
+  void cascade(const Prefixes& prefixes) {
+    headroom::attend_cascade(heads, q, offsets, prefixes, batch, out);
+  }
   void one_by_one() {
     for (Index i = 0; i < q.rows(); ++i)
       heads(q.middleRows(i, 1), caches[static_cast<std::size_t>(i)], out.middleRows(i, 1),
             headroom::causal{});
+  }
+  /// Bytes read over so many tokens.
+  double bytes_over(Index tokens) const {
+    return static_cast<double>(tokens * caches.front().bytes_per_token());
   }
 
   matrix q, out;
@@ -63,7 +83,7 @@ struct step {
 // Sequences of one query each, of latent attention.
 struct latent_step {
   static constexpr int heads = 16;
-  using Latents = headroom::latent_cache<Eigen::bfloat16, latent_rank, rope_dim>;
+  using Cache = headroom::latent_cache<Eigen::bfloat16, latent_rank, rope_dim>;
 
   latent_step(numbers& random, Index sequences, Index tokens)
       : q(random(sequences, heads * latent_qk_dim)),
@@ -73,10 +93,14 @@ struct latent_step {
                     .cast<Eigen::bfloat16>()) {
     caches.reserve(static_cast<std::size_t>(sequences));
     for (Index i = 0; i < sequences; ++i) {
-      fill(caches.emplace_back(tokens), random, latent_rank, rope_dim);
+      fill_up(caches.emplace_back(tokens), random);
       batch.emplace_back(caches.back());
       offsets.push_back(i + 1);
     }
+  }
+  static void fill_up(Cache& cache, numbers& random) { fill(cache, random, latent_rank, rope_dim); }
+  static void append(Cache& cache, const Cache& other) {
+    cache.append(other.latent_view(), other.rope_key_view());
   }
   void together() {
     headroom::attend_batch(core, q, offsets, batch, headroom::linear(weights), out);
@@ -86,18 +110,21 @@ struct latent_step {
       core(q.middleRows(i, 1), caches[static_cast<std::size_t>(i)], headroom::linear(weights),
            out.middleRows(i, 1), headroom::causal{});
   }
-  /// Bytes read where the weights are read so many times.
-  double bytes(double times) const {
-    const Index latents = q.rows() * caches.front().tokens() * caches.front().bytes_per_token();
-    return static_cast<double>(latents) +
+  template <class Prefixes>
+  void cascade(const Prefixes& prefixes) {
+    headroom::attend_cascade(core, q, offsets, prefixes, batch, headroom::linear(weights), out);
+  }
+  /// Bytes read over so many tokens, where the weights are read so many times.
+  double bytes_over(Index tokens, double times = 1) const {
+    return static_cast<double>(tokens * caches.front().bytes_per_token()) +
            times * static_cast<double>(weights.size()) * sizeof(Eigen::bfloat16);
   }
 
   headroom::mla<heads, latent_rank, nope_dim, rope_dim, v_dim> core;
   matrix q, out;
   row_major<Eigen::bfloat16> weights;
-  std::vector<Latents> caches;
-  std::vector<headroom::batch_sequence<Latents, headroom::causal>> batch;
+  std::vector<Cache> caches;
+  std::vector<headroom::batch_sequence<Cache, headroom::causal>> batch;
   std::vector<Index> offsets = {0};
 };
 
@@ -136,39 +163,49 @@ void add_batch(const std::string& prefix, Index sequences, Index tokens) {
 
 void add_latents(const std::string& prefix, Index sequences, Index tokens) {
   add_batch<latent_step>(prefix + "latents", sequences, tokens, [](const latent_step& s) {
-    return s.bytes(static_cast<double>(s.q.rows())) / s.bytes(1);
+    const Index all = s.q.rows() * s.caches.front().tokens();
+    return s.bytes_over(all, static_cast<double>(s.q.rows())) / s.bytes_over(all);
   });
 }
 
+// The first step that was drawn, over a copy of the prefix for each sequence.
+template <class Step>
+Step over_copies(const Step& shared, const typename Step::Cache& prefix) {
+  numbers again;
+  Step whole(again, shared.q.rows(), 0);
+  whole.caches.clear();
+  whole.batch.clear();
+  for (const auto& cache : shared.caches) {
+    auto& both = whole.caches.emplace_back(prefix.tokens() + cache.tokens());
+    Step::append(both, prefix);
+    Step::append(both, cache);
+    whole.batch.emplace_back(both);
+  }
+  return whole;
+}
+
+template <class Step>
 void add_cascade(const std::string& name, Index sequences, Index shared) {
   constexpr Index own = 128;
-  add_case(name + "cascade/" + std::to_string(sequences) + 'x' + std::to_string(shared),
+  add_case(name + '/' + std::to_string(sequences) + 'x' + std::to_string(shared),
            [=](benchmark::State& state) {
              numbers random;
-             step s(random, sequences, own), whole(random, sequences, 0);
-             Cache prefix(shared);
-             fill(prefix, random, KV_groups * dim, KV_groups * dim);
-             whole.q = s.q;
-             whole.caches.clear();
-             whole.batch.clear();
-             for (const Cache& cache : s.caches) {
-               Cache& both = whole.caches.emplace_back(shared + own);
-               both.append(prefix.key_view(), prefix.value_view());
-               both.append(cache.key_view(), cache.value_view());
-               whole.batch.emplace_back(both);
-             }
-             const std::vector<headroom::shared_prefix<Cache>> prefixes = {{prefix, 0, sequences}};
-             const auto cascade = [&] {
-               headroom::attend_cascade(heads, s.q, s.offsets, prefixes, s.batch, s.out);
-             };
+             Step s(random, sequences, own);
+             typename Step::Cache prefix(shared);
+             Step::fill_up(prefix, random);
+             Step whole = over_copies(s, prefix);
+             const std::vector<headroom::shared_prefix<typename Step::Cache>> prefixes = {
+                 {prefix, 0, sequences}};
+             const auto cascade = [&] { s.cascade(prefixes); };
              const auto copies = [&] { whole.together(); };
              cascade();
              copies();
              // Many rows of bfloat16 may be multiplied as such: queries and weights are rounded.
              require_close(s.out, whole.out, 1.f / 64);
-             const auto tokens = [](Index n) { return static_cast<double>(n); };
-             compare(state, tokens(sequences * (shared + own)) / tokens(shared + sequences * own),
-                     cascade, copies);
+             compare(
+                 state,
+                 s.bytes_over(sequences * (shared + own)) / s.bytes_over(shared + sequences * own),
+                 cascade, copies);
            });
 }
 
@@ -181,10 +218,17 @@ int main(int argc, char** argv) {
   add_batch("", 64, 16);
   for (const Index tokens : {64, 1024, 8192}) add_latents("", 8, tokens);
   for (const Index sequences : {4, 16, 64})
-    for (const Index shared : {512, 2048}) add_cascade("", sequences, shared);
-  for (const Index sequences : {4, 16}) add_cascade("", sequences, 8192);
+    for (const Index shared : {512, 2048}) {
+      add_cascade<step>("cascade", sequences, shared);
+      add_cascade<latent_step>("latent_cascade", sequences, shared);
+    }
+  for (const Index sequences : {4, 16}) {
+    add_cascade<step>("cascade", sequences, 8192);
+    add_cascade<latent_step>("latent_cascade", sequences, 8192);
+  }
   add_batch("smoke/", 3, 100);
   add_latents("smoke/", 3, 100);
-  add_cascade("smoke/", 3, 900);
+  add_cascade<step>("smoke/cascade", 3, 900);
+  add_cascade<latent_step>("smoke/latent_cascade", 3, 900);
   return run_cases(argc, argv);
 }

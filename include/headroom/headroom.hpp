@@ -45,6 +45,7 @@
 #include <headroom/mask.hpp>            // which keys a query sees: formulas, composed with & and |
 #include <headroom/mla.hpp>             // multi-head latent attention, expanded and absorbed
 #include <headroom/mla_batch.hpp>       // the same for sequences of different lengths in one call
+#include <headroom/mla_cascade.hpp>     // latent attention of sequences that begin alike
 #include <headroom/mla_layer.hpp>       // a layer of MLA, from x to out
 #include <headroom/mla_sparse.hpp>      // latent attention over tokens that each query lists
 #include <headroom/options.hpp>         // scale, softcap, sinks, lse

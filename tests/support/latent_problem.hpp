@@ -83,7 +83,8 @@ struct latent_problem {
   }
 
   template <class Mask>
-  matrix<double> exact(const Mask& mask, matrix<double>* lse = nullptr) {
+  matrix<double> exact(const Mask& mask, matrix<double>* lse = nullptr,
+                       headroom::attention_options<double> options = {}) {
     matrix<double> k(kv_len, heads * (nope + rope)), v(kv_len, heads * value);
     for (Eigen::Index h = 0; h < heads; ++h) {
       const matrix<double> w =
@@ -95,7 +96,6 @@ struct latent_problem {
     }
     const matrix<double> queries = q.template cast<double>();
     matrix<double> out(q_len, heads * value);
-    headroom::attention_options<double> options;
     if (lse != nullptr) {
       lse->resize(q_len, heads);
       options.lse = *lse;
@@ -108,8 +108,9 @@ struct latent_problem {
     // Roundings on the longest path: expansion (rank), score (qk), exp and sum (kv_len), value
     // (kv_len), un-absorbing (rank). A relative error e of a score s moves its weight by e |s|.
     const double steps = static_cast<double>(2 * rank + nope + rope + 2 * kv_len + 16);
+    const double width = static_cast<double>(nope + rope);
     const double score =
-        largest(k) * largest(queries) * std::sqrt(static_cast<double>(nope + rope));
+        largest(k) * largest(queries) * width * options.scale.value_or(1 / std::sqrt(width));
     lse_bound = steps * std::numeric_limits<Scalar>::epsilon() * (1 + score);
     bound = lse_bound * largest(v);
     return out;
