@@ -60,10 +60,9 @@ TEST_CASE("the path taken is the path chosen") {
   CHECK(items_of({1, one_split, 2, 1, 8, 8}) == std::vector<Index>{1});
   CHECK(items_of({1, one_split + 1, 2, 1, 8, 8}) == std::vector<Index>{2});
   CHECK(items_of({hr::detail::block_rows, 10, 4, 2, 8, 8}) == std::vector<Index>{2 * 2});
-  // The same few rows of two groups, whose keys lie side by side, are one item.
+  // The same few rows of two groups, whose keys lie side by side, are one item of packet kernels.
   const Index few = std::max(1, hr::detail::most_dot_rows / 2);
-  const bool together = hr::detail::has_kernels<float> && hr::detail::most_dot_rows >= 2;
-  const Index groups = together ? 1 : 2;
+  const Index groups = hr::detail::has_kernels<float> ? 1 : 2;
   CHECK(items_of({few, one_split, 2, 2, 8, 8}) == std::vector<Index>{groups});
   CHECK(items_of({few, one_split + 1, 2, 2, 8, 8}) == std::vector<Index>{2 * groups});
 }

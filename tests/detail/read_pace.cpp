@@ -44,12 +44,13 @@ TEST_CASE("what memory bounds seldom alternates between keys and values") {
   CHECK(step(1, 1) == step(8, 4));
 }
 
-TEST_CASE("numbers of fewer than 16 bits are asked for in the second-level cache alone") {
+TEST_CASE("pages of fewer than 16 bits a number are asked for in the second-level cache alone") {
   for (const Index rows : {1, 4, 8})
-    for (const bool side_by_side : {true, false}) {
-      CHECK(read_pace::of(rows, 256, 260, side_by_side).ahead.near == 0);
-      CHECK(read_pace::of(rows, 256, 512, side_by_side).ahead.near > 0);
-    }
+    for (const Index bytes : {260, 512, 1024})
+      for (const bool side_by_side : {true, false}) {
+        const bool near = read_pace::of(rows, 256, bytes, side_by_side).ahead.near > 0;
+        CHECK(near == (side_by_side || bytes >= 512));
+      }
 }
 
 TEST_CASE("steps, and with them results, do not depend on where rows lie") {

@@ -29,9 +29,10 @@ struct read_pace {
     constexpr Index bytes_a_product = 2;
     const bool foreseen = side_by_side && bytes >= rows * numbers * bytes_a_product;
     // What is multiplied for longer than it takes to come from the second-level cache is not asked
-    // for in the first.
+    // for in the first at the end of each page: that takes longer than it saves.
     const bool wide = bytes >= 2 * numbers;
-    return {foreseen ? read_ahead{1024, 192} : read_ahead{bytes_far_ahead, wide ? bytes_ahead : 0},
+    const Index near = wide || side_by_side ? bytes_ahead : 0;
+    return {foreseen ? read_ahead{1024, 192} : read_ahead{bytes_far_ahead, near},
             wide && rows <= 4 ? 1536 : 64};
   }
 
