@@ -7,7 +7,9 @@
 
 #include "support/catch.hpp"
 
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 TEST_CASE("arrays start on a page, and all of them is there") {
   using headroom::detail::huge_page;
@@ -19,5 +21,21 @@ TEST_CASE("arrays start on a page, and all of them is there") {
     const std::size_t page = size < huge ? headroom::detail::page : huge_page;
     CHECK(reinterpret_cast<std::uintptr_t>(array.get()) % page == 0);
     for (Eigen::Index i = 0; i < size; ++i) array[static_cast<std::size_t>(i)] = 1;
+  }
+}
+
+TEST_CASE("arrays on memory that was freed leave what lies beside them as it is") {
+  using array = std::vector<unsigned char>;
+  constexpr std::size_t huge = 2 * headroom::detail::huge_page;
+  std::vector<array> beside;
+  for (unsigned char i = 0; i < 8; ++i) {
+    // Freed, it comes from the same memory the next time, and what is kept from behind it.
+    { const array freed(huge + headroom::detail::huge_page + 5000, i); }
+    const auto large =
+        headroom::detail::uninitialised<char>(static_cast<Eigen::Index>(huge + 1000));
+    beside.emplace_back(std::size_t(1) << (6 + i), i);
+    large[0] = large[huge + 999] = 1;
+    for (std::size_t j = 0; j < beside.size(); ++j)
+      CHECK(beside[j] == array(beside[j].size(), static_cast<unsigned char>(j)));
   }
 }

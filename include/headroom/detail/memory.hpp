@@ -50,8 +50,12 @@ aligned_array<T> uninitialised(Index size) {
   const std::align_val_t start{huge ? huge_page : page};
   void* const memory = ::operator new(bytes, start);
 #if defined(__linux__)
-  // Advice: if it is not taken, nothing but time is lost.
-  if (huge) ::madvise(memory, bytes, MADV_HUGEPAGE);
+  if (huge) {
+    // Memory that was freed before has small pages, which stay small unless they are given up:
+    // nothing is on them yet. Advice: if it is not taken, nothing but time is lost.
+    ::madvise(memory, bytes / huge_page * huge_page, MADV_DONTNEED);
+    ::madvise(memory, bytes, MADV_HUGEPAGE);
+  }
 #endif
   return aligned_array<T>(static_cast<T*>(memory), {start});
 }
