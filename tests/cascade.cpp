@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "support/allocation_counter.hpp"
+#include "support/cascades.hpp"
 #include "support/catch.hpp"
 #include "support/problem.hpp"
 #include "support/random.hpp"
@@ -46,8 +47,7 @@ struct shared_batch {
   std::vector<Index> offsets = {0};
   tensor<float> q;
 
-  shared_batch(const std::vector<std::array<Index, 2>>& lengths,
-               const std::vector<std::array<Index, 3>>& shared) {
+  shared_batch(const own_lengths& lengths, const shared_lengths& shared) {
     prefix_caches.reserve(shared.size());
     caches.reserve(lengths.size());
     for (const auto& [tokens, begin, end] : shared)
@@ -82,29 +82,17 @@ struct shared_batch {
     return result;
   }
 
-  // A sequence over each cache; mask_of(i) is the mask of sequence i.
   template <class MaskOf>
   auto masked(const MaskOf& mask_of) const {
-    std::vector<hr::batch_sequence<Cache, decltype(mask_of(0))>> result;
-    for (std::size_t i = 0; i < caches.size(); ++i) result.emplace_back(caches[i], mask_of(i));
-    return result;
+    return masked_sequences(caches, mask_of);
   }
-
-  // Tokens that sequence i shares.
-  Index shared_by(std::size_t i) const {
-    Index tokens = 0;
-    for (const Prefix& prefix : prefixes)
-      if (prefix.begin() <= static_cast<Index>(i) && static_cast<Index>(i) < prefix.end())
-        tokens += prefix.source().tokens();
-    return tokens;
-  }
+  Index shared_by(std::size_t i) const { return tokens_shared_by(i, prefixes); }
 
   // Everything that sequence i may see, in one piece.
   problem<> whole(std::size_t i) const {
     std::vector<const Cache*> parts;
     for (const Prefix& prefix : prefixes)
-      if (prefix.begin() <= static_cast<Index>(i) && static_cast<Index>(i) < prefix.end())
-        parts.push_back(&prefix.source());
+      if (shares(i, prefix)) parts.push_back(&prefix.source());
     parts.push_back(&caches[i]);
     problem<> p({offsets[i + 1] - offsets[i], shared_by(i) + caches[i].tokens(), Q_heads, KV_groups,
                  qk_dim, v_dim});
@@ -154,31 +142,11 @@ struct shared_batch {
   }
 };
 
-const std::vector<std::array<Index, 2>> mixed = {{1, 40},  {5, 5}, {1, 1700},
-                                                 {30, 70}, {0, 3}, {1, 1}};
-
 }  // namespace
 
 TEST_CASE("what is shared counts as if each sequence had a copy of it") {
-  SECTION("one level") {
-    const shared_batch batch(mixed, {{300, 0, 6}});
-    CHECK(batch.worst(batch.cascade()) <= 1);
-  }
-  SECTION("a long prefix, whose keys are split") {
-    const shared_batch batch(mixed, {{2000, 0, 6}});
-    CHECK(batch.worst(batch.cascade()) <= 1);
-  }
-  SECTION("a tree of prefixes, and a sequence without") {
-    const shared_batch batch(mixed, {{200, 0, 5}, {90, 0, 2}, {33, 2, 4}, {1, 3, 4}});
-    CHECK(batch.worst(batch.cascade()) <= 1);
-  }
-  SECTION("prefixes of nothing and of nobody") {
-    const shared_batch batch(mixed, {{0, 0, 6}, {5, 2, 2}, {5, 4, 5}});
-    CHECK(batch.worst(batch.cascade()) <= 1);
-  }
-  SECTION("no prefixes, no sequences") {
-    const shared_batch alone(mixed, {});
-    CHECK(alone.worst(alone.cascade()) <= 1);
+  check_levels<shared_batch>();
+  SECTION("no sequences") {
     CHECK(shared_batch({}, {}).cascade().out.tokens() == 0);
   }
 }
@@ -186,19 +154,8 @@ TEST_CASE("what is shared counts as if each sequence had a copy of it") {
 TEST_CASE("random cascades are the unshared result") {
   random_source random(6);
   for (int round = 0; round < 40; ++round) {
-    std::vector<std::array<Index, 2>> lengths;
-    for (Index i = random.integer(1, 6); i > 0; --i) {
-      const Index q_len = random.chance(0.6) ? 1 : random.integer(0, 20);
-      lengths.push_back({q_len, q_len + random.integer(0, 60)});
-    }
-    const auto count = static_cast<Index>(lengths.size());
-    std::vector<std::array<Index, 3>> shared;
-    for (Index i = random.integer(0, 3); i > 0; --i) {
-      const Index begin = random.integer(0, count);
-      shared.push_back({random.chance(0.2) ? 1800 : random.integer(0, 130), begin,
-                        random.integer(begin, count)});
-    }
-    const shared_batch batch(lengths, shared);
+    const cascade_shape shape = cascade_shape::any(random, 1800);
+    const shared_batch batch(shape.own, shape.shared);
     const std::vector<float> sinks = random.numbers(Q_heads, 2);
     const hr::attention_options<float> options{.softcap = 20.f, .sinks = sinks};
     REQUIRE(batch.worst(batch.cascade(options), options) <= 1);
@@ -206,9 +163,6 @@ TEST_CASE("random cascades are the unshared result") {
 }
 
 TEST_CASE("a window reaches into what is shared as far as it is wide") {
-  const auto within = [](const std::vector<Index>& windows) {
-    return [&windows](std::size_t i) { return hr::causal() & hr::sliding_window(windows[i]); };
-  };
   const shared_batch batch(mixed, {{2000, 0, 6}, {90, 0, 2}, {33, 2, 4}, {1, 3, 4}});
   for (const std::vector<Index>& windows : {std::vector<Index>{1, 5, 1701, 71, 4, 2},
                                             {41, 6, 1734, 103, 9, 2000},
@@ -226,23 +180,11 @@ TEST_CASE("a window reaches into what is shared as far as it is wide") {
 TEST_CASE("random cascades under windows are the unshared result") {
   random_source random(8);
   for (int round = 0; round < 40; ++round) {
-    std::vector<std::array<Index, 2>> lengths;
-    std::vector<Index> windows;
-    for (Index i = random.integer(1, 5); i > 0; --i) {
-      const Index q_len = random.chance(0.5) ? 1 : random.integer(0, 20);
-      lengths.push_back({q_len, q_len + random.integer(0, 40)});
-      windows.push_back(random.integer(1, random.chance(0.5) ? 60 : 250));
-    }
-    const auto count = static_cast<Index>(lengths.size());
-    std::vector<std::array<Index, 3>> shared;
-    for (Index i = random.integer(1, 3); i > 0; --i) {
-      const Index begin = random.integer(0, count);
-      shared.push_back({random.integer(0, 90), begin, random.integer(begin, count)});
-    }
-    const shared_batch batch(lengths, shared);
+    const cascade_shape shape = cascade_shape::any_windowed(random);
+    const shared_batch batch(shape.own, shape.shared);
     const std::vector<float> sinks = random.numbers(Q_heads, 2);
     const hr::attention_options<float> options{.sinks = sinks};
-    const auto mask = [&](std::size_t i) { return hr::causal() & hr::sliding_window(windows[i]); };
+    const auto mask = within(shape.windows);
     REQUIRE(batch.worst(batch.cascade_of(batch.masked(mask), options), options, mask) <= 1);
   }
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "support/allocation_counter.hpp"
+#include "support/cascades.hpp"
 #include "support/catch.hpp"
 #include "support/executors.hpp"
 #include "support/latent_problem.hpp"
@@ -54,8 +55,8 @@ struct shared_latents {
   matrix<Weight> up;
   matrix<Scalar> q;
 
-  shared_latents(const std::vector<std::array<Index, 2>>& lengths,
-                 const std::vector<std::array<Index, 3>>& of_some, const latent_widths& of = {})
+  shared_latents(const own_lengths& lengths, const shared_lengths& of_some,
+                 const latent_widths& of = {})
       : widths(of), up(problem(99, 0, 0).up.template cast<Weight>()) {
     prefix_caches.reserve(of_some.size());
     caches.reserve(lengths.size());
@@ -99,25 +100,11 @@ struct shared_latents {
     return attend(prefixes, sequences, options, executor);
   }
 
-  // A sequence over each cache; mask_of(i) is the mask of sequence i.
   template <class MaskOf>
   auto masked(const MaskOf& mask_of) const {
-    std::vector<hr::batch_sequence<Cache, decltype(mask_of(0))>> result;
-    for (std::size_t i = 0; i < caches.size(); ++i) result.emplace_back(caches[i], mask_of(i));
-    return result;
+    return masked_sequences(caches, mask_of);
   }
-
-  bool shares(std::size_t i, const Prefix& prefix) const {
-    return prefix.begin() <= static_cast<Index>(i) && static_cast<Index>(i) < prefix.end();
-  }
-
-  // Tokens that sequence i shares.
-  Index shared_by(std::size_t i) const {
-    Index tokens = 0;
-    for (const Prefix& prefix : prefixes)
-      if (shares(i, prefix)) tokens += prefix.source().tokens();
-    return tokens;
-  }
+  Index shared_by(std::size_t i) const { return tokens_shared_by(i, prefixes); }
 
   // Everything that sequence i may see, in one piece.
   Problem whole(std::size_t i) const {
@@ -178,37 +165,13 @@ std::vector<Scalar> random_sinks(random_source& random, Index heads) {
   return {sinks.begin(), sinks.end()};
 }
 
-const std::vector<std::array<Index, 2>> mixed = {{1, 40},  {5, 5}, {1, 1700},
-                                                 {30, 70}, {0, 3}, {1, 1}};
-
-const auto within = [](const std::vector<Index>& windows) {
-  return [&windows](std::size_t i) { return hr::causal() & hr::sliding_window(windows[i]); };
-};
-
 }  // namespace
 
 TEMPLATE_TEST_CASE("latents that are shared count as if each sequence had a copy of them", "",
                    float, double) {
   using batch_of = shared_latents<TestType>;
-  SECTION("one level") {
-    const batch_of batch(mixed, {{300, 0, 6}});
-    CHECK(batch.worst(batch.cascade()) <= 1);
-  }
-  SECTION("a long prefix, whose latents are split") {
-    const batch_of batch(mixed, {{2000, 0, 6}});
-    CHECK(batch.worst(batch.cascade()) <= 1);
-  }
-  SECTION("a tree of prefixes, and a sequence without") {
-    const batch_of batch(mixed, {{200, 0, 5}, {90, 0, 2}, {33, 2, 4}, {1, 3, 4}});
-    CHECK(batch.worst(batch.cascade()) <= 1);
-  }
-  SECTION("prefixes of nothing and of nobody") {
-    const batch_of batch(mixed, {{0, 0, 6}, {5, 2, 2}, {5, 4, 5}});
-    CHECK(batch.worst(batch.cascade()) <= 1);
-  }
-  SECTION("no prefixes, no sequences, no queries") {
-    const batch_of alone(mixed, {});
-    CHECK(alone.worst(alone.cascade()) <= 1);
+  check_levels<batch_of>();
+  SECTION("no sequences, no queries") {
     CHECK(batch_of({}, {}).cascade().out.rows() == 0);
     CHECK(batch_of({{0, 4}}, {{9, 0, 1}}).cascade().out.rows() == 0);
   }
@@ -222,19 +185,8 @@ TEMPLATE_TEST_CASE("latents that are shared count as if each sequence had a copy
 TEMPLATE_TEST_CASE("random cascades of latents are the unshared result", "", float, double) {
   random_source random(6);
   for (int round = 0; round < 40; ++round) {
-    std::vector<std::array<Index, 2>> lengths;
-    for (Index i = random.integer(1, 6); i > 0; --i) {
-      const Index q_len = random.chance(0.6) ? 1 : random.integer(0, 20);
-      lengths.push_back({q_len, q_len + random.integer(0, 60)});
-    }
-    const auto count = static_cast<Index>(lengths.size());
-    std::vector<std::array<Index, 3>> of_some;
-    for (Index i = random.integer(0, 3); i > 0; --i) {
-      const Index begin = random.integer(0, count);
-      of_some.push_back(
-          {random.chance(0.2) ? 900 : random.integer(0, 130), begin, random.integer(begin, count)});
-    }
-    const shared_latents<TestType> batch(lengths, of_some,
+    const cascade_shape shape = cascade_shape::any(random, 900);
+    const shared_latents<TestType> batch(shape.own, shape.shared,
                                          {.heads = random.integer(1, 20),
                                           .rank = random.integer(1, 70),
                                           .nope = random.integer(1, 30),
@@ -243,7 +195,7 @@ TEMPLATE_TEST_CASE("random cascades of latents are the unshared result", "", flo
     const std::vector<TestType> sinks = random_sinks<TestType>(random, batch.widths.heads);
     const hr::attention_options<TestType> options{
         .scale = TestType(0.2), .softcap = 20, .sinks = sinks};
-    CAPTURE(round, batch.widths.heads, batch.widths.rank, count, of_some.size());
+    CAPTURE(round, batch.widths.heads, batch.widths.rank, shape.own.size(), shape.shared.size());
     REQUIRE(batch.worst(batch.cascade(options), options) <= 1);
     REQUIRE(batch.worst(batch.cascade()) <= 1);
   }
@@ -274,6 +226,18 @@ TEST_CASE("without prefixes a cascade is a batch") {
   hr::attend_batch(batch.core(), batch.q, batch.offsets, batch.sequences, hr::linear(batch.up),
                    of_batch.out, {.lse = of_batch.lse});
   CHECK(batch.worst(of_batch) <= 1);
+}
+
+TEST_CASE("without prefixes a cascade of one sequence has the bits of a batch of it") {
+  for (const Index q_len : {1, 2, 5}) {
+    const shared_latents<float> batch({{q_len, 300}}, {});
+    const auto got = batch.cascade();
+    latent_answer<float> expected = got;
+    expected.out.setZero();
+    hr::attend_batch(batch.core(), batch.q, batch.offsets, batch.sequences, hr::linear(batch.up),
+                     expected.out, {.lse = expected.lse});
+    CHECK(got == expected);
+  }
 }
 
 TEST_CASE("prefixes on pages and own latents in one piece, or the other way about") {
@@ -340,23 +304,11 @@ TEST_CASE("a window reaches into shared latents as far as it is wide") {
 TEST_CASE("random cascades of latents under windows are the unshared result") {
   random_source random(8);
   for (int round = 0; round < 40; ++round) {
-    std::vector<std::array<Index, 2>> lengths;
-    std::vector<Index> windows;
-    for (Index i = random.integer(1, 5); i > 0; --i) {
-      const Index q_len = random.chance(0.5) ? 1 : random.integer(0, 20);
-      lengths.push_back({q_len, q_len + random.integer(0, 40)});
-      windows.push_back(random.integer(1, random.chance(0.5) ? 60 : 250));
-    }
-    const auto count = static_cast<Index>(lengths.size());
-    std::vector<std::array<Index, 3>> of_some;
-    for (Index i = random.integer(1, 3); i > 0; --i) {
-      const Index begin = random.integer(0, count);
-      of_some.push_back({random.integer(0, 90), begin, random.integer(begin, count)});
-    }
-    const shared_latents<double> batch(lengths, of_some);
+    const cascade_shape shape = cascade_shape::any_windowed(random);
+    const shared_latents<double> batch(shape.own, shape.shared);
     const std::vector<double> sinks = random_sinks<double>(random, batch.widths.heads);
     const hr::attention_options<double> options{.sinks = sinks};
-    const auto mask = within(windows);
+    const auto mask = within(shape.windows);
     CAPTURE(round);
     REQUIRE(batch.worst(batch.attend(batch.prefixes, batch.masked(mask), options), options, mask) <=
             1);
