@@ -37,11 +37,11 @@ struct key_parts {
     const Index all_begin = std::clamp(seen_by_all.begin, begin, end);
     const Index all_end = std::clamp(seen_by_all.end, all_begin, end);
     const Index all = all_end - all_begin, of_line = shape.keys / streams;
-    const Index unit = all < least_aligned_keys ? of_line : std::max(of_line, page_keys);
-    Index first = all_begin;
-    if (all >= least_aligned_keys) first = (first + unit - 1) / unit * unit;
-    Index distance = (all_end - first) / (streams * unit) * unit;
-    if (all < least_streamed_keys) distance = 0;
+    const bool aligned = all >= least_aligned_keys;
+    const Index unit = aligned ? std::max(of_line, page_keys) : of_line;
+    const Index first = aligned ? (all_begin + unit - 1) / unit * unit : all_begin;
+    const Index distance =
+        all < least_streamed_keys ? 0 : (all_end - first) / (streams * unit) * unit;
     return {begin,   all_begin, line_order::in_streams(first, distance), first + streams * distance,
             all_end, end};
   }
