@@ -5,7 +5,7 @@
 #include <headroom/detail/block.hpp>
 #include <headroom/detail/broadcast.hpp>
 #include <headroom/detail/config.hpp>
-#include <headroom/detail/line_walk.hpp>
+#include <headroom/detail/line_shape.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/softmax_state.hpp>

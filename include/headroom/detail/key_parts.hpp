@@ -4,7 +4,6 @@
 
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/line_shape.hpp>
-#include <headroom/detail/line_walk.hpp>
 #include <headroom/mask.hpp>
 
 #include <algorithm>

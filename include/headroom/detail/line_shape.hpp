@@ -75,4 +75,33 @@ struct line_shape {
   }
 };
 
+/// Which key of a sequence each key of each line is.
+struct line_order {
+  Index first;
+  Index distance;  // of two streams
+  Index next;      // of two keys of a stream
+
+  /// All keys from `first` on, one after another.
+  static line_order in_turn(Index first) { return {first, 1, streams}; }
+
+  /// From as many places at a time as there are streams, `distance` keys apart.
+  static line_order in_streams(Index first, Index distance) { return {first, distance, 1}; }
+
+  /// The same so many lines later.
+  line_order later(Index lines, const line_shape& shape) const {
+    return {first + lines * advance(shape), distance, next};
+  }
+
+  /// Key j, of as many as there are; those of the next line are `advance` further.
+  Index position(Index j) const { return first + j % streams * distance + j / streams * next; }
+  Index advance(const line_shape& shape) const { return shape.keys / streams * next; }
+};
+
+/// Keys that are walked through line by line, or none.
+struct line_keys {
+  line_order order{};
+  Index count = 0;   // of each group
+  Index groups = 0;  // from the groups at hand to those they are of
+};
+
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -9,41 +9,14 @@
 #include <headroom/detail/scratch.hpp>
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <limits>
 #include <span>
 #include <type_traits>
 #include <utility>
 
 namespace headroom::inline HEADROOM_ISA::detail {
-
-/// Which key of a sequence each key of each line is.
-struct line_order {
-  Index first;
-  Index distance;  // of two streams
-  Index next;      // of two keys of a stream
-
-  /// All keys from `first` on, one after another.
-  static line_order in_turn(Index first) { return {first, 1, streams}; }
-
-  /// From as many places at a time as there are streams, `distance` keys apart.
-  static line_order in_streams(Index first, Index distance) { return {first, distance, 1}; }
-
-  /// The same so many lines later.
-  line_order later(Index lines, const line_shape& shape) const {
-    return {first + lines * advance(shape), distance, next};
-  }
-
-  /// Key j, of as many as there are; those of the next line are `advance` further.
-  Index position(Index j) const { return first + j % streams * distance + j / streams * next; }
-  Index advance(const line_shape& shape) const { return shape.keys / streams * next; }
-};
-
-/// Keys that are walked through line by line, or none.
-struct line_keys {
-  line_order order{};
-  Index count = 0;   // of each group
-  Index groups = 0;  // from the groups at hand to those they are of
-};
 
 /// Walks stored rows line by line: keys, or values. Kernels ask for memory so far ahead of a row as
 /// they are told, while the run at hand goes on, and far ahead in the run that comes; where it is
@@ -187,18 +160,24 @@ class line_walk {
                                const Storage** rows, Index* strides) {
     const Index advance = order.advance(shape), last = advance - order.next;
     Index tokens = std::numeric_limits<Index>::max(), token_stride = 0;
-    for (Index g = 0; g < shape.groups; ++g)
-      for (Index stream = 0; stream < streams; ++stream) {
-        const auto found = run(g, order.position(stream));
+    for (Index g = 0; g < shape.groups; ++g) {
+      // Of each stream: compilers then write those of all streams at once.
+      std::array<const Storage*, streams> row;
+      std::array<Index, streams> to_next, to_next_line;
+      for (std::size_t stream = 0; stream < streams; ++stream) {
+        const auto found = run(g, order.position(static_cast<Index>(stream)));
         tokens = std::min(tokens, found.tokens - last);
         if (g == 0 && stream == 0) token_stride = found.stride;
-        const Storage* row = found.rows;
-        for (Index j = g * shape.keys + stream; j < (g + 1) * shape.keys; j += streams) {
-          rows[j] = row;
-          strides[j] = found.stride * advance;
-          row += found.stride * order.next;
-        }
+        row[stream] = found.rows;
+        to_next[stream] = found.stride * order.next;
+        to_next_line[stream] = found.stride * advance;
       }
+      for (Index j = g * shape.keys; j < (g + 1) * shape.keys; j += streams) {
+        std::copy(row.begin(), row.end(), rows + j);
+        std::copy(to_next_line.begin(), to_next_line.end(), strides + j);
+        for (std::size_t stream = 0; stream < streams; ++stream) row[stream] += to_next[stream];
+      }
+    }
     return {tokens > 0 ? (tokens - 1) / advance + 1 : 0, token_stride * size};
   }
 
