@@ -27,7 +27,7 @@ struct attention_path {
   /// not cut.
   Index splits;
 
-  /// What an executor is given: no more threads than this find work.
+  /// What an executor is given, but for serial, which may get fewer: no more threads find work.
   Index work_items;
 
   friend bool operator==(const attention_path&, const attention_path&) = default;

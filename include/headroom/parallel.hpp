@@ -26,7 +26,7 @@ struct sample_work {
 ///
 ///   auto executor = [&](headroom::Index count, const auto& work) { pool.for_each(count, work); };
 ///
-/// Results are the same bits for every executor and any number of threads: how work is cut never
+/// Results are the same bits for every executor and any number of threads: how keys are cut never
 /// depends on them. The library starts no thread of its own.
 template <class E>
 concept executor = requires(const E& e, Index count, const detail::sample_work& work) {

@@ -7,6 +7,7 @@
 
 #include "support/block_call.hpp"
 #include "support/catch.hpp"
+#include "support/paged_source.hpp"
 
 #include <array>
 #include <span>
@@ -77,6 +78,18 @@ TEST_CASE("groups are taken together where their keys lie side by side and their
   CHECK(together(problem({more, 50, 4, 4, 8, 8}), false) == 1);
   CHECK(together(problem({few, 1, 4, 4, 8, 8}), false) == 1);
   CHECK(together(problem({few, 50, 1, 1, 8, 8}), false) == 1);
+  const auto in_pages = [&](Index page_tokens, Index rows, Index parts) {
+    const problem<float> p({rows, 50, 4, 4, 8, 8});
+    const paged_source<float> pages(p.keys(), p.values(), page_tokens);
+    Index groups = 0;
+    answer_by([&](const auto& call,
+                  const auto&) { groups = hr::detail::groups_together(call, pages, parts); },
+              p, hr::none());
+    return groups;
+  };
+  constexpr Index page = hr::detail::page_keys;
+  CHECK((in_pages(page, 1, 1) == 4 && in_pages(page, few, 1) == 4 && in_pages(page, few, 2) == 2));
+  CHECK((in_pages(page, more, 1) == 1 && in_pages(2 * page, few, 1) == 1));
   const Index wide = hr::detail::most_bytes_of_rows / (few * 3 * Index(sizeof(float)));
   CHECK(together(problem({few, 50, 8, 8, wide / 2, wide / 2}), false) == 3);
 }

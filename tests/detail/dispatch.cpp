@@ -76,7 +76,7 @@ TEST_CASE("a call that is one of many takes the path that it takes alone") {
     Index items = 0;
     const auto planned = [&](const auto& call, const auto& source) {
       hr::detail::scratch memory;
-      const hr::detail::call_plan plan(call, source, memory);
+      const hr::detail::call_plan plan(call, source, 1, memory);
       items = plan.items();
       for (Index i = items; i-- > 0;) {
         CHECK(plan.cost(i) > 0);

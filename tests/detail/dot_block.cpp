@@ -26,10 +26,13 @@ using hr::detail::most_dot_rows;
 
 namespace {
 
+// Which groups of a block share lines.
+enum class lines { of_all, of_one };
+
 // A block holds all rows of `together` groups; the keys come in two calls, cut at `cut`.
 template <class Operand = float>
-auto in_two_parts(Index cut, Index together = 1) {
-  return [cut, together](const auto& call, const auto& source) {
+auto in_two_parts(Index cut, Index together = 1, lines shared = lines::of_all) {
+  return [=](const auto& call, const auto& source) {
     using Call = std::remove_cvref_t<decltype(call)>;
     using Source = std::remove_cvref_t<decltype(source)>;
     for (Index g = 0; g < call.groups(); g += together) {
@@ -38,7 +41,9 @@ auto in_two_parts(Index cut, Index together = 1) {
       std::vector<hr::softmax_state<float>> states;
       for (Index i = g; i < std::min(g + together, call.groups()); ++i)
         states.push_back(new_state(memory, rows.count, source.v_dim()));
-      hr::detail::dot_block<Call, Source, Operand> block(call, rows, states, source, memory);
+      const Index of_line = shared == lines::of_all ? static_cast<Index>(states.size()) : 1;
+      hr::detail::dot_block<Call, Source, Operand> block(call, rows, states, source, of_line,
+                                                         memory);
       block.add_keys(0, std::min(cut, call.kv_len));
       block.add_keys(std::min(cut, call.kv_len), call.kv_len);
       for (std::size_t i = 0; i < states.size(); ++i)
@@ -179,6 +184,50 @@ TEST_CASE("pages may end anywhere in a line") {
                          paged_source<float>(p.keys(), p.values(), page));
     REQUIRE(error_ratio(result, p.exact()) <= 1);
   }
+}
+
+TEMPLATE_TEST_CASE("groups that pages have in turn are what each is alone", "", float,
+                   Eigen::bfloat16) {
+  using hr::detail::page_keys;
+  using Operand =
+      std::conditional_t<std::is_same_v<TestType, float>, float, hr::detail::bfloat16_pair>;
+  // Where a head begins later than others, each group takes its keys alone.
+  struct later_heads : hr::none {
+    hr::key_range keys(const hr::query_row& row) const {
+      return {row.head < 2 ? 0 : 77, row.kv_len, true};
+    }
+    bool visible(const hr::query_row& row, Index key) const { return key >= keys(row).begin; }
+  };
+  const auto odd_keys =
+      hr::mask([](const hr::query_row& row, Index key) { return row.head != 2 || key % 2 == 1; });
+  for (const Index rows : {1, 2, most_dot_rows})
+    for (const Index kv_len : {1, 40, 64, 65, 300, 800, 1700})
+      for (const Index page : {page_keys / 2, page_keys, 2 * page_keys}) {
+        INFO(rows << " rows, " << kv_len << " keys, pages of " << page);
+        const problem<float, TestType> p({1, kv_len, 3 * rows, 3, 16, 32});
+        const paged_source<TestType> pages(p.keys(), p.values(), page);
+        const auto same = [&](const auto& mask, const hr::attention_options<float>& given = {}) {
+          const auto by = [&](Index together) {
+            answer<float> result{{1, 3 * rows, 32}, {1, 3 * rows, 1}};
+            hr::attention_options<float> options = given;
+            options.lse = result.lse.per_head();
+            in_two_parts<Operand>(600, together, lines::of_one)(
+                hr::detail::checked_call({"test", 3 * rows, 3, 16, 32}, p.queries(),
+                                         result.out.view(), kv_len, mask, options),
+                pages);
+            return result;
+          };
+          const auto alone = by(1);
+          REQUIRE(error_ratio(alone, p.exact(mask, given, bfloat16_roundoff)) <= 1);
+          for (const Index together : {2, 3}) REQUIRE(same_bits(by(together), alone));
+        };
+        same(hr::none());
+        same(hr::causal() & (hr::sliding_window(250) | hr::prefix(20)));
+        same(odd_keys & hr::causal());
+        same(later_heads());
+        const std::vector<float> slopes = hr::alibi_slopes(3 * rows);
+        same(hr::causal() & hr::alibi(slopes), {.softcap = 5});
+      }
 }
 
 TEST_CASE("hidden keys and values may be NaN; seen ones show") {

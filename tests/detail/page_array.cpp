@@ -30,7 +30,7 @@ void for_each_row(page_array<Storage>& rows, Index pages, Index groups, Index pa
 
 TEMPLATE_TEST_CASE("each row has memory of its own", "", std::int8_t, Eigen::half, double) {
   for (const Index groups : {1, 3})
-    for (const Index page_tokens : {1, 4, 7})
+    for (const Index page_tokens : {1, 4, 7, 16})
       for (const Index row_size : {1, 5, 64}) {
         page_array<TestType> rows(3, groups, page_tokens, row_size);
         Index next = 0;
@@ -52,6 +52,14 @@ TEMPLATE_TEST_CASE("each row has memory of its own", "", std::int8_t, Eigen::hal
         REQUIRE(rows.bytes() ==
                 3 * (page_tokens == 1 ? lines(groups * row) : groups * lines(page_tokens * row)));
       }
+}
+
+TEST_CASE("a short page has its groups one behind another, a longer one far apart") {
+  for (const Index page_tokens : {16, 17}) {
+    page_array<float> rows(5, 3, page_tokens, 4);
+    const bool in_turn = rows.row(2, 1, 0) == rows.row(2, 0, page_tokens - 1) + 4;
+    CHECK(in_turn == (page_tokens == headroom::detail::page_keys));
+  }
 }
 
 TEST_CASE("the first slots of a page are copied, no others") {

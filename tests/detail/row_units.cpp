@@ -9,6 +9,7 @@
 
 #include "support/catch.hpp"
 #include "support/kernel_call.hpp"
+#include "support/paged_source.hpp"
 
 namespace hr = headroom;
 using namespace headroom_tests;
@@ -16,13 +17,13 @@ using Eigen::Index;
 
 namespace {
 
-// Calls use(call, units) for causal attention of these sizes over keys in either order.
+// Calls use(call, units) for attention of these sizes over keys in either order.
 template <class Mask, class Use>
 void for_units(const problem_size& size, layout order, const Mask& mask, const Use& use) {
   const problem<> p(size, 1, order);
-  answer_by(
-      [&](const auto& call, const auto& source) { use(call, hr::detail::row_units(call, source)); },
-      p, mask);
+  answer_by([&](const auto& call,
+                const auto& source) { use(call, hr::detail::row_units(call, source, 1)); },
+            p, mask);
 }
 
 }  // namespace
@@ -48,6 +49,19 @@ TEST_CASE("units hold every row of every group once") {
         for (const auto& [row, times] : seen) CHECK(times == 1);
       });
     }
+}
+
+TEST_CASE("of groups in pages as many are left apart as units are wanted") {
+  const problem<> p({1, 200, 8, 8, 4, 4});
+  const paged_source<float> pages(p.keys(), p.values(), hr::detail::page_keys);
+  answer_by(
+      [&](const auto& call, const auto&) {
+        if (!hr::detail::has_kernels<float>) return;
+        for (const auto& [least, count] :
+             {std::pair<Index, Index>{1, 1}, {2, 2}, {3, 4}, {4, 4}, {5, 8}, {100, 8}})
+          CHECK(hr::detail::row_units(call, pages, least).count() == count);
+      },
+      p, hr::none());
 }
 
 TEST_CASE("a unit costs as many pairs as its first and last row may see") {

@@ -12,6 +12,7 @@
 #include <headroom/detail/packet_bfloat16.hpp>
 #include <headroom/detail/packet_block.hpp>
 #include <headroom/detail/packet_int16.hpp>
+#include <headroom/detail/pages_in_turn.hpp>
 #include <headroom/detail/row_block.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/kv_source.hpp>
@@ -80,26 +81,39 @@ constexpr int rows_multiple_of() {
 }
 
 // Bounds the queries and sums of a block, which stay in the first-level cache while keys and values
-// pass by, and leaves work for several threads.
+// pass by, and leaves work for several threads. Those of groups that are taken in turn may be in
+// the second.
 inline constexpr Index most_bytes_of_rows = 16 << 10;
+inline constexpr Index most_bytes_in_turn = 32 << 10;
 
-/// How many groups are taken into one block: several, where a token's keys of all groups lie side
-/// by side, so that memory is read from one end to the other. Results are the same bits either way.
-///
-/// Rows so few that a line has several keys of a stream gain nothing: pieces of memory stay short.
-template <class Call, kv_source Source>
-Index groups_together(const Call& call, const Source& source) {
-  const Index rows = call.rows_per_group(), groups = source.groups();
-  if (!has_kernels<typename Call::Scalar> || rows == 0 || rows > most_dot_rows ||
-      line_shape::of(1, rows).keys > streams || groups == 1 || call.kv_len < 2)
-    return 1;
+/// Whether a line is to have several groups, so many rows of each. Rows so few that a line has
+/// several keys of a stream gain nothing: pieces of memory stay short.
+template <kv_source Source>
+bool share_lines(const Source& source, Index rows, Index kv_len) {
+  if (line_shape::of(1, rows).keys > streams || source.groups() == 1 || kv_len < 2) return false;
   const auto first = source.keys(0, 0, 2), second = source.keys(1, 0, 2);
   const auto address = [](const auto* row) { return std::bit_cast<std::intptr_t>(row); };
   const auto stride = first.stride * static_cast<Index>(sizeof(*first.rows));
-  if (std::abs(address(second.rows) - address(first.rows)) >= std::abs(stride)) return 1;
+  return std::abs(address(second.rows) - address(first.rows)) < std::abs(stride);
+}
+
+/// How many groups are taken into one block: several, where a token's keys of all groups lie side
+/// by side, or those of a page, so that memory is read from one end to the other. Results are the
+/// same bits either way.
+///
+/// \param parts  that groups are to be taken in, if there are as many and they lie in pages
+template <class Call, kv_source Source>
+Index groups_together(const Call& call, const Source& source, Index parts = 1) {
+  const Index rows = call.rows_per_group(), groups = source.groups();
+  if (!has_kernels<typename Call::Scalar> || rows == 0 || rows > most_dot_rows) return 1;
+  const bool in_turn = has_pages_in_turn(source, call.kv_len);
+  if (!in_turn && !share_lines(source, rows, call.kv_len)) return 1;
   const Index bytes_of_group =
       rows * (source.qk_dim() + source.v_dim()) * static_cast<Index>(sizeof(float));
-  return std::clamp(most_bytes_of_rows / bytes_of_group, Index(1), groups);
+  const Index most =
+      in_turn ? std::min(most_bytes_in_turn / bytes_of_group, groups / std::max(parts, Index(1)))
+              : most_bytes_of_rows / bytes_of_group;
+  return std::clamp(most, Index(1), groups);
 }
 
 /// Takes keys [begin, end) of the source into `states`, by the block that suits the number of rows.
@@ -113,6 +127,8 @@ void attend_rows(const Call& call, const stacked_rows& rows, const Source& sourc
                  const keys_to_come& next = {}) {
   scratch memory;
   for (const auto& state : states) state.clear();
+  [[maybe_unused]] const Index of_line =
+      share_lines(source, rows.count, call.kv_len) ? static_cast<Index>(states.size()) : 1;
   [[maybe_unused]] const attention_kernel kernel =
       kernel_for<typename Call::Scalar>(rows.count, source);
   if constexpr (has_kernels<typename Call::Scalar> && Call::rows_multiple <= most_dot_rows) {
@@ -120,15 +136,16 @@ void attend_rows(const Call& call, const stacked_rows& rows, const Source& sourc
     constexpr int most_float_rows = pairs ? 1 : most_dot_rows;
     if constexpr (Call::rows_multiple <= most_float_rows)
       if (kernel == attention_kernel::dot_products)
-        return dot_block<Call, Source, float, most_float_rows>(call, rows, states, source, memory)
+        return dot_block<Call, Source, float, most_float_rows>(call, rows, states, source, of_line,
+                                                               memory)
             .add_keys(begin, end, next);
     if constexpr (pairs)
       if (kernel == attention_kernel::bfloat16_dots)
-        return dot_block<Call, Source, bfloat16_pair>(call, rows, states, source, memory)
+        return dot_block<Call, Source, bfloat16_pair>(call, rows, states, source, of_line, memory)
             .add_keys(begin, end, next);
     if constexpr (has_fast_int16_dots && stores_integers<Source>)
       if (kernel == attention_kernel::int16_dots)
-        return dot_block<Call, Source, int16_pair>(call, rows, states, source, memory)
+        return dot_block<Call, Source, int16_pair>(call, rows, states, source, of_line, memory)
             .add_keys(begin, end, next);
   }
   eigen_assert(states.size() == 1);

@@ -14,7 +14,8 @@
 namespace headroom::inline HEADROOM_ISA::detail {
 
 /// Several calls, checked, whose work runs as one: each is cut as it would be alone, so that its
-/// result is the same bits, and the pieces of all of them are put in order of size.
+/// result is the same bits, but that many need fewer pieces each, and the pieces of all of them are
+/// put in order of size.
 template <class Call, kv_source Source>
 class call_batch {
  public:
@@ -22,12 +23,13 @@ class call_batch {
   call_batch(Index most, scratch& memory)
       : memory_(memory),
         calls_(memory.take<Call>(most)),
-        plans_(memory.take<call_plan<Call, Source>>(most)) {}
+        plans_(memory.take<call_plan<Call, Source>>(most)),
+        least_(items_of_threads / std::max(most, Index(1))) {}
 
   /// The source, and what the call refers to, outlive the batch.
   void add(const Call& call, const Source& source) {
     const Call& kept = *new (calls_ + count_) Call(call);
-    new (plans_ + count_) call_plan<Call, Source>(kept, source, memory_);
+    new (plans_ + count_) call_plan<Call, Source>(kept, source, least_, memory_);
     ++count_;
   }
 
@@ -44,6 +46,7 @@ class call_batch {
   scratch& memory_;
   Call* calls_;
   call_plan<Call, Source>* plans_;
+  Index least_;  // items of a call
   std::size_t count_ = 0;
   std::span<const planned_item> order_;
 };

@@ -41,12 +41,13 @@ template <class Call, kv_source Source>
 class decode_plan {
  public:
   /// The plan refers to the call and the source, and takes the memory that its items share.
-  decode_plan(const Call& call, const Source& source, scratch& memory)
+  /// \param least  as many items as there are to be at least, if groups allow
+  decode_plan(const Call& call, const Source& source, Index least, scratch& memory)
       : call_(&call),
         source_(&source),
-        units_(call, source),
         split_(split_keys(call.kv_len)),
         splits_((call.kv_len + split_ - 1) / split_),
+        units_(call, source, least / std::max(splits_, Index(1))),
         size_(state_size(std::min(call.rows_per_group(), block_rows), source.v_dim())),
         states_(memory.take<Scalar>(call.groups() * units_.blocks() * splits_ * size_)),
         merged_(take_atomics<Index>(units_.count(), memory)),
@@ -136,9 +137,9 @@ class decode_plan {
 
   const Call* call_;
   const Source* source_;
-  row_units units_;
   Index split_;
   Index splits_;
+  row_units units_;
   Index size_;                  // of a state, in numbers
   Scalar* states_;              // [groups, blocks, splits]
   std::atomic<Index>* merged_;  // [units], splits merged so far
@@ -148,7 +149,7 @@ class decode_plan {
 template <class Call, kv_source Source, class Executor>
 void decode(const Call& call, const Source& source, const Executor& executor) {
   scratch memory;
-  const decode_plan plan(call, source, memory);
+  const decode_plan plan(call, source, least_items<Executor>, memory);
   executor(plan.items(), [&](Index item) { plan.run(item); });
 }
 

@@ -45,7 +45,7 @@ attention_path described_path(const Call& call, const Source& source) {
   const Index keys = taken == path::decode ? split_keys(call.kv_len) : call.kv_len;
   const Index splits = taken == path::decode ? (call.kv_len + keys - 1) / keys : 1;
   return {kernel_for<typename Call::Scalar>(std::min(call.rows_per_group(), block_rows), source),
-          splits, row_units(call, source).count() * splits};
+          splits, row_units(call, source, items_of_threads / splits).count() * splits};
 }
 
 template <class Call, kv_source Source, class Executor>
@@ -64,10 +64,12 @@ void dispatch(const Call& call, const Source& source, const Executor& executor) 
 template <class Call, kv_source Source>
 class call_plan {
  public:
-  call_plan(const Call& call, const Source& source, scratch& memory)
-      : plan_(path_for(call.q.tokens(), call.heads_per_group, call.kv_len) == path::decode
-                  ? either(std::in_place_type<decode_plan<Call, Source>>, call, source, memory)
-                  : either(std::in_place_type<prefill_plan<Call, Source>>, call, source)) {}
+  /// \param least  as many items as there are to be at least, if groups allow
+  call_plan(const Call& call, const Source& source, Index least, scratch& memory)
+      : plan_(
+            path_for(call.q.tokens(), call.heads_per_group, call.kv_len) == path::decode
+                ? either(std::in_place_type<decode_plan<Call, Source>>, call, source, least, memory)
+                : either(std::in_place_type<prefill_plan<Call, Source>>, call, source, least)) {}
 
   Index items() const {
     return std::visit([](const auto& plan) { return plan.items(); }, plan_);

@@ -2,32 +2,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <headroom/detail/block.hpp>
 #include <headroom/detail/broadcast.hpp>
 #include <headroom/detail/config.hpp>
-#include <headroom/detail/dot_queries.hpp>
-#include <headroom/detail/group_ranges.hpp>
-#include <headroom/detail/kernels/dot.hpp>
-#include <headroom/detail/kernels/lane_softmax.hpp>
-#include <headroom/detail/kernels/softmax.hpp>
-#include <headroom/detail/kernels/weighted_sum.hpp>
+#include <headroom/detail/dot_rows.hpp>
 #include <headroom/detail/key_parts.hpp>
-#include <headroom/detail/line_reader.hpp>
 #include <headroom/detail/line_shape.hpp>
 #include <headroom/detail/line_walk.hpp>
-#include <headroom/detail/operand.hpp>
-#include <headroom/detail/pack.hpp>
-#include <headroom/detail/packet.hpp>
-#include <headroom/detail/packet_bfloat16.hpp>
+#include <headroom/detail/pages_in_turn.hpp>
 #include <headroom/detail/prefetch.hpp>
 #include <headroom/detail/read_pace.hpp>
 #include <headroom/detail/scratch.hpp>
-#include <headroom/detail/tile.hpp>
-#include <headroom/detail/value_weights.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/softmax_state.hpp>
 
 #include <algorithm>
+#include <new>
 #include <span>
 
 namespace headroom::inline HEADROOM_ISA::detail {
@@ -36,275 +25,168 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// keys and values, so each is read once, where it lies and as it is stored, and widened in
 /// registers; line_shape.hpp tells in which order.
 ///
-/// \tparam Operand    what products multiply: floats; or pairs of bfloat16 for keys and values that
-///                    are stored so, or of whole numbers for those that are bytes, with queries and
-///                    weights rounded to it. Widths then fill packets of whole numbers.
-/// \tparam most_rows  of a group
+/// \tparam Operand, most_rows  as of dot_rows
 template <class Call, kv_source Source, class Operand = float, int most_rows = most_dot_rows>
 class dot_block {
+  using Rows = dot_rows<Call, Source, Operand, most_rows>;
+  using Key = typename Source::KeyCodec::Storage;
+  using Value = typename Source::ValueCodec::Storage;
+
  public:
-  /// \param rows    of the first group; those of the others are the same rows of theirs
-  /// \param states  of the groups, one each
+  /// \param rows     of the first group; those of the others are the same rows of theirs
+  /// \param states   of the groups, one each
+  /// \param of_line  how many groups a line has: all of them, or one
   dot_block(const Call& call, const stacked_rows& rows,
-            std::span<const softmax_state<float>> states, const Source& source, scratch& memory)
-      : call_(call),
-        rows_(rows),
-        states_(states),
-        source_(source),
-        shape_(line_shape::of(groups(), rows.count)),
-        value_shape_{groups(), std::max(shape_.keys, most_sum_keys<Operand, Value>(rows.count)),
-                     shape_.rows},
-        key_shape_(groups() == 1 ? value_shape_ : shape_),
+            std::span<const softmax_state<float>> states, const Source& source, Index of_line,
+            scratch& memory)
+      : source_(source),
         pace_(pace_of(source, rows.group, call.kv_len, rows.count)),
-        ranges_(call, rows, groups(), memory),
-        keys_(key_shape_, source.qk_dim(), KeyCodec::storage_size(source.qk_dim()), pace_.ahead,
-              memory),
-        values_(value_shape_, source.v_dim(), ValueCodec::storage_size(source.v_dim()), pace_.ahead,
-                memory),
-        key_reader_(key_shape_, source.qk_dim(), memory),
-        value_reader_(value_shape_, source.v_dim(), memory),
-        softmax_(shape_, memory),
-        queries_(call, rows, shape_, memory),
-        weights_(memory.take<float>(step_lines() * shape_.size() + lanes)),
-        key_factors_(
-            memory.take<float>(factored_codec<KeyCodec> ? pace_.step_keys * groups() + lanes : 0)),
-        value_factors_(memory.take<float>(value_reader_.factors() + lanes)),
-        value_weights_(shape_, value_shape_, weights_, step_lines(), memory),
-        zeros_(memory.take<Value>(is_pair<Operand> ? source.v_dim() : 0)) {
-    if constexpr (is_pair<Operand>) std::fill(zeros_, zeros_ + source.v_dim(), Value(0));
-  }
+        rows_(rows_of(call, rows, states, source, of_line, pace_.step_keys, memory)),
+        keys_(rows_[0].key_shape(), source.qk_dim(),
+              Source::KeyCodec::storage_size(source.qk_dim()), pace_.ahead, memory),
+        values_(rows_[0].value_shape(), source.v_dim(),
+                Source::ValueCodec::storage_size(source.v_dim()), pace_.ahead, memory) {}
 
   /// Takes in those of keys [begin, end) that some row sees.
   void add_keys(Index begin, Index end, const keys_to_come& next = {}) {
-    const key_parts keys = parts(begin, end), after = parts(next.begin, next.end);
-    const parts_in_order in_order(keys, after.streams_of(next.groups));
-    for (int i = 0; i < in_order.count; ++i)
-      add_part(in_order.part(i), in_order.seen_by_all(i), in_order.after(i),
-               std::max(keys.end, after.rest));
-    for (Index g = 0; g < groups(); ++g)
-      for (Index r = 0; r < rows_.count; ++r) {
-        state(g).max[r] = softmax_.max(g, r);
-        state(g).sum[r] = softmax_.sum(g, r);
-      }
+    if (!add_in_turn(begin, end, next))
+      for (Index g = 0; g < together(); ++g)
+        add_alone(rows_[static_cast<std::size_t>(g)], begin, end,
+                  g + 1 < together() ? keys_to_come{1, begin, end}
+                                     : keys_to_come{next.groups - g, next.begin, next.end});
+    for (const Rows& rows : rows_) rows.finish();
   }
 
  private:
-  using KeyCodec = typename Source::KeyCodec;
-  using ValueCodec = typename Source::ValueCodec;
-  using Key = typename KeyCodec::Storage;
-  using Value = typename ValueCodec::Storage;
-  using value_reader = line_reader<ValueCodec, is_integer<Operand>>;
+  static std::span<Rows> rows_of(const Call& call, const stacked_rows& rows,
+                                 std::span<const softmax_state<float>> states, const Source& source,
+                                 Index of_line, Index step_keys, scratch& memory) {
+    const Index groups = static_cast<Index>(states.size()), count = groups / of_line;
+    Rows* const made = memory.take<Rows>(count);
+    for (Index i = 0; i < count; ++i)
+      new (made + i) Rows(
+          call, rows.of_group(i * of_line),
+          states.subspan(static_cast<std::size_t>(i * of_line), static_cast<std::size_t>(of_line)),
+          source, step_keys, memory);
+    return {made, static_cast<std::size_t>(count)};
+  }
 
-  Index groups() const { return static_cast<Index>(states_.size()); }
-  Index step_lines() const { return shape_.line_of(pace_.step_keys); }
-  const softmax_state<float>& state(Index g) const { return states_[static_cast<std::size_t>(g)]; }
-  Index v_dim() const { return state(0).v_dim; }
+  // Lines, each of all groups or of one; these are taken together, or one after another.
+  Index together() const { return static_cast<Index>(rows_.size()); }
 
-  // Those of keys [begin, end) that some row sees.
-  key_parts parts(Index begin, Index end) const {
-    begin = std::max(begin, ranges_.begin());
-    end = std::max(begin, std::min(end, ranges_.end()));
-    return key_parts::of(begin, end, ranges_.seen_by_all(), shape_);
+  auto runs_of_keys(Index group, Index end) const {
+    return [&source = source_, group, end](Index g, Index first) {
+      return source.keys(group + g, first, end);
+    };
+  }
+  auto runs_of_values(Index group, Index end) const {
+    return [&source = source_, group, end](Index g, Index first) {
+      return source.values(group + g, first, end);
+    };
+  }
+
+  void add_alone(Rows& rows, Index begin, Index end, const keys_to_come& next) {
+    const key_parts keys = rows.parts(begin, end), after = rows.parts(next.begin, next.end);
+    const parts_in_order in_order(keys, after.streams_of(next.groups));
+    for (int i = 0; i < in_order.count; ++i)
+      add_part(rows, in_order.part(i), in_order.seen_by_all(i), in_order.after(i),
+               std::max(keys.end, after.rest));
   }
 
   // Runs end before `end`.
-  void add_part(const line_keys& part, bool all_seen, std::span<const line_keys> after, Index end) {
+  void add_part(Rows& rows, const line_keys& part, bool all_seen, std::span<const line_keys> after,
+                Index end) {
     if (part.count == 0) return;
     keys_.start(part, after);
     values_.start(part, after);
-    line_order order = part.order;
-    for (Index taken = 0; taken < part.count; taken += pace_.step_keys) {
-      add_step({order, std::min(pace_.step_keys, part.count - taken), end}, all_seen);
-      order = order.later(step_lines(), shape_);
-    }
+    for_each_step(part, [&](const key_step& keys) {
+      for (Index i = 0; i < keys.count; i += keys_at_once())
+        rows.multiply_keys(keys_.next(runs_of_keys(rows.group(), end)), keys_.ahead(), i,
+                           std::min(keys_at_once(), keys.count - i));
+      prefetch_values(rows.group(), keys, end);
+      const bool hidden = rows.weigh(keys, all_seen);
+      for (Index i = 0; i < keys.count; i += values_at_once())
+        rows.add_values(values_.next(runs_of_values(rows.group(), end)), values_.ahead(), keys, i,
+                        std::min(values_at_once(), keys.count - i), hidden);
+    });
   }
 
-  // Some lines: the first `count` keys of each group in this order. Runs end before `end`.
-  struct step {
-    line_order order;
-    Index count;
-    Index end;
-  };
-
-  void add_step(const step& keys, bool all_seen) {
-    const Index together = value_shape_.keys;
-    const Index lines = value_shape_.line_of(keys.count + together - 1) * shape_.line_of(together);
-    const auto count = [&](Index l) {
-      return std::clamp(keys.count - l * shape_.keys, Index(0), shape_.keys);
-    };
-    const Index key_lines = shape_.line_of(key_shape_.keys);
-    for (Index l = 0; l < lines && count(l) > 0; l += key_lines)
-      multiply_keys(l, std::min(keys.count - l * shape_.keys, key_shape_.keys), keys.end);
-    for (Index l = 0; l < lines && count(l) > 0; l += key_lines) multiply_scores(l);
-    prefetch_values(keys);
-    if (call_.softcap > 0.f) cap_scores(weights_, lines * shape_.size(), call_.softcap);
-    bool hidden = false;
-    if (Call::Mask::modifies_scores || !all_seen)
-      hidden =
-          ranges_.modify(keys.order, keys.count, all_seen,
-                         [this](Index g, Index i, Index r) -> float& { return number(g, i, r); });
-    for (Index l = shape_.line_of(keys.count); l < lines; ++l) shape_.pad(line(l), count(l));
-    if (softmax_.weigh(weights_, lines)) rescale_values();
-    value_weights_.make(lines);
-    for (Index i = 0; i < keys.count; i += value_shape_.keys)
-      add_values(keys, i, std::min(value_shape_.keys, keys.count - i), hidden);
+  template <class Step>
+  void for_each_step(const line_keys& part, const Step& step) const {
+    const line_shape& shape = rows_[0].key_shape();
+    for (Index taken = 0; taken < part.count; taken += pace_.step_keys)
+      step(key_step{part.order.later(taken / shape.keys, shape),
+                    std::min(pace_.step_keys, part.count - taken)});
   }
+
+  Index keys_at_once() const { return rows_[0].key_shape().keys; }
+  Index values_at_once() const { return rows_[0].value_shape().keys; }
 
   // Asks for the first values, so that memory does not rest during the softmax.
-  void prefetch_values(const step& keys) const {
+  void prefetch_values(Index group, const key_step& keys, Index end) const {
     for (Index j = 0; j < std::min(streams, keys.count); ++j)
-      prefetch_row(source_.values(rows_.group, keys.order.position(j), keys.end).rows,
+      prefetch_row(source_.values(group, keys.order.position(j), end).rows,
                    bytes_ahead / static_cast<Index>(sizeof(Value)));
   }
 
-  float* line(Index l) const { return weights_ + l * shape_.size(); }
-
-  // The score, then the weight, of key i of a step.
-  float& number(Index g, Index i, Index r) const {
-    return line(shape_.line_of(i))[shape_.at(g, shape_.place_of(i), r)];
+  // Takes the same keys of several groups in turn, as pages have them; or does nothing and returns
+  // false.
+  bool add_in_turn(Index begin, Index end, const keys_to_come& next) {
+    if constexpr (has_one_run<Source>) {
+      return false;
+    } else {
+      const pages_in_turn pages{together()};
+      const key_parts keys = rows_[0].parts(begin, end);
+      const auto are_those_of = [&](const Rows& rows) { return rows.parts(begin, end) == keys; };
+      if (together() == 1 || !pages.hold(keys) || !std::ranges::all_of(rows_, are_those_of))
+        return false;
+      const key_parts after = rows_[0].parts(next.begin, next.end);
+      const line_keys after_streams = after.streams_of(next.groups);
+      const parts_in_order in_order(keys, {});
+      for (int i = 0; i < in_order.count; ++i)
+        if (i == in_order.streamed)
+          add_streams(pages, in_order.part(i), pages.hold(after) ? after_streams : line_keys(),
+                      std::max(keys.end, after.rest));
+        else
+          for (Rows& rows : rows_)
+            add_part(rows, in_order.part(i), in_order.seen_by_all(i), {}, keys.end);
+      return true;
+    }
   }
 
-  // Of `count` keys from line l on, those of several lines where these lie one after another.
-  void multiply_keys(Index l, Index count, Index end) {
-    const auto* const* const stored =
-        keys_.next([&source = source_, group = rows_.group, end](Index g, Index first) {
-          return source.keys(group + g, first, end);
-        });
-    key_reader_.read(stored, count, [&](auto* keys, const auto& reader) {
-      const auto multiply = [&](Index first, Index all, Index exist) {
-        multiply_rows<most_rows>(keys + first, reader, all, exist, line(l + shape_.line_of(first)),
-                                 keys_.ahead().from(first));
-      };
-      if (count == key_shape_.keys)
-        multiply(0, count, count);
-      else
-        for (Index i = 0; i < count; i += shape_.keys)
-          multiply(i, shape_.keys, std::min(shape_.keys, count - i));
-      if constexpr (factored_codec<KeyCodec>)
-        for (Index g = 0; g < groups(); ++g)
-          key_reader_.read_factors(keys + g * key_shape_.keys, count, key_factors(l, g));
+  // Of all groups, page after page. Runs end before `end`.
+  void add_streams(const pages_in_turn& pages, const line_keys& part, const line_keys& next,
+                   Index end) {
+    const Index group = rows_[0].group(), of_pages = pages_in_turn::keys_at_once;
+    const auto in_turn = [&](const auto& runs) {
+      return [&](Index further, Index row) { return pages.run(runs, further, row); };
+    };
+    const auto keys_of_group = runs_of_keys(group, end);
+    const auto values_of_group = runs_of_values(group, end);
+    const line_keys all = pages.rows_of(part), after = pages.rows_of(next);
+    keys_.start(all, std::span(&after, 1));
+    values_.start(all, std::span(&after, 1));
+    for_each_step(part, [&](const key_step& keys) {
+      for (Index first = 0; first < keys.count; first += of_pages)
+        for (const Rows& rows : rows_)
+          for (Index i = first; i < first + of_pages; i += keys_at_once())
+            rows.multiply_keys(keys_.next(in_turn(keys_of_group)), keys_.ahead(), i,
+                               keys_at_once());
+      prefetch_values(group, keys, end);
+      for (Rows& rows : rows_) rows.weigh(keys, true);
+      for (Index first = 0; first < keys.count; first += of_pages)
+        for (const Rows& rows : rows_)
+          for (Index i = first; i < first + of_pages; i += values_at_once())
+            rows.add_values(values_.next(in_turn(values_of_group)), values_.ahead(), keys, i,
+                            values_at_once(), false);
     });
   }
 
-  float* key_factors(Index l, Index g) const {
-    return key_factors_ + (l * groups() + g) * shape_.keys;
-  }
-
-  // By what the numbers of keys, and of queries, were divided by.
-  void multiply_scores(Index l) const {
-    for (Index g = 0; g < groups(); ++g) {
-      float* const scores = line(l) + shape_.at(g, 0, 0);
-      if constexpr (factored_codec<KeyCodec>)
-        key_shape_.multiply(key_factors(l, g), scores, scores);
-      queries_.multiply_by_units(g, scores, key_shape_.keys);
-    }
-  }
-
-  // The first `exist` of `all` keys of each group.
-  template <int rows, class Keys, class Reader, class Ahead>
-  void multiply_rows(const Keys& keys, const Reader& reader, Index all, Index exist, float* scores,
-                     const Ahead& ahead) const {
-    if constexpr (rows > Call::rows_multiple)
-      if (shape_.rows < rows)
-        return multiply_rows<rows / 2>(keys, reader, all, exist, scores, ahead);
-    dot_product<rows, Operand>(queries_.numbers(), keys, reader, shape_.groups, all, exist,
-                               call_.q.dim(), scores, ahead);
-  }
-
-  void rescale_values() const {
-    for (Index g = 0; g < groups(); ++g)
-      for (Index r = 0; r < rows_.count; ++r)
-        if (const float factor = softmax_.factor(g, r); factor != 1.f)
-          state(g).value_row(r) *= factor;
-  }
-
-  void add_values(const step& keys, Index first, Index count, bool hidden) {
-    const auto* const* const stored =
-        values_.next([&source = source_, group = rows_.group, end = keys.end](
-                         Index g, Index token) { return source.values(group + g, token, end); });
-    value_reader_.read(stored, count, [&](auto* values, const auto& reader) {
-      const auto whole = value_reader_.with_factors(reader);
-      for (Index g = 0; g < groups(); ++g) {
-        const auto* const* const of_group = values + g * value_shape_.keys;
-        if (hidden && !all_finite(rows_through{of_group, whole}, count, v_dim())) {
-          add_visible_values(keys, first, g, of_group, whole, count);
-        } else {
-          add_products(g, first, of_group, reader, count,
-                       values_.ahead().from(g * value_shape_.keys));
-        }
-      }
-    });
-  }
-
-  template <class Values, class Reader, class Ahead>
-  void add_products(Index g, Index first, Values values, const Reader& reader, Index count,
-                    const Ahead& ahead) const {
-    const float* factors = nullptr;
-    if constexpr (value_reader::has_factors) {
-      value_reader_.read_factors(values, count, value_factors_);
-      factors = value_factors_;
-    }
-    const Value* padded[most_line_keys];
-    if constexpr (is_pair<Operand>) {
-      if (count < value_shape_.keys) {
-        // Weight 0 times what is not there might be NaN.
-        std::fill(std::copy(values, values + count, padded), padded + value_shape_.keys, zeros_);
-        values = padded;
-      }
-      count = value_shape_.keys / 2;
-    }
-    const Index together = value_reader_.columns();
-    for (Index column = 0; column < v_dim(); column += together) {
-      const value_columns columns{column, std::min(column + together, v_dim()), v_dim()};
-      add_rows<most_rows>(value_weights_.operands(g, first, factors), values, reader, count,
-                          columns, ahead, state(g).value);
-      if (factors) factors += value_shape_.keys;
-    }
-  }
-
-  template <int rows, class Values, class Reader, class Ahead>
-  void add_rows(const Operand* weights, const Values& values, const Reader& reader, Index count,
-                const value_columns& columns, const Ahead& ahead, float* value) const {
-    if constexpr (rows > Call::rows_multiple)
-      if (rows_.count < rows)
-        return add_rows<rows - Call::rows_multiple>(weights, values, reader, count, columns, ahead,
-                                                    value);
-    add_weighted_sum<rows, value_reader::most_packets>(weights, values, reader, count, columns,
-                                                       value, value_shape_.keys / 2, ahead,
-                                                       value_weights_.units());
-  }
-
-  template <class Rows, class Reader>
-  void add_visible_values(const step& keys, Index first, Index g, const Rows& values,
-                          const Reader& reader, Index count) const {
-    for (Index r = 0; r < rows_.count; ++r)
-      for (Index j = 0; j < count; ++j)
-        if (ranges_.sees(g, r, keys.order.position(first + j)))
-          for (Index d = 0; d < v_dim(); ++d)
-            state(g).value[r * v_dim() + d] +=
-                number(g, first + j, r) * static_cast<float>(reader(values[j])[d]);
-  }
-
-  const Call& call_;
-  stacked_rows rows_;
-  std::span<const softmax_state<float>> states_;  // [groups]
   const Source& source_;
-  line_shape shape_;
-  line_shape value_shape_;  // what values are taken at a time: a line, or several
-  line_shape key_shape_;    // the same of keys: of several groups a line
   read_pace pace_;
-  group_ranges<Call> ranges_;
+  std::span<Rows> rows_;
   line_walk<Key, has_one_run<Source>> keys_;
   line_walk<Value, has_one_run<Source>> values_;
-  line_reader<KeyCodec> key_reader_;
-  value_reader value_reader_;
-  lane_softmax softmax_;
-  dot_queries<Operand> queries_;
-  float* weights_;        // [lines, shape], scores first
-  float* key_factors_;    // [lines, groups, keys], of their numbers
-  float* value_factors_;  // of the values taken at a time
-  value_weights<Operand> value_weights_;
-  Value* zeros_;  // a value
 };
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

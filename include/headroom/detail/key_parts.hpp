@@ -46,6 +46,8 @@ struct key_parts {
   }
 
   line_keys streams_of(Index groups) const { return {streamed, rest - streamed.first, groups}; }
+
+  bool operator==(const key_parts&) const = default;
 };
 
 /// Parts one after another, each with what comes after it: what takes them is long to compile, and
@@ -53,6 +55,7 @@ struct key_parts {
 class parts_in_order {
  public:
   static constexpr int count = 5;
+  static constexpr int streamed = 2;  // the part that comes from several streams
 
   /// \param next  what most likely comes after all of them
   parts_in_order(const key_parts& keys, const line_keys& next)

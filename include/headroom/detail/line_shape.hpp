@@ -95,6 +95,8 @@ struct line_order {
   /// Key j, of as many as there are; those of the next line are `advance` further.
   Index position(Index j) const { return first + j % streams * distance + j / streams * next; }
   Index advance(const line_shape& shape) const { return shape.keys / streams * next; }
+
+  bool operator==(const line_order&) const = default;
 };
 
 /// Keys that are walked through line by line, or none.

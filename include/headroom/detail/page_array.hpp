@@ -3,6 +3,7 @@
 #pragma once
 
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/key_parts.hpp>
 #include <headroom/detail/memory.hpp>
 #include <headroom/page_stock.hpp>
 #include <headroom/paged_view.hpp>
@@ -11,13 +12,13 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// Owns the rows of a pool's pages, uninitialised: [KV_groups, pages, page_tokens, row_size], a
-/// group's part of a page on a cache line. A group is read page after page; were all of a page in
-/// one place, it would be read in short pieces far apart, each behind an address translation of its
-/// own (decode from 16 tokens of 128 bfloat16 a page takes 1.3 times as long).
+/// Owns the rows of a pool's pages, uninitialised, each group's part of a page on a cache line.
+/// They lie as kernels read them, in pieces as long as can be:
 ///
-/// A token alone is too short a piece for that: pages of one are [pages, KV_groups, row_size],
-/// which lets kernels take several groups together.
+///   [pages, KV_groups, row_size]               pages of one token, whose groups share lines
+///   [pages, KV_groups, page_tokens, row_size]  pages that pages_in_turn reads whole
+///   [KV_groups, pages, page_tokens, row_size]  all others, of which a group is read page after
+///   page
 template <class Storage>
 class page_array {
  public:
@@ -25,8 +26,12 @@ class page_array {
       : groups_(groups), row_size_(row_size) {
     const Index piece = whole_lines(page_tokens * row_size);
     const Index token = whole_lines(groups * row_size);
-    memory_ = page_tokens == 1 ? page_memory<Storage>{nullptr, token, row_size, token}
-                               : page_memory<Storage>{nullptr, piece, pages * piece, row_size};
+    if (page_tokens == 1)
+      memory_ = {nullptr, token, row_size, token};
+    else if (page_tokens == page_keys)
+      memory_ = {nullptr, groups * piece, piece, row_size};
+    else
+      memory_ = {nullptr, piece, pages * piece, row_size};
     size_ = pages * (page_tokens == 1 ? token : groups * piece);
     rows_ = uninitialised<Storage>(size_);
     memory_.data = rows_.get();

@@ -19,8 +19,9 @@ template <class Call, kv_source Source>
 class prefill_plan {
  public:
   /// The plan refers to the call and the source; its items share no memory.
-  prefill_plan(const Call& call, const Source& source)
-      : call_(&call), source_(&source), units_(call, source) {}
+  /// \param least  as many items as there are to be at least, if groups allow
+  prefill_plan(const Call& call, const Source& source, Index least)
+      : call_(&call), source_(&source), units_(call, source, least) {}
 
   Index items() const { return units_.count(); }
 
@@ -54,7 +55,7 @@ class prefill_plan {
 
 template <class Call, kv_source Source, class Executor>
 void prefill(const Call& call, const Source& source, const Executor& executor) {
-  const prefill_plan plan(call, source);
+  const prefill_plan plan(call, source, least_items<Executor>);
   executor(plan.items(), [&](Index item) { plan.run(item); });
 }
 

@@ -5,19 +5,29 @@
 #include <headroom/detail/block_for.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/kv_source.hpp>
+#include <headroom/parallel.hpp>
 
 #include <algorithm>
+#include <concepts>
 
 namespace headroom::inline HEADROOM_ISA::detail {
+
+/// Work items that a call is cut into at least, if it can be without reading memory the slower: for
+/// threads, if there may be several.
+inline constexpr Index items_of_threads = 16;
+
+template <class Executor>
+inline constexpr Index least_items = std::same_as<Executor, serial> ? 1 : items_of_threads;
 
 /// How the rows of a call are cut: into blocks of at most block_rows, x groups, or few of them
 /// together where that reads memory better. Units are counted block after block.
 class row_units {
  public:
+  /// \param least  as many units as there are to be at least, if groups allow
   template <class Call, kv_source Source>
-  row_units(const Call& call, const Source& source)
+  row_units(const Call& call, const Source& source, Index least)
       : blocks_((call.rows_per_group() + block_rows - 1) / block_rows),
-        together_(groups_together(call, source)),
+        together_(groups_together(call, source, least / std::max(blocks_, Index(1)))),
         spans_((call.groups() + together_ - 1) / together_) {}
 
   Index blocks() const { return blocks_; }
