@@ -25,8 +25,6 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// \tparam one_run  all rows of a group are of one run
 template <class Storage, bool one_run = false>
 class line_walk {
-  using Ahead = std::conditional_t<one_run, read_ahead, paged_read_ahead<Storage>>;
-
  public:
   /// \param row_dim   numbers of a row
   /// \param row_size  the same in Storage elements
@@ -78,15 +76,12 @@ class line_walk {
     const bool side_by_side = here_.length.token_bytes == row_size_ * size;
     const Index bytes_near =
         side_by_side ? std::min(bytes_near_ * order_.next, near.offset) : near.offset;
-    if constexpr (one_run)
-      ahead_ = {far.offset, bytes_near};
-    else
-      ahead_ = {far.rows, far.offset, bytes_near};
+    ahead_ = {far.rows, far.offset, bytes_near};
     return here_.rows;
   }
 
   /// Where kernels find what they are to ask for while they read these rows.
-  const Ahead& ahead() const { return ahead_; }
+  const paged_read_ahead<Storage>& ahead() const { return ahead_; }
 
  private:
   // For how many lines runs go on, and how far it is from the first row to that of the next token.
@@ -279,7 +274,7 @@ class line_walk {
   Index rest_ = 0;  // keys of each group after this line
   line_run here_;
   line_run coming_;
-  Ahead ahead_{};
+  paged_read_ahead<Storage> ahead_{};
 };
 
 }  // namespace headroom::inline HEADROOM_ISA::detail
