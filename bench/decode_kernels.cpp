@@ -112,7 +112,8 @@ class kernels {
 
   static constexpr Index row_size = Codec::storage_size(dim), depth = detail::depth_of<Operand>;
   static constexpr detail::read_pace pace =
-      detail::read_pace::of(rows, 2 * dim, 2 * row_size * static_cast<Index>(sizeof(Stored)), true);
+      detail::read_pace::of(rows, 2 * dim, 2 * row_size * static_cast<Index>(sizeof(Stored)),
+                            detail::row_layout::side_by_side);
   static constexpr Index step = pace.step_keys;
 
   static array filled(Index count) {

@@ -15,7 +15,7 @@ using headroom::Index;
 TEST_CASE("steps are whole lines, and as many keys as are taken at a time") {
   for (Index rows = 1; rows <= most_dot_rows; ++rows)
     for (const Index bytes : {1, 2, 4}) {
-      const Index step = read_pace::of(rows, 100, bytes * 100, true).step_keys;
+      const Index step = read_pace::of(rows, 100, bytes * 100, row_layout::side_by_side).step_keys;
       CHECK(step % line_shape::of(1, rows).keys == 0);
       CHECK(step % most_line_keys == 0);
       CHECK(step >= least_streamed_keys);
@@ -24,7 +24,7 @@ TEST_CASE("steps are whole lines, and as many keys as are taken at a time") {
 
 TEST_CASE("who multiplies little asks less far ahead") {
   const auto ahead = [](Index rows, Index bytes) {
-    return read_pace::of(rows, 256, 256 * bytes, true).ahead;
+    return read_pace::of(rows, 256, 256 * bytes, row_layout::side_by_side).ahead;
   };
   const read_ahead light = ahead(1, 4), heavy = ahead(8, 4);
   CHECK(light.far < heavy.far);
@@ -37,30 +37,33 @@ TEST_CASE("who multiplies little asks less far ahead") {
 
 TEST_CASE("what memory bounds seldom alternates between keys and values") {
   const auto step = [](Index rows, Index bytes) {
-    return read_pace::of(rows, 256, 256 * bytes, true).step_keys;
+    return read_pace::of(rows, 256, 256 * bytes, row_layout::side_by_side).step_keys;
   };
   for (const Index bytes : {2, 4})
     for (const Index rows : {1, 2, 4}) CHECK(step(rows, bytes) > step(8, bytes));
   CHECK(step(1, 1) == step(8, 4));
 }
 
-TEST_CASE("pages of fewer than 16 bits a number are asked for in the second-level cache alone") {
+TEST_CASE("rows apart of fewer than 16 bits, and a row's of floats in pages, are asked for once") {
   for (const Index rows : {1, 4, 8})
     for (const Index bytes : {260, 512, 1024})
-      for (const bool side_by_side : {true, false}) {
-        const bool near = read_pace::of(rows, 256, bytes, side_by_side).ahead.near > 0;
-        CHECK(near == (side_by_side || bytes >= 512));
+      for (const auto layout :
+           {row_layout::side_by_side, row_layout::apart, row_layout::in_pages}) {
+        const bool near = read_pace::of(rows, 256, bytes, layout).ahead.near > 0;
+        const bool row_of_floats = rows == 1 && bytes == 1024 && layout == row_layout::in_pages;
+        CHECK(near == (!row_of_floats && (layout == row_layout::side_by_side || bytes >= 512)));
       }
 }
 
 TEST_CASE("steps, and with them results, do not depend on where rows lie") {
   for (const Index rows : {1, 2, 4})
     for (const Index bytes : {1, 2, 4}) {
-      const auto pace = [&](bool side_by_side) {
-        return read_pace::of(rows, 256, 256 * bytes, side_by_side);
+      const auto pace = [&](row_layout layout) {
+        return read_pace::of(rows, 256, 256 * bytes, layout);
       };
-      CHECK(pace(true).step_keys == pace(false).step_keys);
-      CHECK(pace(false).ahead.far == read_ahead().far);
+      for (const auto layout : {row_layout::apart, row_layout::in_pages})
+        CHECK(pace(row_layout::side_by_side).step_keys == pace(layout).step_keys);
+      CHECK(pace(row_layout::apart).ahead.far == read_ahead().far);
     }
 }
 
@@ -78,7 +81,8 @@ TEST_CASE("weights of 16 bits that one row reads are asked for farthest ahead") 
 
 TEST_CASE("a source's pace is that of its rows, and of how they lie") {
   const headroom::kv_cache<float> cache(8, 2, 64, 32);
-  const read_pace pace = pace_of(cache, 1, 8, 1), own = read_pace::of(1, 96, 4 * 96, true);
+  const read_pace pace = pace_of(cache, 1, 8, 1),
+                  own = read_pace::of(1, 96, 4 * 96, row_layout::side_by_side);
   CHECK(pace.step_keys == own.step_keys);
   CHECK(pace.ahead.far == own.ahead.far);
   CHECK(pace_of(cache, 1, 8, 8).step_keys < pace.step_keys);
