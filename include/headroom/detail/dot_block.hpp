@@ -60,14 +60,14 @@ class dot_block {
  private:
   static std::span<Rows> rows_of(const Call& call, const stacked_rows& rows,
                                  std::span<const softmax_state<float>> states, const Source& source,
-                                 Index of_line, Index step_keys, scratch& memory) {
+                                 Index of_line, Index most_keys, scratch& memory) {
     const Index groups = static_cast<Index>(states.size()), count = groups / of_line;
     Rows* const made = memory.take<Rows>(count);
     for (Index i = 0; i < count; ++i)
       new (made + i) Rows(
           call, rows.of_group(i * of_line),
           states.subspan(static_cast<std::size_t>(i * of_line), static_cast<std::size_t>(of_line)),
-          source, step_keys, memory);
+          source, most_keys, memory);
     return {made, static_cast<std::size_t>(count)};
   }
 

@@ -54,9 +54,9 @@ class dot_rows {
  public:
   /// \param rows       of the first group; those of the others are the same rows of theirs
   /// \param states     of the groups, one each
-  /// \param step_keys  at most so many keys are a step
+  /// \param most_keys  of a step
   dot_rows(const Call& call, const stacked_rows& rows, std::span<const softmax_state<float>> states,
-           const Source& source, Index step_keys, scratch& memory)
+           const Source& source, Index most_keys, scratch& memory)
       : call_(call),
         rows_(rows),
         states_(states),
@@ -69,11 +69,11 @@ class dot_rows {
         value_reader_(value_shape_, source.v_dim(), memory),
         softmax_(shape_, memory),
         queries_(call, rows, shape_, memory),
-        weights_(memory.take<float>(shape_.line_of(step_keys) * shape_.size() + lanes)),
+        weights_(memory.take<float>(shape_.line_of(most_keys) * shape_.size() + lanes)),
         key_factors_(
-            memory.take<float>(factored_codec<KeyCodec> ? step_keys * groups() + lanes : 0)),
+            memory.take<float>(factored_codec<KeyCodec> ? most_keys * groups() + lanes : 0)),
         value_factors_(memory.take<float>(value_reader_.factors() + lanes)),
-        value_weights_(shape_, value_shape_, weights_, shape_.line_of(step_keys), memory),
+        value_weights_(shape_, value_shape_, weights_, shape_.line_of(most_keys), memory),
         zeros_(memory.take<Value>(is_pair<Operand> ? source.v_dim() : 0)) {
     if constexpr (is_pair<Operand>) std::fill(zeros_, zeros_ + source.v_dim(), Value(0));
   }
