@@ -104,10 +104,10 @@ class dot_block {
         rows.multiply_keys(keys_.next(runs_of_keys(rows.group(), end)), keys_.ahead(), i,
                            std::min(keys_at_once(), keys.count - i));
       prefetch_values(rows.group(), keys, end);
-      const bool hidden = rows.weigh(keys, all_seen);
+      const bool hides = rows.weigh(keys, all_seen);
       for (Index i = 0; i < keys.count; i += values_at_once())
         rows.add_values(values_.next(runs_of_values(rows.group(), end)), values_.ahead(), keys, i,
-                        std::min(values_at_once(), keys.count - i), hidden);
+                        std::min(values_at_once(), keys.count - i), hides);
     });
   }
 
