@@ -71,6 +71,26 @@ TEST_CASE("rows of all groups are met once, each in its run") {
       }
 }
 
+TEST_CASE("a run ends before a group that lies elsewhere in a page") {
+  const numbered source(4, page_keys, 3, 1, 0), other(4, page_keys, 3, 1, 0);
+  for (const Index elsewhere : {0, 1, 2, 3}) {
+    const auto run = [&](Index g, Index first) {
+      return g == elsewhere && first / page_keys == 1 ? other(g, first) : source(g, first);
+    };
+    const pages_in_turn all{4};
+    for (Index row = 0; row < 3 * 4 * page_keys; ++row) {
+      const auto found = all.run(run, 0, row);
+      const bool moved = row / (4 * page_keys) == 1;
+      for (Index i = 0; i < found.tokens; ++i) {
+        const Index group = (row + i) / page_keys % 4;
+        const Index key = (row + i) / (4 * page_keys) * page_keys + (row + i) % page_keys;
+        REQUIRE(found.rows + i * found.stride == run(group, key).rows);
+      }
+      if (!moved) REQUIRE(found.tokens == 4 * page_keys - row % (4 * page_keys));
+    }
+  }
+}
+
 TEST_CASE("groups further on are those behind the groups at hand") {
   const numbered source(4, page_keys, 2, 1, 0);
   const pages_in_turn two{2};

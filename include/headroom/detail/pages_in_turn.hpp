@@ -7,8 +7,6 @@
 #include <headroom/detail/line_shape.hpp>
 #include <headroom/kv_source.hpp>
 
-#include <algorithm>
-
 namespace headroom::inline HEADROOM_ISA::detail {
 
 /// The order in which the rows of several groups lie in short pages, each of which has its part of
@@ -35,7 +33,7 @@ struct pages_in_turn {
             keys.count * groups, keys.groups};
   }
 
-  /// The longest run from a row on.
+  /// The longest run from a row on. It ends before a group that lies elsewhere.
   ///
   /// \param run      (group, first) -> the longest run of keys from `first` on
   /// \param further  from the groups at hand to those that are meant
@@ -44,12 +42,14 @@ struct pages_in_turn {
     const Index all = groups * page_keys, first = row / all * page_keys;
     const Index group = row % all / page_keys, slot = row % page_keys;
     auto found = run(further + group, first + slot);
-    found.tokens = std::min(found.tokens, page_keys - slot);
-    const auto last = run(further + groups - 1, first);
-    const Index behind = (groups - 1 - group) * page_keys;
-    if (found.tokens == page_keys - slot && last.stride == found.stride &&
-        last.tokens >= page_keys && last.rows == found.rows + (behind - slot) * found.stride)
-      found.tokens += behind;
+    if (found.tokens < page_keys - slot) return found;
+    found.tokens = page_keys - slot;
+    for (Index g = group + 1; g < groups; ++g, found.tokens += page_keys) {
+      const auto next = run(further + g, first);
+      if (next.rows != found.rows + found.tokens * found.stride || next.stride != found.stride ||
+          next.tokens < page_keys)
+        break;
+    }
     return found;
   }
 };
