@@ -127,8 +127,9 @@ void attend_rows(const Call& call, const stacked_rows& rows, const Source& sourc
                  const keys_to_come& next = {}) {
   scratch memory;
   for (const auto& state : states) state.clear();
+  [[maybe_unused]] const auto groups = static_cast<Index>(states.size());
   [[maybe_unused]] const Index of_line =
-      share_lines(source, rows.count, call.kv_len) ? static_cast<Index>(states.size()) : 1;
+      groups > 1 && share_lines(source, rows.count, call.kv_len) ? groups : 1;
   [[maybe_unused]] const attention_kernel kernel =
       kernel_for<typename Call::Scalar>(rows.count, source);
   if constexpr (has_kernels<typename Call::Scalar> && Call::rows_multiple <= most_dot_rows) {

@@ -13,9 +13,9 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// Several calls, checked, whose work runs as one: each is cut as it would be alone, so that its
-/// result is the same bits, but that many need fewer pieces each, and the pieces of all of them are
-/// put in order of size.
+/// Several calls, checked, whose work runs as one: the keys of each are cut as they would be alone,
+/// so that its result is the same bits, and the pieces of all of them are put in order of size.
+/// Many calls need not be cut into as many pieces each.
 template <class Call, kv_source Source>
 class call_batch {
  public:
@@ -46,7 +46,7 @@ class call_batch {
   scratch& memory_;
   Call* calls_;
   call_plan<Call, Source>* plans_;
-  Index least_;  // items of a call
+  Index least_;  // items of each
   std::size_t count_ = 0;
   std::span<const planned_item> order_;
 };

@@ -41,7 +41,8 @@ template <class Call, kv_source Source>
 class decode_plan {
  public:
   /// The plan refers to the call and the source, and takes the memory that its items share.
-  /// \param least  as many items as there are to be at least, if groups allow
+  ///
+  /// \param least  about as many items are made at least, if there are the groups
   decode_plan(const Call& call, const Source& source, Index least, scratch& memory)
       : call_(&call),
         source_(&source),

@@ -64,7 +64,7 @@ void dispatch(const Call& call, const Source& source, const Executor& executor) 
 template <class Call, kv_source Source>
 class call_plan {
  public:
-  /// \param least  as many items as there are to be at least, if groups allow
+  /// \param least  about as many items are made at least, if there are the groups
   call_plan(const Call& call, const Source& source, Index least, scratch& memory)
       : plan_(
             path_for(call.q.tokens(), call.heads_per_group, call.kv_len) == path::decode

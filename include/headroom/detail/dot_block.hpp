@@ -135,11 +135,11 @@ class dot_block {
     if constexpr (has_one_run<Source>) {
       return false;
     } else {
+      if (together() == 1) return false;
       const pages_in_turn pages{together()};
       const key_parts keys = rows_[0].parts(begin, end);
       const auto are_those_of = [&](const Rows& rows) { return rows.parts(begin, end) == keys; };
-      if (together() == 1 || !pages.hold(keys) || !std::ranges::all_of(rows_, are_those_of))
-        return false;
+      if (!pages.hold(keys) || !std::ranges::all_of(rows_, are_those_of)) return false;
       const key_parts after = rows_[0].parts(next.begin, next.end);
       const line_keys after_streams = after.streams_of(next.groups);
       const parts_in_order in_order(keys, {});

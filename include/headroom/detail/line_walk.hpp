@@ -33,7 +33,6 @@ class line_walk {
             scratch& memory)
       : shape_(shape),
         row_size_(row_size),
-        ends_between_(row_size * size % 64 != 0),
         bytes_near_(distance.near),
         far_(of_tokens(std::min(tokens_in(distance.far, row_size * size),
                                 tokens_in(numbers_far_ahead, row_dim)))),
@@ -70,7 +69,7 @@ class line_walk {
     rest_ -= shape_.keys;
     order_ = order_.later(1, shape_);
     const asked far = ask_ahead(run, far_, true);
-    if (ends_between_) ask_for_ends(far);
+    if (row_size_ * size % 64 != 0) ask_for_ends(far);
     const asked near = ask_ahead(run, near_, false);
     // Less than a row if the next one follows it.
     const bool side_by_side = here_.length.token_bytes == row_size_ * size;
@@ -224,9 +223,9 @@ class line_walk {
     Index offset;
   };
 
-  // Kernels ask for each row line by line from its start. What is left of it is where the next row
-  // begins, but for a row that ends as a cache line does, of which the last was asked for by
-  // neither. Of bytes with a scale that is every 16th row or so, and the last of a stream's here.
+  // Asks for the end of the last row of each stream. Kernels ask for a row's whole cache lines, and
+  // what is behind these lies where the next row begins, unless the row ends with a line: then
+  // nobody asks for that. Of 128 bytes and a scale it is each 16th row, the last in pages of 16.
   void ask_for_ends(const asked& far) const {
     for (Index i = shape_.pairs() - streams; i < shape_.pairs(); ++i)
       prefetch_far(reinterpret_cast<const char*>(far.rows[i] + row_size_ - 1) + far.offset);
@@ -265,7 +264,6 @@ class line_walk {
 
   line_shape shape_;
   Index row_size_;
-  bool ends_between_;
   Index bytes_near_;
   step_ahead far_;
   step_ahead near_;

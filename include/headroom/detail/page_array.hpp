@@ -17,8 +17,7 @@ namespace headroom::inline HEADROOM_ISA::detail {
 ///
 ///   [pages, KV_groups, row_size]               pages of one token, whose groups share lines
 ///   [pages, KV_groups, page_tokens, row_size]  pages that pages_in_turn reads whole
-///   [KV_groups, pages, page_tokens, row_size]  all others, of which a group is read page after
-///   page
+///   [KV_groups, pages, page_tokens, row_size]  others, of which each group is read on its own
 template <class Storage>
 class page_array {
  public:

@@ -19,7 +19,8 @@ template <class Call, kv_source Source>
 class prefill_plan {
  public:
   /// The plan refers to the call and the source; its items share no memory.
-  /// \param least  as many items as there are to be at least, if groups allow
+  ///
+  /// \param least  about as many items are made at least, if there are the groups
   prefill_plan(const Call& call, const Source& source, Index least)
       : call_(&call), source_(&source), units_(call, source, least) {}
 

@@ -32,7 +32,6 @@ struct read_pace {
   /// values seldom alternate: of 1536 keys at a time instead of 512 a row takes 0.9 of the time on
   /// a Zen 4, four rows over floats or half 0.96 of that with 64. Where multiplying bounds, weights
   /// stay in the first-level cache.
-  ///
   static constexpr read_pace of(Index rows, Index numbers, Index bytes, row_layout layout) {
     constexpr Index bytes_a_product = 2;
     const bool side_by_side = layout == row_layout::side_by_side;

@@ -12,10 +12,11 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// Work items that a call is cut into at least, if it can be without reading memory the slower: for
-/// threads, if there may be several.
+/// About as many work items several threads are to find at least: groups that would be taken
+/// together in pages are not, where there are too few, though memory is read slower for it.
 inline constexpr Index items_of_threads = 16;
 
+/// The same for those that an executor may have.
 template <class Executor>
 inline constexpr Index least_items = std::same_as<Executor, serial> ? 1 : items_of_threads;
 
@@ -23,7 +24,7 @@ inline constexpr Index least_items = std::same_as<Executor, serial> ? 1 : items_
 /// together where that reads memory better. Units are counted block after block.
 class row_units {
  public:
-  /// \param least  as many units as there are to be at least, if groups allow
+  /// \param least  about as many units are made at least, if there are the groups
   template <class Call, kv_source Source>
   row_units(const Call& call, const Source& source, Index least)
       : blocks_((call.rows_per_group() + block_rows - 1) / block_rows),
