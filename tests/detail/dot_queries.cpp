@@ -31,7 +31,9 @@ void check(Index rows, double share) {
   const hr::detail::dot_queries<Operand> queries(call, {1, rows, 0, rows}, shape, memory);
   for (Index g = 0; g < shape.groups; ++g) {
     std::vector<float> units(static_cast<std::size_t>(shape.keys * shape.rows), 1.f);
-    queries.multiply_by_units(g, units.data(), shape.keys);
+    for (float& unit : units) unit *= queries.unit();
+    if constexpr (hr::detail::is_integer<Operand>)
+      queries.multiply_by_units(g, units.data(), shape.keys);
     for (Index r = 0; r < shape.rows; ++r) {
       double largest = 0;
       for (Index d = 0; d < dim && r < rows; ++d)

@@ -67,17 +67,17 @@ TEST_CASE("scores are hidden, or biased, in any order of keys") {
   with_ranges(hr::causal() & hr::score_mod(far),
               [](const auto& ranges, const auto& call, const auto& all) {
                 const auto order = hr::detail::line_order::in_streams(1, 4);
-                std::vector<float> scores(static_cast<std::size_t>(groups * keys * rows), 0.5f);
+                std::vector<float> scores(static_cast<std::size_t>(groups * keys * rows), 0.25f);
                 const auto score = [&](Index g, Index i, Index r) -> float& {
                   return scores[static_cast<std::size_t>((g * keys + i) * rows + r)];
                 };
-                CHECK(ranges.modify(order, 16, false, score));
+                CHECK(ranges.modify(order, 16, false, score, 2));
                 for (Index g = 0; g < groups; ++g)
                   for (Index r = 0; r < rows; ++r) {
                     const hr::query_row row = call.row(all.of_group(g), r);
                     for (Index i = 0; i < keys; ++i) {
                       const Index key = order.position(i);
-                      const float expected = i >= 16 ? 0.5f
+                      const float expected = i >= 16 ? 0.25f
                                              : key > row.position
                                                  ? -std::numeric_limits<float>::infinity()
                                                  : 0.5f + static_cast<float>(100 * row.head + key);

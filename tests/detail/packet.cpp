@@ -113,10 +113,10 @@ TEST_CASE("lanes are rotated around the end") {
 TEST_CASE("the exponential errs by at most 2e-7") {
   double worst = 0;
   std::array<float, lanes> numbers;
-  for (double x = 0; x > -126; x -= 1.3e-3) {
+  for (double x = 20; x > -126; x -= 1.3e-3) {
     for (int i = 0; i < lanes; ++i)
       numbers[std::size_t(i)] = static_cast<float>(x - 1.3e-3 * i / lanes);
-    const auto got = numbers_of(hr::exp2_of_negative(hr::load(numbers.data())));
+    const auto got = numbers_of(hr::power_of_2(hr::load(numbers.data())));
     for (std::size_t i = 0; i < std::size_t(lanes); ++i) {
       if (numbers[i] < -126) continue;
       const double want = std::exp2(double(numbers[i]));
@@ -128,7 +128,7 @@ TEST_CASE("the exponential errs by at most 2e-7") {
 }
 
 TEST_CASE("the exponential is exact at 0 and 0 far below it") {
-  const auto power = [](float x) { return numbers_of(hr::exp2_of_negative(hr::broadcast(x)))[0]; };
+  const auto power = [](float x) { return numbers_of(hr::power_of_2(hr::broadcast(x)))[0]; };
   CHECK(power(0) == 1);
   CHECK(power(-1) == 0.5f);
   CHECK(power(-127) == 0);

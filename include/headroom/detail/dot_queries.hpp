@@ -27,18 +27,20 @@ class dot_queries {
       : shape_(shape),
         scale_(split_scale::of<Operand>(call.scale)),
         numbers_(memory.take<Number>(shape.groups * shape.rows * call.q.dim())),
-        units_(memory.take<float>(is_pair<Operand> ? shape.groups * lanes : 0)) {
+        units_(memory.take<float>(is_integer<Operand> ? shape.groups * lanes : 0)) {
     for (Index g = 0; g < shape.groups; ++g) take(call, rows.of_group(g), g);
   }
 
   /// [groups, rows, dim]
   const Number* numbers() const { return numbers_; }
 
+  /// What scores of all rows are to be multiplied by, more than 0.
+  float unit() const { return is_integer<Operand> ? 1 : scale_.of_scores; }
+
   /// Multiplies scores [keys, rows] of a group by the units of its rows; they fill packets.
-  void multiply_by_units(Index g, float* scores, Index keys) const {
-    if constexpr (is_pair<Operand>)
-      for (Index i = 0; i < keys * shape_.rows; i += lanes)
-        store(scores + i, multiply(load(scores + i), load(units_ + g * lanes)));
+  void multiply_by_units(Index g, float* scores, Index keys) const requires(is_integer<Operand>) {
+    for (Index i = 0; i < keys * shape_.rows; i += lanes)
+      store(scores + i, multiply(load(scores + i), load(units_ + g * lanes)));
   }
 
  private:
@@ -58,14 +60,13 @@ class dot_queries {
       }
     } else {
       stack_queries(call.q, rows, scale_.of_queries, numbers);
-      std::fill_n(units_ + g * lanes, is_pair<Operand> ? lanes : 0, scale_.of_scores);
     }
   }
 
   line_shape shape_;
   split_scale scale_;
   Number* numbers_;
-  float* units_;  // [groups, lanes] of pairs: those of the rows, again and again
+  float* units_;  // [groups, lanes] of whole numbers: those of the rows, again and again
 };
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

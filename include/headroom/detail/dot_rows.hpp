@@ -120,16 +120,22 @@ class dot_rows {
   bool weigh(const key_step& keys, bool all_seen) {
     const Index together = value_shape_.keys;
     const Index lines = value_shape_.line_of(keys.count + together - 1) * shape_.line_of(together);
-    for (Index i = 0; i < keys.count; i += key_shape_.keys) multiply_scores(shape_.line_of(i));
-    if (call_.softcap > 0.f) cap_scores(weights_, lines * shape_.size(), call_.softcap);
+    if constexpr (factored_codec<KeyCodec> || is_integer<Operand>)
+      for (Index i = 0; i < keys.count; i += key_shape_.keys) multiply_scores(shape_.line_of(i));
+    float unit = queries_.unit();
+    if (call_.softcap > 0.f) {
+      cap_scores(weights_, lines * shape_.size(), call_.softcap, unit);
+      unit = 1;
+    }
     bool hidden = false;
     if (Call::Mask::modifies_scores || !all_seen)
-      hidden =
-          ranges_.modify(keys.order, keys.count, all_seen,
-                         [this](Index g, Index i, Index r) -> float& { return number(g, i, r); });
+      hidden = ranges_.modify(
+          keys.order, keys.count, all_seen,
+          [this](Index g, Index i, Index r) -> float& { return number(g, i, r); }, unit);
+    if (Call::Mask::modifies_scores) unit = 1;
     for (Index l = shape_.line_of(keys.count); l < lines; ++l)
       shape_.pad(line(l), std::max(keys.count - l * shape_.keys, Index(0)));
-    if (softmax_.weigh(weights_, lines)) rescale_values();
+    if (softmax_.weigh(weights_, lines, unit)) rescale_values();
     value_weights_.make(lines);
     return hidden;
   }
@@ -182,7 +188,7 @@ class dot_rows {
       float* const scores = line(l) + shape_.at(g, 0, 0);
       if constexpr (factored_codec<KeyCodec>)
         key_shape_.multiply(key_factors(l, g), scores, scores);
-      queries_.multiply_by_units(g, scores, key_shape_.keys);
+      if constexpr (is_integer<Operand>) queries_.multiply_by_units(g, scores, key_shape_.keys);
     }
   }
 

@@ -58,8 +58,10 @@ class group_ranges {
   ///
   /// \param all_seen  whether every row sees all of them
   /// \param score     (group, key of the order, row) -> the score
+  /// \param unit      what scores are multiplied by before biases are added
   template <class Score>
-  bool modify(const line_order& order, Index count, bool all_seen, const Score& score) const {
+  bool modify(const line_order& order, Index count, bool all_seen, const Score& score,
+              float unit = 1) const {
     bool hidden = false;
     for (Index g = 0; g < groups_; ++g)
       for (Index r = 0; r < rows_.count; ++r) {
@@ -70,7 +72,7 @@ class group_ranges {
             score(g, i, r) = softmax_state<float>::minus_infinity;
             hidden = true;
           } else if constexpr (Call::Mask::modifies_scores) {
-            score(g, i, r) = call_.mask.modify(score(g, i, r), row, at);
+            score(g, i, r) = call_.mask.modify(unit * score(g, i, r), row, at);
           }
         }
       }

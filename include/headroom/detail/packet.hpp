@@ -285,12 +285,12 @@ inline packet high_half_as_float(const packet& x) {
   return Eigen::internal::pand(x, broadcast(std::bit_cast<float>(0xffff0000u)));
 }
 
-/// 2^x for x <= 0, the only exponents of a softmax. Maximal relative error 2e-7 (below 2 ulp); 0
-/// for x <= -127, minus infinity included.
+/// 2^x for x < 127. Maximal relative error 2e-7 (below 2 ulp); 0 for x <= -127, minus infinity
+/// included.
 ///
 /// x = n + f with n whole and |f| <= 1/2: adding 1.5 * 2^23 rounds x to n in the low bits of the
 /// sum, and with 127 on top these bits are the exponent of 2^n. 2^f is a minimax polynomial.
-inline packet exp2_of_negative(const packet& x) {
+inline packet power_of_2(const packet& x) {
   const packet magic = broadcast(12582912.f + 127.f);
   const packet clamped = maximum(x, broadcast(-127.f));
   const packet shifted = add(clamped, magic);

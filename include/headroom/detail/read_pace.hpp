@@ -22,7 +22,7 @@ struct read_pace {
   read_ahead ahead;  ///< how far ahead memory is asked for, on each stream
   Index step_keys;   ///< so many keys are read, and then their values
 
-  static constexpr Index most_step_keys = 1536, least_step_keys = 64;
+  static constexpr Index most_step_keys = 1536, least_step_keys = 128;
 
   /// The pace of so many rows where what they are multiplied by is so many numbers, and bytes: a
   /// key and its value, say.

@@ -6,6 +6,7 @@
 #include <headroom/detail/kernels/lane_softmax.hpp>
 
 #include "support/catch.hpp"
+#include "support/random.hpp"
 #include "support/softmax_laws.hpp"
 
 namespace hr = headroom;
@@ -22,12 +23,14 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 template <bool groups, Index keys>
 class in_lines {
  public:
+  static constexpr double most_excess = hr::detail::lane_softmax::most_excess;
+
   explicit in_lines(Index width)
       : shape_(groups ? line_shape{width, keys, 1} : line_shape{1, keys, width}),
         softmax_(shape_, memory_) {}
 
   // Scores [count, width], in lines and back.
-  bool weigh(float* scores, Index count) {
+  bool weigh(float* scores, Index count, float unit = 1) {
     const Index lines = (count + keys - 1) / keys;
     std::vector<float> in_order(static_cast<std::size_t>(lines * shape_.size()), 7.f);
     const auto each = [&](const auto& use) {
@@ -39,7 +42,7 @@ class in_lines {
     each([](float score, float& in_line) { in_line = score; });
     for (Index l = 0; l < lines; ++l)
       shape_.pad(in_order.data() + l * shape_.size(), std::min(keys, count - l * keys));
-    const bool moved = softmax_.weigh(in_order.data(), lines);
+    const bool moved = softmax_.weigh(in_order.data(), lines, unit);
     each([](float& weight, float in_line) { weight = in_line; });
     return moved;
   }
@@ -73,6 +76,28 @@ TEST_CASE("weights, sums and maxima are those of a running softmax") {
       }
 }
 
+TEST_CASE("a maximum stays until a score exceeds it by much, and then is exact") {
+  in_lines<false, 16> softmax(1);
+  const auto moves = [&](float score) { return softmax.weigh(&score, 1); };
+  CHECK((moves(1) && softmax.max(0) == 1));
+  CHECK((!moves(-50) && !moves(5) && !moves(9) && softmax.max(0) == 1));
+  CHECK(std::abs(softmax.sum(0) / (1 + std::exp(4.) + std::exp(8.)) - 1) < 1e-6);
+  CHECK((moves(9.5f) && softmax.max(0) == 9.5f &&
+         std::abs(softmax.factor(0) / std::exp(-8.5) - 1) < 1e-6));
+}
+
+TEST_CASE("scores may be in a unit, and stay in it") {
+  const Index width = std::max(2, lanes / 4);
+  in_lines<false, 4> softmax(width), halved(width);
+  const std::vector<float> scores = random_source(5).numbers(9 * width, 3);
+  std::vector<float> weights = scores, of_halves = scores;
+  for (float& score : of_halves) score *= 0.5f;
+  CHECK((softmax.weigh(weights.data(), 9) && halved.weigh(of_halves.data(), 9, 2.f)));
+  CHECK(weights == of_halves);
+  for (Index r = 0; r < width; ++r)
+    CHECK((softmax.max(r) == halved.max(r) && softmax.sum(r) == halved.sum(r)));
+}
+
 TEST_CASE("a row that sees nothing stays empty") {
   in_lines<false, 16> softmax(1);
   std::vector<float> scores(3, -infinity);
@@ -91,6 +116,7 @@ TEST_CASE("a score that is not a number makes its row so, and no other") {
     }
     CHECK(std::isnan(softmax.sum(width - 1)));
     for (Index r = 0; r + 1 < width; ++r)
-      CHECK(std::abs(softmax.sum(r) - 5 * (1 + std::exp(-1.) + std::exp(-2.))) < 1e-5);
+      CHECK(std::abs(softmax.sum(r) * std::exp(double(softmax.max(r)) - 2.5) -
+                     5 * (1 + std::exp(-1.) + std::exp(-2.))) < 1e-5);
   }
 }

@@ -21,6 +21,8 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 // Rows that fill packets, with what they keep.
 class columns_softmax {
  public:
+  static constexpr double most_excess = 0;
+
   explicit columns_softmax(Index width)
       : max_(static_cast<std::size_t>(width), -infinity),
         sum_(max_.size(), 0),

@@ -17,10 +17,14 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// The running softmax of few rows of some groups, over scores in lines: each number of a line has
 /// a lane, and each row has as many lanes as a line has keys.
 ///
-/// They share the row's maximum, but each has a sum of its own until the end. A maximum that stays,
-/// the common case after a few keys, needs no step across lanes.
+/// They share the row's maximum, but each has a sum of its own until the end. The maximum moves
+/// only where a score exceeds it by much, for any shift gives the same softmax: while it stays
+/// there is no step across lanes, and nothing to rescale.
 class lane_softmax {
  public:
+  /// By so much a score may exceed what is kept as its row's maximum: weights are at most e^8.
+  static constexpr float most_excess = 8;
+
   lane_softmax(const line_shape& shape, scratch& memory)
       : shape_(shape),
         max_(memory.take<float>(shape.size())),
@@ -33,28 +37,32 @@ class lane_softmax {
     std::fill(factor_, factor_ + shape.size(), 1.f);
   }
 
-  /// Scores [lines, shape] become weights e^(score - max). Scores of minus infinity get weight 0.
-  /// Returns whether a maximum moved: then factor(g, r) is what the values added up before are to
-  /// be multiplied by.
-  bool weigh(float* scores, Index lines) {
+  /// Scores [lines, shape] become weights e^(unit score - max). Scores of minus infinity get weight
+  /// 0. Returns whether a maximum moved: then factor(g, r) is what the values added up before are
+  /// to be multiplied by.
+  ///
+  /// \param unit  of the scores, more than 0; maxima are not in it
+  bool weigh(float* scores, Index lines, float unit = 1) {
     const Index size = shape_.size();
+    const packet units = broadcast(unit);
     bool moved = false;
     for (Index i = 0; i < size; i += lanes) {
-      const packet old_max = load(max_ + i);
-      packet new_max = old_max;
-      for (Index l = 0; l < lines; ++l) new_max = maximum(load(scores + l * size + i), new_max);
-      moved |= any_less(old_max, new_max);
+      packet largest = broadcast(softmax_state<float>::minus_infinity);
+      for (Index l = 0; l < lines; ++l) largest = maximum(load(scores + l * size + i), largest);
+      const packet old_max = load(max_ + i), new_max = maximum(multiply(largest, units), old_max);
+      moved |= any_less(add(old_max, broadcast(most_excess)), new_max);
       store(new_max_ + i, new_max);
     }
     if (moved) move();
 
     const packet log2_e = broadcast(std::numbers::log2e_v<float>);
     for (Index i = 0; i < size; i += lanes) {
-      const packet max = load(max_ + i);
+      const packet minus_max = subtract(broadcast(0.f), load(max_ + i));
       packet sum = load(sum_ + i);
       for (Index l = 0; l < lines; ++l) {
         float* const score = scores + l * size + i;
-        const packet weight = exp2_of_negative(multiply(subtract(load(score), max), log2_e));
+        const packet difference = multiply_add(load(score), units, minus_max);
+        const packet weight = power_of_2(multiply(difference, log2_e));
         store(score, weight);
         sum = add(sum, weight);
       }
@@ -65,7 +73,7 @@ class lane_softmax {
 
   float factor(Index g, Index r) const { return factor_[shape_.at(g, 0, r)]; }
 
-  /// Maximum and sum of row r of group g so far.
+  /// Of row r of group g so far: what is kept as its maximum, and the sum of weights.
   float max(Index g, Index r) const {
     return sum(g, r) == 0.f ? softmax_state<float>::minus_infinity : max_[shape_.at(g, 0, r)];
   }
@@ -88,7 +96,7 @@ class lane_softmax {
     const packet log2_e = broadcast(std::numbers::log2e_v<float>);
     for (Index i = 0; i < shape_.size(); i += lanes) {
       const packet max = load(new_max_ + i);
-      const packet factor = exp2_of_negative(multiply(subtract(load(max_ + i), max), log2_e));
+      const packet factor = power_of_2(multiply(subtract(load(max_ + i), max), log2_e));
       store(factor_ + i, factor);
       store(sum_ + i, multiply(load(sum_ + i), factor));
       store(max_ + i, max);

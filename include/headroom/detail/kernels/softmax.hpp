@@ -48,7 +48,7 @@ struct score_columns {
     }
     const auto weight = [&](const float* score, int p) HEADROOM_ALWAYS_INLINE {
       const packet difference = multiply_add(load(score), unit, minus_shift[p]);
-      const packet w = exp2_of_negative(multiply(difference, log2_e));
+      const packet w = power_of_2(multiply(difference, log2_e));
       sum[p] = add(sum[p], w);
       return w;
     };
@@ -100,7 +100,7 @@ void weigh_rows(float* scores, Index keys, Index width, float* max, float* sum, 
   columns.template weigh<Weight>(broadcast(unit), shift, added);
   HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
     const packet moved =
-        exp2_of_negative(multiply(subtract(load(max + p * lanes), shift[p]), log2_e));
+        power_of_2(multiply(subtract(load(max + p * lanes), shift[p]), log2_e));
     store(max + p * lanes, largest[p]);
     store(factor + p * lanes, moved);
     store(sum + p * lanes, multiply_add(load(sum + p * lanes), moved, added[p]));
