@@ -136,6 +136,17 @@ TEST_CASE("NaN behind the mask stays there") {
   CHECK(std::isnan(weights(3, 1, 0)));
 }
 
+TEMPLATE_TEST_CASE("a NaN that is seen comes out, wherever it stands", "", float, double) {
+  for (const Index kv_len : {1, 3, 40, 500})
+    for (const Index at : {Index(0), kv_len / 2, kv_len - 1}) {
+      problem<> p({1, kv_len, 1, 1, 8, 8});
+      for (Index d = 0; d < 8; ++d) p.k(at, 0, d) = quiet_nan<float>();
+      const auto weights =
+          all_scores<TestType>(score_stage::softmax, p, source_of(p), hr::none(), {});
+      for (Index j = 0; j < kv_len; ++j) REQUIRE(std::isnan(weights(0, 0, j)));
+    }
+}
+
 TEST_CASE("keys come from any source, as it holds them") {
   const problem<> p({2, 300, 4, 2, 32, 8});
   hr::kv_cache<hr::int8_rows> cache(300, 2, 32, 8);

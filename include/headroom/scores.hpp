@@ -101,8 +101,9 @@ class score_block {
   }
 
   void add_to_sum(Index r, const Row& scores) {
+    // Asked of all scores: what the greatest is beside a NaN, Eigen does not say.
+    if ((scores == softmax_state<Scalar>::minus_infinity).all()) return;
     const Scalar max = std::max(max_[r], scores.maxCoeff());
-    if (max == softmax_state<Scalar>::minus_infinity) return;
     sum_[r] = sum_[r] * std::exp(max_[r] - max) + (scores - max).exp().sum();
     max_[r] = max;
   }
