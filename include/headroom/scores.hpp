@@ -122,8 +122,9 @@ class score_block {
       if (stage != score_stage::softmax) continue;
       if (sum_[r] == Scalar(0))
         scores.setZero();
-      else
-        scores = (scores - max_[r]).exp() / sum_[r];
+      else  // Eigen's exponential of minus infinity need not be 0.
+        scores = (scores == softmax_state<Scalar>::minus_infinity)
+                     .select(Scalar(0), (scores - max_[r]).exp() / sum_[r]);
     }
   }
 
