@@ -3,17 +3,25 @@
 
 // Rule: every score of every stage comes once, and is that of the definition; what a mask hides
 // shows in no stage after it.
+#include <headroom/fp8_codec.hpp>
+#include <headroom/int4_codec.hpp>
 #include <headroom/int8_codec.hpp>
 #include <headroom/kv_cache.hpp>
+#include <headroom/page_pool.hpp>
+#include <headroom/paged_cache.hpp>
 #include <headroom/score_mod.hpp>
 #include <headroom/scores.hpp>
 
 #include "support/catch.hpp"
 #include "support/problem.hpp"
 #include "support/refusal.hpp"
+#include "support/scattered_pages.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace hr = headroom;
@@ -31,24 +39,41 @@ hr::view_source<Key, Key> source_of(const problem<float, Key>& p) {
   return {p.keys(), p.values()};
 }
 
-// All scores of a stage, [q_len, Q_heads, kv_len].
+// The scores of a stage, [q_len, Q_heads, kv_len], and how often each was visited.
+template <class Scalar>
+struct visited_scores {
+  tensor<Scalar> scores;
+  std::vector<int> visits;
+
+  template <class Attention, class Query, class Source, class Mask>
+  visited_scores(const Attention& attend, score_stage stage, hr::view<const Query> q,
+                 const Source& source, const Mask& mask,
+                 const hr::attention_options<Scalar>& options)
+      : scores(q.tokens(), q.heads(), source.tokens()),
+        visits(static_cast<std::size_t>(q.tokens() * q.heads() * source.tokens())) {
+    hr::visit_scores<Scalar>(
+        attend, stage, q, source, mask, options, [&](const hr::score_tile<Scalar>& tile) {
+          for (Index i = 0; i < tile.scores.rows(); ++i)
+            for (Index j = 0; j < tile.scores.cols(); ++j) {
+              Scalar& score = scores(tile.first_query + i, tile.head, tile.first_key + j);
+              score = tile.scores(i, j);
+              ++visits[static_cast<std::size_t>(&score - scores.view().data())];
+            }
+        });
+  }
+  int of(Index t, Index h, Index j) const {
+    return visits[static_cast<std::size_t>((t * scores.heads() + h) * scores.dim() + j)];
+  }
+};
+
+// All scores of a stage, each of which is visited once.
 template <class Scalar, class Key, class Source, class Mask>
 tensor<Scalar> all_scores(score_stage stage, const problem<float, Key>& p, const Source& source,
                           const Mask& mask, const hr::attention_options<Scalar>& options) {
   const any_attention attend(p.q.heads(), p.k.heads(), p.q.dim(), p.v.dim());
-  tensor<Scalar> all(p.q.tokens(), p.q.heads(), source.tokens());
-  std::vector<int> visits(static_cast<std::size_t>(all.tokens() * all.heads() * all.dim()));
-  hr::visit_scores<Scalar>(
-      attend, stage, p.queries(), source, mask, options, [&](const hr::score_tile<Scalar>& tile) {
-        for (Index i = 0; i < tile.scores.rows(); ++i)
-          for (Index j = 0; j < tile.scores.cols(); ++j) {
-            Scalar& score = all(tile.first_query + i, tile.head, tile.first_key + j);
-            score = tile.scores(i, j);
-            ++visits[static_cast<std::size_t>(&score - all.view().data())];
-          }
-      });
-  REQUIRE(visits == std::vector<int>(visits.size(), 1));
-  return all;
+  visited_scores<Scalar> all(attend, stage, p.queries(), source, mask, options);
+  REQUIRE(all.visits == std::vector<int>(all.visits.size(), 1));
+  return std::move(all.scores);
 }
 
 // The same by the definition, in double, over the numbers that the source holds.
@@ -147,17 +172,99 @@ TEMPLATE_TEST_CASE("a NaN that is seen comes out, wherever it stands", "", float
     }
 }
 
-TEST_CASE("keys come from any source, as it holds them") {
-  const problem<> p({2, 300, 4, 2, 32, 8});
-  hr::kv_cache<hr::int8_rows> cache(300, 2, 32, 8);
+TEST_CASE("weights times values are what attention returns") {
+  random_source random(51);
+  const std::vector<float> all_sinks(12, 0.5f);
+  for (int round = 0; round < 20; ++round) {
+    const Index groups = random.integer(1, 3), q_len = random.integer(1, 70);
+    const problem<> p({q_len, random.integer(q_len, 400), groups * random.integer(1, 4), groups,
+                       random.integer(1, 70), random.integer(1, 40)},
+                      static_cast<std::uint64_t>(round));
+    hr::attention_options<float> options;
+    if (random.chance(0.5)) options.softcap = 3;
+    if (random.chance(0.5))
+      options.sinks = std::span(all_sinks).first(static_cast<std::size_t>(p.q.heads()));
+    const auto check = [&](const auto& mask) {
+      const auto weights = all_scores<float>(score_stage::softmax, p, source_of(p), mask, options);
+      const exact_answer exact = p.exact(mask, options);
+      tensor<double> out(q_len, p.q.heads(), p.v.dim());
+      for (Index t = 0; t < q_len; ++t)
+        for (Index h = 0; h < p.q.heads(); ++h)
+          for (Index d = 0; d < p.v.dim(); ++d) {
+            out(t, h, d) = 0;
+            for (Index j = 0; j < p.k.tokens(); ++j)
+              out(t, h, d) +=
+                  double(weights(t, h, j)) * double(p.v(j, h * groups / p.q.heads(), d));
+          }
+      REQUIRE(error_ratio(hr::view<const double>(out.view()),
+                          hr::view<const double>(exact.out.view()),
+                          hr::view<const double>(exact.bound.out.view())) <= 1);
+    };
+    check(hr::none());
+    check(hr::causal());
+    check(hr::causal() & (hr::sliding_window(9) | hr::prefix(2)));
+  }
+}
+
+TEST_CASE("a key that is hidden has a weight of 0, to the last bit") {
+  const problem<> p({5, 230, 4, 2, 16, 8});
+  const auto weights = all_scores<float>(score_stage::softmax, p, source_of(p),
+                                         hr::causal() & hr::sliding_window(7), {});
+  for (Index t = 0; t < 5; ++t)
+    for (Index j = 0; j < 230; ++j)
+      if (j > 225 + t || j <= 225 + t - 7) REQUIRE(weights(t, 3, j) == 0);
+}
+
+namespace {
+
+// The problem whose keys are what a source holds.
+template <class Source>
+problem<> held_by(const Source& source, problem<> p) {
+  for (Index j = 0; j < p.k.tokens(); ++j)
+    for (Index g = 0; g < p.k.heads(); ++g)
+      Source::KeyCodec::decode(source.keys(g, j, j + 1).rows, &p.k(j, g, 0), p.k.dim());
+  return p;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("keys come from any source, as it holds them", "", float, Eigen::half,
+                   Eigen::bfloat16, hr::int8_rows, hr::int8_blocks, hr::saturating_int8,
+                   hr::int4_blocks, hr::fp8_codec) {
+  const problem<> p({2, 300, 4, 2, 64, 32});
+  random_source random(52);
+  hr::kv_cache<TestType> cache(300, 2, 64, 32);
   cache.append(p.keys(), p.values());
-  problem<> held = p;
-  for (Index j = 0; j < 300; ++j)
-    for (Index g = 0; g < 2; ++g)
-      hr::int8_rows::decode(cache.keys(g, j, 300).rows, &held.k(j, g, 0), 32);
-  for (const score_stage stage : stages)
-    check_equal(all_scores<float>(stage, p, cache, hr::causal(), {}),
-                exact_scores(stage, held, hr::causal(), hr::attention_options<float>()), 32);
+  hr::page_pool<TestType> pool(60, 7, 2, 64, 32);
+  hr::paged_cache<TestType> pages(pool);
+  pages.append(p.keys(), p.values());
+  const scattered_pages<TestType> scattered(p.keys(), p.values(), 16, random);
+  const problem<> held = held_by(cache, p);
+  for (const score_stage stage : stages) {
+    const auto in_one_piece = all_scores<float>(stage, p, cache, hr::causal(), {});
+    check_equal(in_one_piece,
+                exact_scores(stage, held, hr::causal(), hr::attention_options<float>()), 64);
+    const auto on_pages = all_scores<float>(stage, p, pages, hr::causal(), {});
+    CHECK(same_bits<float>(on_pages.view(), in_one_piece.view()));
+    const auto on_others = all_scores<float>(stage, p, scattered.view(), hr::causal(), {});
+    CHECK(same_bits<float>(on_others.view(), in_one_piece.view()));
+  }
+}
+
+TEST_CASE("queries come in any scalar, and heads and widths may be fixed") {
+  const problem<> p({3, 200, 4, 2, 16, 8});
+  tensor<Eigen::bfloat16> q(3, 4, 16);
+  problem<> rounded = p;
+  for (Index t = 0; t < 3; ++t)
+    for (Index h = 0; h < 4; ++h)
+      for (Index d = 0; d < 16; ++d)
+        rounded.q(t, h, d) = float(q(t, h, d) = Eigen::bfloat16(p.q(t, h, d)));
+  const visited_scores<float> narrow(hr::attention<4, 2, 16, 8>(), score_stage::raw,
+                                     hr::view<const Eigen::bfloat16>(q.view()), source_of(p),
+                                     hr::none(), {});
+  CHECK(same_bits<float>(
+      narrow.scores.view(),
+      all_scores<float>(score_stage::raw, rounded, source_of(p), hr::none(), {}).view()));
 }
 
 TEST_CASE("what does not fit is refused before the first visit") {
