@@ -2,13 +2,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Rule: every score of every stage comes once, and is that of the definition; what a mask hides
-// shows in no stage after it.
+// shows in no stage after it. Caches around others change nothing about that, but that a ring has
+// dropped what it has dropped.
 #include <headroom/fp8_codec.hpp>
 #include <headroom/int4_codec.hpp>
 #include <headroom/int8_codec.hpp>
 #include <headroom/kv_cache.hpp>
 #include <headroom/page_pool.hpp>
 #include <headroom/paged_cache.hpp>
+#include <headroom/ring_cache.hpp>
+#include <headroom/rotated_cache.hpp>
+#include <headroom/scaled_cache.hpp>
 #include <headroom/score_mod.hpp>
 #include <headroom/scores.hpp>
 
@@ -265,6 +269,149 @@ TEST_CASE("queries come in any scalar, and heads and widths may be fixed") {
   CHECK(same_bits<float>(
       narrow.scores.view(),
       all_scores<float>(score_stage::raw, rounded, source_of(p), hr::none(), {}).view()));
+}
+
+namespace {
+
+// What scores over a cache around another are: those of prepared queries over the cache in it.
+template <class Cache>
+void check_within(Cache& cache, const problem<>& p, bool stores_floats) {
+  cache.append(p.keys(), p.values());
+  problem<> prepared = p;
+  for (Index h = 0; h < p.q.heads(); ++h) cache.prepare_queries(prepared.q.view(), h);
+  const hr::attention_options<float> options{.softcap = 5};
+  for (const score_stage stage : stages) {
+    const auto got = all_scores<float>(stage, p, cache, hr::causal(), options);
+    const auto over_stored =
+        all_scores<float>(stage, prepared, cache.stored(), hr::causal(), options);
+    CHECK(same_bits<float>(got.view(), over_stored.view()));
+    if (stores_floats) check_equal(got, exact_scores(stage, p, hr::causal(), options), p.q.dim());
+  }
+}
+
+// A cache of a user's around another: it stores keys times 4, and has queries over 4.
+class larger_keys {
+ public:
+  larger_keys(Index groups, Index dim) : stored_(300, groups, dim) {}
+  Index tokens() const { return stored_.tokens(); }
+  const hr::kv_cache<float>& stored() const { return stored_; }
+
+  void append(hr::view<const float> k, hr::view<const float> v) {
+    stored_.append(times(4, k).view(), v);
+  }
+  template <class Attention, class Out, class Mask>
+  void attend(const Attention& attention, hr::view<const float> q, Out&& out, const Mask& mask,
+              const hr::attention_options<float>& options, const hr::serial&) const {
+    REQUIRE(q.heads() == attention.q_heads());
+    attention(times(0.25f, q).view(), stored_, out, mask, options);
+  }
+
+ private:
+  static tensor<float> times(float factor, hr::view<const float> rows) {
+    tensor<float> result(rows.tokens(), rows.heads(), rows.dim());
+    for (Index t = 0; t < rows.tokens(); ++t)
+      for (Index h = 0; h < rows.heads(); ++h)
+        for (Index d = 0; d < rows.dim(); ++d) result(t, h, d) = factor * rows(t, h, d);
+    return result;
+  }
+
+  hr::kv_cache<float> stored_;
+};
+
+}  // namespace
+
+TEST_CASE("through a cache around another come the scores of its tokens") {
+  const problem<> p({5, 250, 6, 2, 24, 24});
+  hr::rotated_cache<hr::kv_cache<float>> rotated(250, 2, 24);
+  check_within(rotated, p, true);
+  hr::scaled_cache<hr::kv_cache<float>> scaled(250, 2, 24);
+  const std::vector<float> threes(2 * 24, 3.f);
+  scaled.set_value_scales(hr::tokens_major(threes.data(), 1, 2, 24));
+  check_within(scaled, p, true);
+  hr::scaled_cache<hr::kv_cache<hr::int8_rows>> in_int8(250, 2, 24);
+  check_within(in_int8, p, false);
+
+  // One in another, and one of a user's.
+  hr::rotated_cache<hr::scaled_cache<hr::kv_cache<float>>> both(250, 2, 24);
+  both.append(p.keys(), p.values());
+  larger_keys larger(2, 24);
+  larger.append(p.keys(), p.values());
+  for (const score_stage stage : stages) {
+    const auto exact = exact_scores(stage, p, hr::causal(), hr::attention_options<float>());
+    check_equal(all_scores<float>(stage, p, both, hr::causal(), {}), exact, 24);
+    check_equal(all_scores<float>(stage, p, larger, hr::causal(), {}), exact, 24);
+  }
+}
+
+namespace {
+
+// A ring's scores are those over the whole context under its window, of the keys that it keeps
+// visible; the others are not visited.
+template <class Ring>
+void check_ring(Ring& ring, const hr::ring_shape& shape, const problem<>& p) {
+  const Index kv_len = p.k.tokens(), q_len = p.q.tokens();
+  for (Index begin = 0; begin < kv_len; begin += shape.chunk) {
+    const Index end = std::min(begin + shape.chunk, kv_len);
+    ring.append(p.keys().slice_tokens(begin, end), p.values().slice_tokens(begin, end));
+  }
+  const auto mask = hr::causal() & (hr::sliding_window(shape.window) | hr::prefix(shape.prefix));
+  const Index first = kv_len - q_len - shape.window + 1;
+  for (const score_stage stage : stages) {
+    const visited_scores<float> got(any_attention(p.q.heads(), p.k.heads(), p.q.dim(), p.v.dim()),
+                                    stage, p.queries(), ring, hr::causal(), {.softcap = 5});
+    auto exact = exact_scores(stage, p, mask, hr::attention_options<float>{.softcap = 5});
+    tensor<float> scores = got.scores;
+    for (Index t = 0; t < q_len; ++t)
+      for (Index h = 0; h < p.q.heads(); ++h)
+        for (Index j = 0; j < kv_len; ++j) {
+          const bool is_kept = j < shape.prefix || j >= first;
+          REQUIRE(got.of(t, h, j) == (is_kept ? 1 : 0));
+          if (is_kept) continue;
+          if (stage == score_stage::biased) REQUIRE(std::isinf(exact(t, h, j)));
+          if (stage == score_stage::softmax) REQUIRE(exact(t, h, j) == 0);
+          scores(t, h, j) = 0;
+          exact(t, h, j) = 0;
+        }
+    check_equal(scores, exact, p.q.dim());
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a ring's keys are counted in the whole context, and the dropped ones not visited") {
+  random_source random(53);
+  for (int round = 0; round < 40; ++round) {
+    const hr::ring_shape shape{.window = random.integer(1, 250),
+                               .prefix = random.integer(0, 1) * random.integer(0, 220),
+                               .chunk = random.integer(1, 20)};
+    const Index q_len = random.integer(1, shape.chunk);
+    INFO("window " << shape.window << ", prefix " << shape.prefix << ", chunk " << shape.chunk);
+    const problem<> p({q_len, random.integer(q_len, 700), 4, 2, 16, 8},
+                      static_cast<std::uint64_t>(round));
+    hr::ring_cache<hr::kv_cache<float>> ring(shape, 2, 16, 8);
+    check_ring(ring, shape, p);
+    hr::rotated_cache<hr::ring_cache<hr::kv_cache<float>>> rotated(shape, 2, 16, 8);
+    check_ring(rotated, shape, p);
+  }
+}
+
+TEST_CASE("an empty ring has no scores, and what it no longer keeps is refused") {
+  hr::ring_cache<hr::kv_cache<float>> ring({.window = 10, .prefix = 2, .chunk = 4}, 2, 16, 8);
+  const problem<> p({5, 40, 4, 2, 16, 8});
+  const auto visit = [&](const hr::view<const float>& q, const auto& mask) {
+    return visited_scores<float>(any_attention(4, 2, 16, 8), score_stage::softmax, q, ring, mask,
+                                 {});
+  };
+  CHECK(visit(p.queries(), hr::none()).visits.empty());
+  for (Index t = 0; t < 40; t += 4)
+    ring.append(p.keys().slice_tokens(t, t + 4), p.values().slice_tokens(t, t + 4));
+  CHECK(refusal_of([&] { visit(p.queries(), hr::none()); }) ==
+        "ring_cache: the first query at position 35 sees token 26, expected at least 27, the "
+        "oldest that is kept");
+  CHECK(refusal_of([&] { visit(p.queries().slice_tokens(0, 1), hr::key_length(41)); }) ==
+        "key_length: length = 41, expected 0 to kv_len = 40");
+  CHECK(refusal_of([&] { visit(p.keys().slice_tokens(0, 1), hr::none()); }) ==
+        "visit_scores: q has 2 heads, expected Q_heads = 4");
 }
 
 TEST_CASE("what does not fit is refused before the first visit") {

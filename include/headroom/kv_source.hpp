@@ -73,6 +73,7 @@ inline constexpr bool wraps_source<C> = kv_source<stored_in<C>> || wraps_source<
 
 /// A cache around another, stored(), that takes part in the call of attention by its member attend:
 /// see rotated_cache, scaled_cache and ring_cache. One may be in another: rotated_cache says which.
+/// visit_scores comes through attend as well, with an empty view, of no heads, in place of out.
 ///
 /// A layer's batch has one call for all its sequences, over what is in their caches, where attend
 /// does no more than to choose what is read, as a ring's kept, or to change queries and outputs:

@@ -14,6 +14,8 @@
 #include <headroom/kv_source.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/options.hpp>
+#include <headroom/parallel.hpp>
+#include <headroom/selected_mask.hpp>
 #include <headroom/softmax_state.hpp>
 #include <headroom/view.hpp>
 
@@ -33,7 +35,7 @@ enum class score_stage {
 };
 
 /// Scores of one query head: [queries, keys], row i of query first_query + i, column j of key
-/// first_key + j.
+/// first_key + j, as the mask of the call counts both.
 template <class Scalar>
 struct score_tile {
   using Matrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -152,6 +154,57 @@ class score_block {
   Scalar* sum_;      // [rows]
 };
 
+/// A tile of some of the tokens as tiles of all of them: in parts whose tokens follow one another.
+template <class Scalar, kv_selection Selection, class Visit>
+void visit_among_all(const score_tile<Scalar>& tile, const Selection& selection,
+                     const Visit& visit) {
+  const Index tokens = tile.scores.cols();
+  for (Index begin = 0, end = 0; begin < tokens; begin = end) {
+    const Index first = selection.token(tile.first_key + begin);
+    do ++end;
+    while (end < tokens && selection.token(tile.first_key + end) == first + end - begin);
+    visit(score_tile<Scalar>{tile.head,
+                             tile.first_query,
+                             first,
+                             {tile.scores.data() + begin, tile.scores.rows(), end - begin,
+                              Eigen::OuterStride<>(tile.scores.outerStride())}});
+  }
+}
+
+/// What a cache around another is given to call in place of attention: the sizes of that, and no
+/// more, since it visits scores over what is in the cache, by over(q, source, mask, options,
+/// visit).
+template <class Core, class Scalar, class Over, class Visit>
+class scores_within : public Core {
+ public:
+  scores_within(const Core& core, const Over& over, const Visit& visit)
+      : Core(core), over_(over), visit_(visit) {}
+
+  template <class Query, class Source, class Out, attention_mask Mask = none,
+            class Executor = serial>
+  void operator()(const Query& q, const Source& source, const Out&, const Mask& mask = {},
+                  const attention_options<Scalar>& options = {}, const Executor& = {}) const {
+    if constexpr (kv_selection<Source>)
+      over_(q, source, mask, options,
+            [&](const score_tile<Scalar>& tile) { visit_among_all(tile, source, visit_); });
+    else
+      over_(q, source, mask, options, visit_);
+  }
+
+ private:
+  const Over& over_;
+  const Visit& visit_;
+};
+
+/// Visits scores through a cache around another, which has no outputs to change.
+template <class Scalar, class Core, class Query, wrapping_cache Cache, class Mask, class Visit,
+          class Over>
+void visit_within(const Core& core, const Query& q, const Cache& cache, const Mask& mask,
+                  const attention_options<Scalar>& options, const Visit& visit, const Over& over) {
+  cache.attend(scores_within<Core, Scalar, Over, Visit>(core, over, visit), q, view<Scalar>(), mask,
+               options, serial());
+}
+
 }  // namespace detail
 
 /// Calls visit(score_tile) with the scores of an attention at one stage, tile by tile, every query,
@@ -198,6 +251,24 @@ void visit_scores(const attention<Q_heads, KV_groups, qk_dim, v_dim>& attend, sc
           detail::stacked_rows{g, call.heads_per_group, t * call.heads_per_group, count}, memory);
       block.visit(stage, visit);
     }
+}
+
+/// The same over a cache around another: the scores of its tokens, whatever it does to keys and
+/// queries to store them. Of a ring_cache, keys are counted, and first_key is, in the whole
+/// context; visited are those that a call of attention reads, the prefix and the tokens from the
+/// first query's window on. A tile ends where they do not follow one another. What the ring has
+/// dropped, or hides from all queries, is not visited.
+template <class Scalar = float, int Q_heads, int KV_groups, int qk_dim, int v_dim, viewable Query,
+          wrapping_cache Cache, attention_mask Mask,
+          std::invocable<const score_tile<Scalar>&> Visit>
+void visit_scores(const attention<Q_heads, KV_groups, qk_dim, v_dim>& attend, score_stage stage,
+                  const Query& q, const Cache& cache, const Mask& mask,
+                  const attention_options<std::type_identity_t<Scalar>>& options,
+                  const Visit& visit) {
+  const auto over = [&](const auto& queries, const auto& source, const auto&... others) {
+    visit_scores<Scalar>(attend, stage, queries, source, others...);
+  };
+  detail::visit_within<Scalar>(attend, q, cache, mask, options, visit, over);
 }
 
 }  // namespace headroom::inline HEADROOM_ISA
