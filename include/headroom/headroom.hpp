@@ -47,6 +47,7 @@
 #include <headroom/mla_batch.hpp>       // the same for sequences of different lengths in one call
 #include <headroom/mla_cascade.hpp>     // latent attention of sequences that begin alike
 #include <headroom/mla_layer.hpp>       // a layer of MLA, from x to out
+#include <headroom/mla_scores.hpp>      // what latent attention looks at, tile by tile
 #include <headroom/mla_sparse.hpp>      // latent attention over tokens that each query lists
 #include <headroom/options.hpp>         // scale, softcap, sinks, lse
 #include <headroom/page_index.hpp>      // which pages of keys may matter to a query

@@ -57,17 +57,18 @@ class score_block {
  public:
   using Scalar = typename Call::Scalar;
 
-  score_block(const Call& call, const Source& source, const stacked_rows& rows, scratch& memory)
+  /// \param queries  [rows, qk_dim], scaled
+  score_block(const Call& call, const Source& source, const stacked_rows& rows,
+              const Scalar* queries, scratch& memory)
       : call_(call),
         rows_(rows),
+        dim_(source.qk_dim()),
         reader_(source, rows.group, memory),
         ranges_(call, rows, memory),
-        queries_(memory.take<Scalar>(rows.count * call.q.dim())),
+        queries_(queries),
         scores_(memory.take<Scalar>(rows.count * tile_keys)),
         max_(memory.take<Scalar>(rows.count)),
-        sum_(memory.take<Scalar>(rows.count)) {
-    stack_queries(call.q, rows, call.scale, queries_);
-  }
+        sum_(memory.take<Scalar>(rows.count)) {}
 
   template <class Visit>
   void visit(score_stage stage, const Visit& visit) {
@@ -111,9 +112,8 @@ class score_block {
   }
 
   void compute(score_stage stage, Index first, Index tokens) {
-    const Index dim = call_.q.dim();
-    multiply_keys<Scalar>({queries_, dim}, rows_.count, reader_.keys(first, first + tokens), tokens,
-                          dim, scores_, tokens);
+    multiply_keys<Scalar>({queries_, dim_}, rows_.count, reader_.keys(first, first + tokens),
+                          tokens, dim_, scores_, tokens);
     if (stage == score_stage::raw) return;
     Row all(scores_, rows_.count * tokens);
     if (call_.softcap > Scalar(0)) all = call_.softcap * (all / call_.softcap).tanh();
@@ -146,13 +146,33 @@ class score_block {
 
   const Call& call_;
   stacked_rows rows_;
+  Index dim_;
   tile_reader<reads_scalar<Scalar>, Source> reader_;
   row_ranges ranges_;
-  Scalar* queries_;  // [rows, qk_dim], scaled
-  Scalar* scores_;   // [rows, tokens of a tile]
-  Scalar* max_;      // [rows]
-  Scalar* sum_;      // [rows]
+  const Scalar* queries_;
+  Scalar* scores_;  // [rows, tokens of a tile]
+  Scalar* max_;     // [rows]
+  Scalar* sum_;     // [rows]
 };
+
+/// The scores of a call, `step` queries of a group at a time.
+///
+/// \param stack  stack(rows, queries) writes the queries of these rows, [rows, qk_dim], scaled
+template <class Call, kv_source Source, class Stack, class Visit>
+void visit_blocks(const Call& call, const Source& source, Index step, const Stack& stack,
+                  score_stage stage, const Visit& visit) {
+  if (call.kv_len == 0) return;
+  for (Index g = 0; g < call.groups(); ++g)
+    for (Index t = 0; t < call.q.tokens(); t += step) {
+      const Index count = std::min(step, call.q.tokens() - t);
+      const stacked_rows rows{g, call.heads_per_group, t * call.heads_per_group,
+                              count * call.heads_per_group};
+      scratch memory;
+      auto* const queries = memory.take<typename Call::Scalar>(rows.count * source.qk_dim());
+      stack(rows, queries);
+      score_block(call, source, rows, queries, memory).visit(stage, visit);
+    }
+}
 
 /// A tile of some of the tokens as tiles of all of them: in parts whose tokens follow one another.
 template <class Scalar, kv_selection Selection, class Visit>
@@ -217,6 +237,8 @@ void visit_within(const Core& core, const Query& q, const Cache& cache, const Ma
 ///     headroom::visit_scores(attend, headroom::score_stage::softmax, q, cache, causal{}, {},
 ///                            [&](const auto& tile) { total += tile.scores.colwise().sum(); });
 ///
+/// For latent attention see mla_scores.hpp.
+///
 /// \tparam Scalar  float or double, what is computed in
 /// \param q        [q_len, Q_heads, qk_dim], as attention takes it
 /// \param source   keys of [kv_len, KV_groups, qk_dim]: a cache, view_source, or any other
@@ -233,8 +255,7 @@ void visit_scores(const attention<Q_heads, KV_groups, qk_dim, v_dim>& attend, sc
                 "visit_scores<Scalar>: Scalar must be float or double");
   static_assert(detail::storage_scalar<scalar_of<Query>>,
                 "visit_scores: q must be of float, double, Eigen::half or Eigen::bfloat16");
-  const detail::call_sizes sizes{"visit_scores", attend.q_heads(), attend.kv_groups(),
-                                 attend.qk_width(), attend.v_width()};
+  const auto sizes = detail::sizes_of("visit_scores", attend);
   detail::check_source(sizes, source);
   const view<const scalar_of<Query>> queries =
       detail::view_argument("visit_scores", "q", q, attend.q_heads());
@@ -242,15 +263,10 @@ void visit_scores(const attention<Q_heads, KV_groups, qk_dim, v_dim>& attend, sc
   const auto call =
       detail::checked_call(sizes, queries, no_output, Index(source.tokens()), mask, options);
   const Index step = std::max<Index>(1, detail::score_queries / call.heads_per_group);
-  for (Index g = 0; g < call.groups(); ++g)
-    for (Index t = 0; t < queries.tokens(); t += step) {
-      detail::scratch memory;
-      const Index count = std::min(step, queries.tokens() - t) * call.heads_per_group;
-      detail::score_block block(
-          call, source,
-          detail::stacked_rows{g, call.heads_per_group, t * call.heads_per_group, count}, memory);
-      block.visit(stage, visit);
-    }
+  const auto stack = [&](const detail::stacked_rows& rows, Scalar* stacked) {
+    detail::stack_queries(queries, rows, call.scale, stacked);
+  };
+  detail::visit_blocks(call, source, step, stack, stage, visit);
 }
 
 /// The same over a cache around another: the scores of its tokens, whatever it does to keys and

@@ -1,0 +1,327 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: scores over latents are those of multi-head attention over keys made beforehand, every one
+// of every stage once, whatever the latents are stored as and wherever they lie.
+#include <headroom/fp8_codec.hpp>
+#include <headroom/int8_codec.hpp>
+#include <headroom/latent_cache.hpp>
+#include <headroom/mla_scores.hpp>
+#include <headroom/paged_latents.hpp>
+#include <headroom/ring_cache.hpp>
+#include <headroom/score_mod.hpp>
+
+#include "support/catch.hpp"
+#include "support/latent_problem.hpp"
+#include "support/problem.hpp"
+#include "support/refusal.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace hr = headroom;
+using namespace headroom_tests;
+using Eigen::Index;
+using hr::score_stage;
+
+namespace {
+
+constexpr score_stage stages[] = {score_stage::raw, score_stage::capped, score_stage::biased,
+                                  score_stage::softmax};
+
+// The scores of a stage, [q_len, heads, kv_len], and how often each key was visited by all queries
+// and heads; a score that was not is a NaN.
+template <class Scalar>
+struct visited_scores {
+  tensor<Scalar> scores;
+  std::vector<Index> visits;
+
+  template <class Core, class Latents, class Weight, class Mask>
+  visited_scores(const Core& core, score_stage stage, const matrix<Scalar>& q,
+                 const Latents& latents, const hr::linear<Weight>& up, const Mask& mask,
+                 const hr::attention_options<Scalar>& options)
+      : scores(q.rows(), core.q_heads(), latents.tokens()),
+        visits(static_cast<std::size_t>(latents.tokens())) {
+    hr::visit_scores(
+        core, stage, q, latents, up, mask, options, [&](const hr::score_tile<Scalar>& tile) {
+          for (Index i = 0; i < tile.scores.rows(); ++i)
+            for (Index j = 0; j < tile.scores.cols(); ++j) {
+              Scalar& score = scores(tile.first_query + i, tile.head, tile.first_key + j);
+              score = tile.scores(i, j);
+              ++visits[static_cast<std::size_t>(tile.first_key + j)];
+            }
+        });
+  }
+};
+
+// All scores of a stage, as many visits as there are queries and heads.
+template <class Scalar, class Latents, class Weight, class Mask>
+tensor<Scalar> all_scores(score_stage stage, const latent_problem<Scalar>& p,
+                          const Latents& latents, const hr::linear<Weight>& up, const Mask& mask,
+                          const hr::attention_options<Scalar>& options) {
+  visited_scores<Scalar> all(p.core(), stage, p.q, latents, up, mask, options);
+  REQUIRE(all.visits == std::vector<Index>(all.visits.size(), p.q_len * p.heads));
+  return std::move(all.scores);
+}
+
+// The same by the definition, in double, over keys that are made first.
+template <class Scalar, class Mask>
+tensor<double> exact_scores(score_stage stage, const latent_problem<Scalar>& p, const Mask& mask,
+                            const hr::attention_options<Scalar>& options) {
+  const Index width = p.nope + p.rope;
+  tensor<double> q(p.q_len, p.heads, width), k(p.kv_len, p.heads, width);
+  tensor<double> all(p.q_len, p.heads, p.kv_len), out(p.q_len, p.heads, 1);
+  const tensor<double> v(p.kv_len, p.heads, 1);
+  for (Index h = 0; h < p.heads; ++h) {
+    const matrix<double> w_uk =
+        p.up.middleRows(h * (p.nope + p.value), p.nope).template cast<double>();
+    const matrix<double> made = p.latents.template cast<double>() * w_uk.transpose();
+    for (Index d = 0; d < width; ++d) {
+      for (Index t = 0; t < p.q_len; ++t) q(t, h, d) = static_cast<double>(p.q(t, h * width + d));
+      for (Index j = 0; j < p.kv_len; ++j)
+        k(j, h, d) = d < p.nope ? made(j, d) : static_cast<double>(p.rope_keys(j, d - p.nope));
+    }
+  }
+  hr::reference_scores<double> to;
+  (stage == score_stage::raw      ? to.raw
+   : stage == score_stage::capped ? to.capped
+   : stage == score_stage::biased ? to.biased
+                                  : to.softmax) = all.view();
+  std::vector<double> sinks;
+  hr::reference_attention<double>(q.view(), k.view(), v.view(), out.view(), mask,
+                                  in_double(options, sinks), to);
+  return all;
+}
+
+// A score is a sum over rank + rope, of queries that are sums over nope: a few roundings of the
+// largest partial sum for each.
+template <class Scalar>
+void check_equal(const latent_problem<Scalar>& p, const tensor<Scalar>& got,
+                 const tensor<double>& want) {
+  const double steps = static_cast<double>(p.rank + p.rope + p.nope + 20) * 10;
+  const double unit = std::numeric_limits<Scalar>::epsilon() * steps;
+  for (Index t = 0; t < got.tokens(); ++t)
+    for (Index h = 0; h < got.heads(); ++h)
+      for (Index j = 0; j < got.dim(); ++j) {
+        const double g = static_cast<double>(got(t, h, j)), w = want(t, h, j);
+        if (g != w) REQUIRE(std::abs(g - w) <= unit * std::max(1., std::abs(w)));
+      }
+}
+
+template <class Scalar, class Mask>
+void check_stages(const latent_problem<Scalar>& p, const Mask& mask,
+                  const hr::attention_options<Scalar>& options) {
+  CAPTURE(p.heads, p.rank, p.nope, p.rope, p.value, p.q_len, p.kv_len);
+  const auto cache = p.cache();
+  for (const score_stage stage : stages)
+    check_equal(p, all_scores<Scalar>(stage, p, cache, hr::linear(p.up), mask, options),
+                exact_scores(stage, p, mask, options));
+}
+
+// The problem whose latents are what a source holds.
+template <class Source>
+latent_problem<float> held_by(const Source& source, latent_problem<float> p) {
+  Eigen::RowVectorXf row(p.rank + p.rope);
+  for (Index j = 0; j < p.kv_len; ++j) {
+    Source::KeyCodec::decode(source.keys(0, j, j + 1).rows, row.data(), row.size());
+    p.latents.row(j) = row.head(p.rank);
+    p.rope_keys.row(j) = row.tail(p.rope);
+  }
+  return p;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("every stage is that of keys made beforehand", "", float, double) {
+  using Problem = latent_problem<TestType>;
+  const std::vector<TestType> all_sinks(128, TestType(0.5));
+  const auto tilt = hr::score_mod([](auto s, const hr::query_row& row, Index j) {
+    return s - decltype(s)(0.01) * decltype(s)(row.position - j + row.query);
+  });
+  for (const Problem& p :
+       {Problem(1, 1, 1, 1, 0, 1, 1, 1), Problem(2, 1, 7, 3, 0, 2, 5, 40),
+        Problem(3, 3, 24, 10, 6, 12, 1, 300), Problem(4, 5, 33, 16, 8, 20, 67, 131),
+        Problem(5, 2, 17, 5, 4, 9, 40, 500), Problem(6, 128, 32, 8, 4, 8, 17, 33),
+        Problem(7, 3, 24, 10, 6, 12, 9, 3)}) {
+    const std::span<const TestType> sinks = std::span(all_sinks).first(std::size_t(p.heads));
+    check_stages<TestType>(p, hr::none(), {});
+    check_stages<TestType>(p, hr::causal(), {.softcap = TestType(2), .sinks = sinks});
+    check_stages<TestType>(p, hr::causal_top_left(), {});
+    check_stages<TestType>(p, hr::sliding_window(20) & tilt, {.scale = TestType(0.3)});
+    check_stages<TestType>(p, hr::causal(), {.first_position = -2});
+  }
+}
+
+TEST_CASE("random shapes") {
+  random_source random(61);
+  for (int round = 0; round < 40; ++round) {
+    const Index q_len = random.integer(0, 40), kv_len = random.integer(0, 450);
+    const latent_problem<float> p(static_cast<std::uint64_t>(round), random.integer(1, 9),
+                                  random.integer(1, 70), random.integer(1, 40),
+                                  random.integer(0, 20), random.integer(1, 9), q_len, kv_len);
+    check_stages<float>(
+        p, hr::causal() & (hr::sliding_window(random.integer(1, 60)) | hr::prefix(3)), {});
+  }
+}
+
+TEST_CASE("weights times values are what mla returns, in either form") {
+  random_source random(62);
+  for (int round = 0; round < 10; ++round) {
+    latent_problem<float> p(static_cast<std::uint64_t>(round), random.integer(1, 6), 40, 12, 6, 10,
+                            random.integer(1, 30), random.integer(30, 300));
+    const std::vector<float> sinks(static_cast<std::size_t>(p.heads), 0.5f);
+    const hr::attention_options<float> options{.softcap = 4, .sinks = sinks};
+    const auto cache = p.cache();
+    const auto weights =
+        all_scores<float>(score_stage::softmax, p, cache, hr::linear(p.up), hr::causal(), options);
+    matrix<double> expected(p.q_len, p.heads * p.value);
+    for (Index h = 0; h < p.heads; ++h) {
+      const matrix<double> w_uv =
+          p.up.middleRows(h * (p.nope + p.value) + p.nope, p.value).cast<double>();
+      matrix<double> of_head(p.q_len, p.kv_len);
+      for (Index t = 0; t < p.q_len; ++t)
+        for (Index j = 0; j < p.kv_len; ++j) of_head(t, j) = double(weights(t, h, j));
+      expected.middleCols(h * p.value, p.value) =
+          of_head * p.latents.cast<double>() * w_uv.transpose();
+    }
+    p.exact(hr::causal());  // for its bound, which softcap and sinks do not raise
+    matrix<float> out(p.q_len, p.heads * p.value);
+    p.core().expanded(p.q, cache, hr::linear(p.up), out, hr::causal(), options);
+    CHECK(difference(out.cast<double>(), expected) <= 2 * p.bound);
+    p.core().absorbed(p.q, cache, hr::linear(p.up), out, hr::causal(), options);
+    CHECK(difference(out.cast<double>(), expected) <= 2 * p.bound);
+  }
+}
+
+TEMPLATE_TEST_CASE("latents are what is stored, in one piece or on pages", "", float, Eigen::half,
+                   Eigen::bfloat16, hr::int8_rows, hr::int8_blocks, hr::fp8_codec) {
+  for (const Index q_len : {1, 20}) {
+    const latent_problem<float> p(8, 5, 64, 12, 6, 10, q_len, 300);
+    hr::latent_cache<TestType, 64, 6> cache(300);
+    cache.append(p.latents, p.rope_keys);
+    hr::latent_page_pool<TestType, 64, 6> pool(60, 7);
+    hr::paged_latents<TestType, 64, 6> pages(pool);
+    pages.append(p.latents, p.rope_keys);
+    const latent_problem<float> held = held_by(cache, p);
+    for (const score_stage stage : stages) {
+      const auto in_one_piece =
+          all_scores<float>(stage, p, cache, hr::linear(p.up), hr::causal(), {});
+      check_equal(held, in_one_piece,
+                  exact_scores(stage, held, hr::causal(), hr::attention_options<float>()));
+      const auto on_pages = all_scores<float>(stage, p, pages, hr::linear(p.up), hr::causal(), {});
+      CHECK(same_bits<float>(on_pages.view(), in_one_piece.view()));
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("weights come in 16 bits, and latents in another scalar than queries", "", float,
+                   double) {
+  latent_problem<TestType> p(9, 3, 24, 10, 6, 12, 7, 210);
+  const matrix<Eigen::half> up = p.up.template cast<Eigen::half>();
+  p.up = up.template cast<TestType>();
+  p.latents = p.latents.template cast<Eigen::bfloat16>().template cast<TestType>().eval();
+  p.rope_keys = p.rope_keys.template cast<Eigen::bfloat16>().template cast<TestType>().eval();
+  const auto cache = p.template cache<Eigen::bfloat16>();
+  for (const score_stage stage : stages)
+    check_equal(p, all_scores<TestType>(stage, p, cache, hr::linear(up), hr::causal(), {}),
+                exact_scores(stage, p, hr::causal(), hr::attention_options<TestType>()));
+}
+
+TEST_CASE("sizes may be fixed, all or some") {
+  const latent_problem<float> p(10, 4, 16, 8, 4, 6, 3, 90);
+  const auto cache = p.cache();
+  const auto given =
+      all_scores<float>(score_stage::softmax, p, cache, hr::linear(p.up), hr::causal(), {});
+  const auto check = [&](const auto& core) {
+    const visited_scores<float> got(core, score_stage::softmax, p.q, cache, hr::linear(p.up),
+                                    hr::causal(), {});
+    CHECK(same_bits<float>(got.scores.view(), given.view()));
+  };
+  check(hr::mla<4, 16, 8, 4, 6>());
+  check(hr::mla<Eigen::Dynamic, 16, 8, 4, Eigen::Dynamic>(4, 16, 8, 4, 6));
+}
+
+TEST_CASE("NaN in a latent behind the mask stays there, one that is seen comes out") {
+  latent_problem<float> p(11, 2, 16, 8, 4, 6, 4, 40);
+  p.latents.row(39).setConstant(quiet_nan<float>());
+  p.rope_keys.row(39).setConstant(quiet_nan<float>());
+  const auto weights =
+      all_scores<float>(score_stage::softmax, p, p.cache(), hr::linear(p.up), hr::causal(), {});
+  for (Index t = 0; t < 3; ++t) {
+    float sum = 0;
+    for (Index j = 0; j < 39; ++j) sum += weights(t, 1, j);
+    CHECK(std::abs(sum - 1) < 1e-5f);
+    CHECK(weights(t, 1, 39) == 0);
+  }
+  CHECK(std::isnan(weights(3, 1, 0)));
+}
+
+TEST_CASE("a ring's latents are counted in the whole context, and the dropped ones not visited") {
+  random_source random(63);
+  for (int round = 0; round < 30; ++round) {
+    const hr::ring_shape shape{.window = random.integer(1, 250),
+                               .prefix = random.integer(0, 1) * random.integer(0, 220),
+                               .chunk = random.integer(1, 20)};
+    const Index q_len = random.integer(1, shape.chunk);
+    INFO("window " << shape.window << ", prefix " << shape.prefix << ", chunk " << shape.chunk);
+    const latent_problem<float> p(static_cast<std::uint64_t>(round), 3, 16, 8, 4, 6, q_len,
+                                  random.integer(q_len, 700));
+    hr::ring_cache<hr::latent_cache<float>> ring(shape, 16, 4);
+    for (Index t = 0; t < p.kv_len; t += shape.chunk) {
+      const Index count = std::min(shape.chunk, p.kv_len - t);
+      ring.append(p.latents.middleRows(t, count), p.rope_keys.middleRows(t, count));
+    }
+    const auto mask = hr::causal() & (hr::sliding_window(shape.window) | hr::prefix(shape.prefix));
+    const Index first = p.kv_len - q_len - shape.window + 1;
+    for (const score_stage stage : stages) {
+      visited_scores<float> got(p.core(), stage, p.q, ring, hr::linear(p.up), hr::causal(), {});
+      auto exact = exact_scores(stage, p, mask, hr::attention_options<float>());
+      for (Index j = 0; j < p.kv_len; ++j) {
+        const bool is_kept = j < shape.prefix || j >= first;
+        REQUIRE(got.visits[static_cast<std::size_t>(j)] == (is_kept ? q_len * p.heads : 0));
+        for (Index t = 0; t < q_len && !is_kept; ++t)
+          for (Index h = 0; h < p.heads; ++h) {
+            if (stage == score_stage::softmax) REQUIRE(exact(t, h, j) == 0);
+            got.scores(t, h, j) = 0;
+            exact(t, h, j) = 0;
+          }
+      }
+      check_equal(p, got.scores, exact);
+    }
+  }
+}
+
+TEST_CASE("what does not fit is refused before the first visit") {
+  const latent_problem<float> p(12, 2, 16, 8, 4, 6, 3, 10), wide(12, 2, 24, 8, 4, 6, 3, 10);
+  const auto cache = p.cache(), wide_cache = wide.cache();
+  const auto refused = [&](const matrix<float>& q, const auto& latents, const matrix<float>& up,
+                           const auto& mask, const hr::attention_options<float>& options) {
+    return refusal_of([&] {
+      hr::visit_scores(p.core(), score_stage::raw, q, latents, hr::linear(up), mask, options,
+                       [](const auto&) { FAIL("visited"); });
+    });
+  };
+  CHECK(refused(matrix<float>::Ones(3, 2 * 11), cache, p.up, hr::none(), {}) ==
+        "visit_scores: q has width 11, expected nope + rope = 12");
+  CHECK(refused(p.q, wide_cache, p.up, hr::none(), {}) ==
+        "visit_scores: latents have width 24, expected latent_rank = 16");
+  CHECK(
+      refused(p.q, cache, wide.up, hr::none(), {}) ==
+      "visit_scores: up is [28, 24], expected [Q_heads * (nope + value), latent_rank] = [28, 16]");
+  CHECK(refused(p.q, cache, p.up, hr::key_length(11), {}) ==
+        "key_length: length = 11, expected 0 to kv_len = 10");
+  CHECK(refused(p.q, cache, p.up, hr::none(), {.softcap = -1}).find("visit_scores: softcap = -1") ==
+        0);
+  const std::vector<float> sinks(3);
+  CHECK(refused(p.q, cache, p.up, hr::none(), {.sinks = sinks}) ==
+        "visit_scores: 3 sinks were given, expected Q_heads = 2");
+  hr::ring_cache<hr::latent_cache<float>> ring({.window = 2, .chunk = 1}, 16, 4);
+  for (Index t = 0; t < 10; ++t) ring.append(p.latents.row(t), p.rope_keys.row(t));
+  CHECK(refused(p.q, ring, p.up, hr::none(), {}) ==
+        "ring_cache: the first query at position 7 sees token 6, expected at least 8, the oldest "
+        "that is kept");
+}
