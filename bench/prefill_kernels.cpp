@@ -116,7 +116,7 @@ class triangle {
     const detail::tile<KV> stored_keys{keys_.get() + from, dim};
     const detail::tile<KV> stored_values{values_.get() + from, dim};
     const auto keys = detail::as_operands<Operand>(stored_keys, tokens, dim, memory);
-    detail::value_tile<KV, Operand> values(stored_values, tokens, dim);
+    detail::value_tile<detail::tile<KV>, Operand> values(stored_values, tokens, dim);
     // As attention does: floats that few panels share stay where they are.
     if (b.rows > 2 * panel || !std::is_same_v<KV, float>) values.pack(memory);
     // Few rows do not hide the time that the next tile takes to arrive.

@@ -49,8 +49,8 @@ class block_and_keys {
     detail::rows_to_come none;
     for (Index first = 0; first < count_; first += tile_keys_) {
       detail::scratch memory;
-      detail::value_tile<Number, Operand> values({values_.data() + first * dim, dim}, tile_keys_,
-                                                 dim);
+      detail::value_tile<detail::tile<Number>, Operand> values({values_.data() + first * dim, dim},
+                                                               tile_keys_, dim);
       values.pack(memory);
       const detail::tile<Operand> keys = detail::as_operands<Operand>(
           detail::tile<Number>{keys_.data() + first * dim, dim}, tile_keys_, dim, memory);

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Rule: a tile is the numbers of its tokens: in place where they lie there as one run of numbers
-// that the block reads, copied where they do not, decoded where it must be; values that lie in
-// their keys are read with these. Each key goes into one tile, and tiles start at multiples of
-// tile_keys, wherever reading starts.
+// that the block reads, or as a few long ones if these may be joined, copied where they do not,
+// decoded where it must be; values that lie in their keys are read with these. Each key goes into
+// one tile, and tiles start at multiples of tile_keys, wherever reading starts.
 #include <headroom/detail/key_tile.hpp>
 
 #include <headroom/int8_codec.hpp>
@@ -27,9 +27,8 @@ using hr::detail::tile_keys;
 namespace {
 
 // Whether tile row i is token begin + i of the view, number by number.
-template <class Number, class Scalar>
-bool is_tile_of(hr::detail::tile<Number> tile, hr::view<const Scalar> tokens, Index g, Index begin,
-                Index end) {
+template <class Rows, class Scalar>
+bool is_tile_of(const Rows& tile, hr::view<const Scalar> tokens, Index g, Index begin, Index end) {
   for (Index j = begin; j < end; ++j)
     for (Index d = 0; d < tokens.dim(); ++d)
       if (static_cast<float>(tile.row(j - begin)[d]) != static_cast<float>(tokens(j, g, d)))
@@ -45,6 +44,9 @@ void check_tiles(const Source& source, const problem<float, Key, Value>& p) {
     CHECK(is_tile_of(reader.keys(begin, end), p.keys(), 1, begin, end));
     CHECK(
         is_tile_of(reader.values(begin, end, reader.keys(begin, end)), p.values(), 1, begin, end));
+    const auto joined = reader.joined_keys(begin, end);
+    CHECK(is_tile_of(joined, p.keys(), 1, begin, end));
+    CHECK(is_tile_of(reader.joined_values(begin, end, joined), p.values(), 1, begin, end));
   }
 }
 
@@ -100,6 +102,28 @@ TEST_CASE("short runs are put together") {
   for (const Index page : {1, 3, 16, 64})
     check_tiles<hr::detail::reads_scalar<float>>(paged_source<float>(p.keys(), p.values(), page),
                                                  p);
+}
+
+TEST_CASE("a few long runs stay in place where they may be joined") {
+  const problem<float, Eigen::half> p({1, tile_keys, 2, 2, 9, 6});
+  using Source = paged_source<Eigen::half>;
+  const auto parts_in_place = [&](Index page, Index begin, Index end) {
+    const Source source(p.keys(), p.values(), page);
+    hr::detail::scratch memory;
+    const hr::detail::tile_reader<hr::detail::reads_packets, Source> reader(source, 1, memory);
+    const auto keys = reader.joined_keys(begin, end);
+    const auto values = reader.joined_values(begin, end, keys);
+    for (Index j = begin; j < end; ++j)
+      if (keys.row(j - begin) != source.keys(1, j, end).rows ||
+          values.row(j - begin) != source.values(1, j, end).rows)
+        return std::size_t(0);
+    return keys.parts.size();
+  };
+  CHECK(parts_in_place(16, 0, tile_keys) == tile_keys / 16);
+  CHECK(parts_in_place(16, 5, tile_keys - 3) == tile_keys / 16);
+  CHECK(parts_in_place(64, 60, 70) == 2);
+  CHECK(parts_in_place(4, 3, 9) == 3);
+  CHECK(parts_in_place(8, 0, tile_keys) == 0);
 }
 
 TEMPLATE_TEST_CASE("stored scalars are decoded", "", double, Eigen::half, Eigen::bfloat16) {

@@ -72,18 +72,25 @@ TEMPLATE_TEST_CASE("the product of values is the same packed and in place", "", 
         const auto weights = random_matrix<float>(tokens, rows, random);
         const auto v = random_matrix<TestType>(tokens, dim, random);
         hr::detail::scratch memory;
-        hr::detail::value_tile<TestType> values(as_tile(v), tokens, dim);
-        for (const bool packed : {false, true}) {
-          if (!packed && !std::same_as<TestType, float>) continue;
-          if (packed) values.pack(memory);
-          tensor<float> start(rows, 1, dim);
-          random.fill(start.view());
-          auto value = start;
-          hr::detail::rows_to_come none;
-          values.add_product(as_tile(weights), rows, begin, keys, value.view().data(), none);
-          REQUIRE(is_product(
-              value, start, keys, [&](Index r, Index j) { return weights(j, 0, r); },
-              [&, first = begin](Index j, Index d) { return float(v(first + j, 0, d)); }));
-        }
+        const auto check = [&, first = begin, count = keys](auto values) {
+          for (const bool packed : {false, true}) {
+            if (!packed && !std::same_as<TestType, float>) continue;
+            if (packed) values.pack(memory);
+            tensor<float> start(rows, 1, dim);
+            random.fill(start.view());
+            auto value = start;
+            hr::detail::rows_to_come none;
+            values.add_product(as_tile(weights), rows, first, count, value.view().data(), none);
+            REQUIRE(is_product(
+                value, start, count, [&](Index r, Index j) { return weights(j, 0, r); },
+                [&](Index j, Index d) { return float(v(first + j, 0, d)); }));
+          }
+        };
+        check(hr::detail::value_tile(as_tile(v), tokens, dim));
+        // The same rows, as if they lay in three places.
+        using joined = hr::detail::joined_tiles<TestType>;
+        const typename joined::part parts[] = {
+            {as_tile(v), 0, 3}, {as_tile(v).from(3), 3, 4}, {as_tile(v).from(4), 4, tokens}};
+        check(hr::detail::value_tile(joined{parts}, tokens, dim));
       }
 }

@@ -23,6 +23,30 @@ TEST_CASE("rows lie at a distance, forwards or backwards, or anywhere") {
   CHECK(hr::rows_through{rows, second}.row(1) == numbers + 1);
 }
 
+TEST_CASE("joined tiles are one, wherever it begins and ends") {
+  const float numbers[12] = {};
+  using joined = hr::joined_tiles<float>;
+  const joined::part parts[] = {
+      {{numbers + 6, 2}, 0, 3}, {{numbers, 1}, 3, 4}, {{numbers + 5, -1}, 4, 9}};
+  const float* const rows[] = {numbers + 6, numbers + 8, numbers + 10, numbers,    numbers + 5,
+                               numbers + 4, numbers + 3, numbers + 2,  numbers + 1};
+  for (Eigen::Index first = 0; first < 9; ++first) {
+    const joined from = joined{parts}.from(first);
+    for (Eigen::Index begin = 0; first + begin < 9; ++begin) {
+      CHECK(from.row(begin) == rows[first + begin]);
+      for (Eigen::Index end = begin; first + end <= 9; ++end) {
+        Eigen::Index next = begin;
+        from.for_each_part(begin, end, [&](const auto& part, Eigen::Index b, Eigen::Index e) {
+          REQUIRE((b == next && b < e && e <= end));
+          for (Eigen::Index i = b; i < e; ++i) REQUIRE(part.row(i - b) == rows[first + i]);
+          next = e;
+        });
+        REQUIRE(next == end);
+      }
+    }
+  }
+}
+
 TEST_CASE("a packet is loaded from numbers, or by a row that widens itself") {
   float numbers[hr::lanes + 1], got[hr::lanes];
   for (int i = 0; i <= hr::lanes; ++i) numbers[i] = static_cast<float>(i);

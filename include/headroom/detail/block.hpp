@@ -140,10 +140,9 @@ class row_ranges {
 };
 
 /// Values added one key at a time: of a row's keys [seen) of a tile, those that it sees.
-template <class Call, class Scalar, class Weight, class Number>
+template <class Call, class Scalar, class Weight, class Values>
 void add_visible_values(const Call& call, const query_row& row, const key_range& seen, Index first,
-                        const Weight& weight, const tile<Number>& values, Index dim,
-                        Scalar* value) {
+                        const Weight& weight, const Values& values, Index dim, Scalar* value) {
   for (Index j = seen.begin; j < seen.end; ++j)
     if (seen.shows(j) || call.mask.visible(row, first + j))
       for (Index d = 0; d < dim; ++d) value[d] += weight(j) * static_cast<Scalar>(values.row(j)[d]);

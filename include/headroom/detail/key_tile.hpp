@@ -15,8 +15,9 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// Reads tiles of keys and values from a source: in place where they lie there in one run, as
-/// numbers that the reader takes; else copied into scratch memory, decoded if it must be.
+/// Reads tiles of keys and values from a source: in place where they lie there in one run, or in a
+/// few that are joined, as numbers that the reader takes; else copied into scratch memory, decoded
+/// if it must be.
 ///
 /// \tparam Reader  as reads_scalar; a block of rows is one
 template <class Reader, kv_source Source>
@@ -29,7 +30,9 @@ class tile_reader {
       : source_(source),
         group_(group),
         keys_(memory.take<Key>(tile_keys * source.qk_dim())),
-        values_(memory.take<Value>(in_keys ? 0 : tile_keys * source.v_dim())) {}
+        values_(memory.take<Value>(in_keys ? 0 : tile_keys * source.v_dim())),
+        key_parts_(memory.take<key_part>(has_one_run<Source> ? 0 : most_parts)),
+        value_parts_(memory.take<value_part>(has_one_run<Source> || in_keys ? 0 : most_parts)) {}
 
   /// Keys of tokens [begin, end), at most tile_keys of them; valid until the next call.
   tile<Key> keys(Index begin, Index end) const {
@@ -46,6 +49,30 @@ class tile_reader {
       return read<typename Source::ValueCodec>(
           [&](Index from) { return source_.values(group_, from, end); }, begin, end,
           source_.v_dim(), values_);
+  }
+
+  /// The same keys where they lie, also if that is in several runs: a tile, or joined ones if the
+  /// source may have more than a run.
+  auto joined_keys(Index begin, Index end) const {
+    if constexpr (has_one_run<Source>)
+      return keys(begin, end);
+    else
+      return join<typename Source::KeyCodec, Key>(
+          [&](Index from) { return source_.keys(group_, from, end); },
+          [&] { return keys(begin, end); }, begin, end, source_.qk_dim(), key_parts_);
+  }
+
+  /// Their values.
+  template <class Keys>
+  auto joined_values(Index begin, Index end, [[maybe_unused]] const Keys& joined) const {
+    if constexpr (in_keys)
+      return joined;
+    else if constexpr (has_one_run<Source>)
+      return values(begin, end, joined);
+    else
+      return join<typename Source::ValueCodec, Value>(
+          [&](Index from) { return source_.values(group_, from, end); },
+          [&] { return values(begin, end, {}); }, begin, end, source_.v_dim(), value_parts_);
   }
 
   /// The keys of tokens [begin, end), if there are any; valid while the reader is.
@@ -98,12 +125,36 @@ class tile_reader {
     return {copy, dim};
   }
 
+  // Runs that are joined: a product takes rows of a tile by sixes, and loses by shorter ones.
+  static constexpr Index least_run = 16, most_parts = tile_keys / least_run + 1;
+
+  template <class Codec, class Number, class Runs, class InOne>
+  static joined_tiles<Number> join(const Runs& runs, const InOne& in_one, Index begin, Index end,
+                                   Index dim, typename joined_tiles<Number>::part* parts) {
+    if constexpr (std::same_as<Codec, scalar_codec<Number>>) {
+      std::size_t count = 0;
+      for (Index j = begin; count < most_parts;) {
+        const auto run = runs(j);
+        if (run.stride < dim) break;
+        parts[count++] = {{run.rows, run.stride}, j - begin, j - begin + run.tokens};
+        j += run.tokens;
+        if (j == end) return {{parts, count}};
+      }
+    }
+    parts[0] = {in_one(), 0, end - begin};
+    return {{parts, 1}};
+  }
+
   static constexpr bool in_keys = has_values_in_keys<Source> && std::same_as<Key, Value>;
+  using key_part = typename joined_tiles<Key>::part;
+  using value_part = typename joined_tiles<Value>::part;
 
   const Source& source_;
   Index group_;
   Key* keys_;
   Value* values_;
+  key_part* key_parts_;
+  value_part* value_parts_;
 };
 
 /// Takes keys [begin, end) of `group` into a block of rows, tile by tile. Tiles start at multiples
@@ -116,18 +167,18 @@ void add_keys(const Block& block, const Source& source, Index group, Index begin
   end = std::min(end, block.end());
   while (begin < end) {
     const Index next = std::min((begin / tile_keys + 1) * tile_keys, end);
-    const auto keys = reader.keys(begin, next);
-    const auto values = reader.values(begin, next, keys);
-    // The tile after this one is asked for meanwhile, even behind `end`: the next split begins with
-    // it. Blocks on Eigen's products cannot do that.
-    const Index after = std::min(next + tile_keys, block.end());
-    const auto add = [&](const auto&... to_come) {
-      block.add_tile(begin, next - begin, keys, values, to_come...);
-    };
-    if constexpr (std::derived_from<Block, reads_packets>)
-      add(reader.keys_to_come(next, after), reader.values_to_come(next, after));
-    else
-      add();
+    const Index tokens = next - begin;
+    if constexpr (std::derived_from<Block, reads_packets>) {
+      const auto keys = reader.joined_keys(begin, next);
+      // The tile after this one is asked for meanwhile, even behind `end`: the next split begins
+      // with it.
+      const Index after = std::min(next + tile_keys, block.end());
+      block.add_tile(begin, tokens, keys, reader.joined_values(begin, next, keys),
+                     reader.keys_to_come(next, after), reader.values_to_come(next, after));
+    } else {
+      const auto keys = reader.keys(begin, next);
+      block.add_tile(begin, tokens, keys, reader.values(begin, next, keys));
+    }
     begin = next;
   }
 }

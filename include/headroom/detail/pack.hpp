@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <concepts>
+#include <cstddef>
 #include <cstdlib>
 #include <optional>
 
@@ -104,6 +105,19 @@ tile<Operand> as_operands(const tile<Number>& rows, Index count, Index dim, scra
   }
 }
 
+/// The same of joined tiles, each where it is if it may be.
+template <class Operand, class Number>
+joined_tiles<Operand> as_operands(const joined_tiles<Number>& rows, Index count, Index dim,
+                                  scratch& memory) {
+  using part = typename joined_tiles<Operand>::part;
+  part* const parts = memory.take<part>(static_cast<Index>(rows.parts.size()));
+  std::size_t taken = 0;
+  rows.for_each_part(0, count, [&](const tile<Number>& stored, Index begin, Index end) {
+    parts[taken++] = {as_operands<Operand>(stored, end - begin, dim, memory), begin, end};
+  });
+  return {{parts, taken}};
+}
+
 /// Whether no number is infinite or NaN. Weight 0 times such a value is NaN: where a row must not
 /// see it, values are added one visible key at a time.
 template <class Rows>
@@ -119,28 +133,43 @@ bool all_finite(const Rows& rows, Index count, Index dim) {
   return sum_of(sum) + tail == 0.f;
 }
 
-/// A tile of values as the value product reads it: in place, or as panels of columns, each
-/// [tokens, width] and contiguous; pairs of bfloat16 are those of two tokens, [tokens / 2, width].
-template <class Number, class Operand = float>
+/// The values of a tile of tokens as the value product reads them: in place, or as panels of
+/// columns, each [tokens, width] and contiguous; pairs of bfloat16 are those of two tokens,
+/// [tokens / 2, width].
+///
+/// \tparam Rows  a tile, or joined ones
+template <class Rows, class Operand = float>
 class value_tile {
+  using Number = typename Rows::number;
+
  public:
-  value_tile(const tile<Number>& rows, Index row_count, Index row_dim)
+  value_tile(const Rows& rows, Index row_count, Index row_dim)
       : rows_(rows), tokens_(row_count), dim_(row_dim) {}
 
   /// Copies the columns that fill packets into panels, as operands.
   void pack(scratch& memory) {
     packed_ = memory.take<Operand>(depth() * dim_);
+    scratch pointers;
+    const Number** const stored = pointers.take<const Number*>(tokens_);
+    rows_.for_each_part(0, tokens_, [&](const tile<Number>& part, Index begin, Index end) {
+      for (Index j = begin; j < end; ++j) stored[j] = part.row(j - begin);
+    });
     for (Index j = 0; j < depth(); ++j)  // in the order of memory
       for_each_columns(dim_, outer_packets, [&](Index d, int packets) {
         const Index width = packets * lanes;
-        pack_row(j, d, width, packed_ + d * depth() + j * width);
+        pack_row(stored, j, d, width, packed_ + d * depth() + j * width);
       });
   }
 
-  const tile<Number>& rows() const { return rows_; }
+  const Rows& rows() const { return rows_; }
 
   bool all_finite() const {
-    if (!finite_) finite_ = detail::all_finite(rows_, tokens_, dim_);
+    if (!finite_) {
+      finite_ = true;
+      rows_.for_each_part(0, tokens_, [&](const tile<Number>& part, Index begin, Index end) {
+        *finite_ &= detail::all_finite(part, end - begin, dim_);
+      });
+    }
     return *finite_;
   }
 
@@ -153,36 +182,35 @@ class value_tile {
     next.spread(std::max<Index>(1, dim_ / lanes / outer_packets) *
                 outer_steps(rows, outer_packets, deep));
     const Index last = for_each_columns(dim_, outer_packets, [&](Index d, int packets) {
-      outer_product(by_columns(weights), rows, packets, panel(d, packets * lanes, begin), 0, deep,
-                    {value + d, dim_, true}, next);
+      const auto add = [&](const auto& columns, Index column) {
+        outer_product(by_columns(weights), rows, packets, columns, column, deep,
+                      {value + d, dim_, true}, next);
+      };
+      if constexpr (std::same_as<Number, Operand>)
+        if (packed_ == nullptr) return add(rows_.from(begin), d);
+      const Index width = packets * lanes;
+      add(tile<Operand>{packed_ + d * depth() + begin / depth_of<Operand> * width, width}, 0);
     });
     if constexpr (!is_pair<Operand>)
-      add_last_columns(by_columns(weights), rows, tile<Number>{rows_.row(begin), rows_.stride},
-                       last, dim_, keys, value, dim_);
+      add_last_columns(by_columns(weights), rows, rows_.from(begin), last, dim_, keys, value, dim_);
   }
 
  private:
   Index depth() const { return (tokens_ + depth_of<Operand> - 1) / depth_of<Operand>; }
 
-  void pack_row(Index j, Index d, Index width, Operand* to) const {
+  // Columns [d, d + width) of operand j of the depth.
+  void pack_row(const Number* const* stored, Index j, Index d, Index width, Operand* to) const {
     if constexpr (is_pair<Operand>) {
       const bool alone = 2 * j + 1 == tokens_;
       for (Index i = 0; i < width; i += lanes)
-        store_pairs(to + i, load(rows_.row(2 * j) + d + i),
-                    alone ? broadcast(0.f) : load(rows_.row(2 * j + 1) + d + i));
+        store_pairs(to + i, load(stored[2 * j] + d + i),
+                    alone ? broadcast(0.f) : load(stored[2 * j + 1] + d + i));
     } else {
-      scalar_codec<Number>::decode(rows_.row(j) + d, to, width);
+      scalar_codec<Number>::decode(stored[j] + d, to, width);
     }
   }
 
-  // Columns [d, d + width) of the rows from `begin` on.
-  tile<Operand> panel(Index d, Index width, Index begin) const {
-    if constexpr (std::same_as<Number, Operand>)
-      if (packed_ == nullptr) return {rows_.row(begin) + d, rows_.stride};
-    return {packed_ + d * depth() + begin / depth_of<Operand> * width, width};
-  }
-
-  tile<Number> rows_;
+  Rows rows_;
   Index tokens_;
   Index dim_;
   Operand* packed_ = nullptr;

@@ -60,14 +60,15 @@ class packet_block : public reads_packets {
   /// Takes in keys [first, first + tokens), tokens <= tile_keys.
   ///
   /// \param next_keys, next_values  of the tile after this one
-  template <class Key, class Value>
-  void add_tile(Index first, Index tokens, const tile<Key>& keys, const tile<Value>& values,
+  template <class KeyRows, class ValueRows>
+  void add_tile(Index first, Index tokens, const KeyRows& keys, const ValueRows& values,
                 rows_to_come next_keys = {}, rows_to_come next_values = {}) const {
     scratch memory;
-    value_tile<Value, Operand> columns(values, tokens, state_.v_dim);
+    value_tile<ValueRows, Operand> columns(values, tokens, state_.v_dim);
     // Packing pays where several panels share it; stored numbers are widened on the way.
-    if (rows_.count > 2 * panel_rows_ || !std::same_as<Value, float>) columns.pack(memory);
-    const tile<Operand> operands = as_operands<Operand>(keys, tokens, call_.q.dim(), memory);
+    if (rows_.count > 2 * panel_rows_ || !std::same_as<typename ValueRows::number, float>)
+      columns.pack(memory);
+    const auto operands = as_operands<Operand>(keys, tokens, call_.q.dim(), memory);
     for (Index r = 0; r < rows_.count; r += panel_rows_)
       add_panel(r, first, tokens, operands, columns, next_keys, next_values);
   }
@@ -127,17 +128,20 @@ class packet_block : public reads_packets {
     pack_panel(scattered<Query>{rows}, width, dim, queries_ + r * depth(dim), scale_.of_queries);
   }
 
-  template <class Value>
-  void add_panel(Index r, Index first, Index tokens, const tile<Operand>& keys,
-                 const value_tile<Value, Operand>& values, rows_to_come& next_keys,
+  template <class KeyRows, class ValueRows>
+  void add_panel(Index r, Index first, Index tokens, const KeyRows& keys,
+                 const value_tile<ValueRows, Operand>& values, rows_to_come& next_keys,
                  rows_to_come& next_values) const {
     const panel_view panel = view_of(r, first, tokens);
     if (panel.begin >= panel.end) return;
     const Index deep = depth(call_.q.dim());
     const int packets = static_cast<int>(panel.width / lanes);
     next_keys.spread(outer_steps(panel.end - panel.begin, packets, deep));
-    deep_outer_product<Operand>({keys.row(panel.begin), keys.stride}, panel.end - panel.begin,
-                                packets, queries_ + r * deep, deep, weights_, next_keys);
+    keys.for_each_part(
+        panel.begin, panel.end, [&](const tile<Operand>& part, Index begin, Index end) {
+          deep_outer_product<Operand>(part, end - begin, packets, queries_ + r * deep, deep,
+                                      weights_ + (begin - panel.begin) * panel.width, next_keys);
+        });
     float unit = scale_.of_scores;
     if (call_.softcap > 0.f) {
       cap_scores(weights_, (panel.end - panel.begin) * panel.width, call_.softcap, unit);

@@ -6,7 +6,9 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
 
+#include <algorithm>
 #include <concepts>
+#include <span>
 #include <type_traits>
 
 // Operands of the kernels: rows of numbers, by where they lie and what they are read as.
@@ -16,13 +18,57 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// Rows of numbers at a constant distance.
 template <class Number>
 struct tile {
+  using number = Number;
+
   const Number* data;
   Index stride;  // numbers from one row to the next
 
   const Number* row(Index i) const { return data + i * stride; }
+
+  /// The rows from `begin` on.
+  tile from(Index begin) const { return {row(begin), stride}; }
+
+  /// Calls f(rows, begin, end) with what has rows [begin, end): one tile.
+  template <class F>
+  HEADROOM_ALWAYS_INLINE void for_each_part(Index begin, Index end, const F& f) const {
+    f(from(begin), begin, end);
+  }
 };
 template <class Number>
 tile(const Number*, Index) -> tile<Number>;
+
+/// Rows of numbers in several tiles, one after another, as pages hold them.
+template <class Number>
+struct joined_tiles {
+  using number = Number;
+
+  /// Rows [begin, end) of all.
+  struct part {
+    tile<Number> rows;
+    Index begin;
+    Index end;
+  };
+
+  std::span<const part> parts;
+  Index first = 0;  // what is row 0
+
+  const Number* row(Index i) const {
+    auto in = parts.begin();
+    while (first + i >= in->end) ++in;
+    return in->rows.row(first + i - in->begin);
+  }
+
+  joined_tiles from(Index begin) const { return {parts, first + begin}; }
+
+  /// Calls f(rows, from, to) for rows [from, to) of [begin, end), one tile after another.
+  template <class F>
+  HEADROOM_ALWAYS_INLINE void for_each_part(Index begin, Index end, const F& f) const {
+    for (const part& in : parts) {
+      const Index from = std::max(begin, in.begin - first), to = std::min(end, in.end - first);
+      if (from < to) f(in.rows.from(first + from - in.begin), from, to);
+    }
+  }
+};
 
 /// Rows of numbers anywhere.
 template <class Number>

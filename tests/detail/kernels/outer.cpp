@@ -48,6 +48,21 @@ TEMPLATE_TEST_CASE("every register tile is a product", "", float, Eigen::half, E
       }
 }
 
+TEST_CASE("b may lie in several places") {
+  random_source random(22);
+  const auto a = random_matrix<float>(13, 40, random),
+             b = random_matrix<float>(40, 4 * lanes + 2, random);
+  const auto at = [&](Index i) { return as_tile(b).from(i); };
+  const hr::detail::joined_tiles<float>::part parts[] = {
+      {at(20), 0, 7}, {at(3), 7, 8}, {at(30), 8, 18}, {at(0), 18, 38}};
+  const hr::detail::joined_tiles<float> joined{parts};
+  for (const Index rows : {1, 6, 13})
+    for (const int packets : {1, 4})
+      for (const auto& [first, depth] : {std::pair<Index, Index>{0, 38}, {5, 20}, {7, 1}, {9, 0}})
+        REQUIRE(is_right<true>(by_rows(as_tile(a)), joined.from(first), 2, rows, packets, depth,
+                               random));
+}
+
 TEST_CASE("any depth is the same product") {
   random_source random(23);
   for (const Index depth : {0, 1, 191, 192, 193, 577}) {

@@ -104,25 +104,27 @@ void outer_tile(const A& a, const B& b, Index column, Index depth, const product
     }
   }
   const auto* left = a.data;
-  const auto* right = b.data + column;
-  for (Index k = 0; k < depth; ++k) {
-    if (k % step_depth == 0) next.ask();
-    keep(right);
-    decltype(load(right)) columns[packets];
-    HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
-      columns[p] = load(right + p * lanes);
-      if constexpr (rows > 1) keep(columns[p]);
-    }
-    HEADROOM_UNROLL for (int i = 0; i < rows; ++i) {
-      auto number = broadcast(left[i * a.row_stride]);
-      if constexpr (packets > 1) keep(number);
+  b.for_each_part(0, depth, [&](const auto& part, Index begin, Index end) HEADROOM_ALWAYS_INLINE {
+    const auto* right = part.data + column;
+    for (Index k = 0; k < end - begin; ++k) {
+      if (k % step_depth == 0) next.ask();
+      keep(right);
+      decltype(load(right)) columns[packets];
       HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
-        sum[i][p] = multiply_add(number, columns[p], sum[i][p]);
+        columns[p] = load(right + p * lanes);
+        if constexpr (rows > 1) keep(columns[p]);
       }
+      HEADROOM_UNROLL for (int i = 0; i < rows; ++i) {
+        auto number = broadcast(left[i * a.row_stride]);
+        if constexpr (packets > 1) keep(number);
+        HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
+          sum[i][p] = multiply_add(number, columns[p], sum[i][p]);
+        }
+      }
+      left += a.depth_stride;
+      right += part.stride;
     }
-    left += a.depth_stride;
-    right += b.stride;
-  }
+  });
   HEADROOM_UNROLL for (int i = 0; i < rows; ++i) {
     HEADROOM_UNROLL for (int p = 0; p < packets; ++p) store(c.row(i) + p * lanes, sum[i][p]);
   }
