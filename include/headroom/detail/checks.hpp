@@ -105,7 +105,9 @@ struct caller {
 };
 template <std::same_as<caller> Who>
 std::string text(const Who& who) {
-  return who.index < 0 ? who.name : text(who.name) + ": " + text(who.thing) + " " + text(who.index);
+  std::string words = who.name;
+  if (who.index >= 0) words.append(": ").append(who.thing).append(" ").append(text(who.index));
+  return words;
 }
 
 /// A part of a sentence, of one type whatever it is: else each sentence would be a function of its
