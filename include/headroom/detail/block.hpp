@@ -7,7 +7,6 @@
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/prefetch.hpp>
 #include <headroom/detail/scratch.hpp>
-#include <headroom/detail/tile.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/options.hpp>
 #include <headroom/softmax_state.hpp>

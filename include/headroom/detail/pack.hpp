@@ -167,7 +167,7 @@ class value_tile {
     if (!finite_) {
       finite_ = true;
       rows_.for_each_part(0, tokens_, [&](const tile<Number>& part, Index begin, Index end) {
-        *finite_ &= detail::all_finite(part, end - begin, dim_);
+        *finite_ = *finite_ && detail::all_finite(part, end - begin, dim_);
       });
     }
     return *finite_;
