@@ -15,10 +15,10 @@
 #include "support/latent_problem.hpp"
 #include "support/problem.hpp"
 #include "support/refusal.hpp"
+#include "support/visited_scores.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,41 +30,22 @@ using hr::score_stage;
 
 namespace {
 
-constexpr score_stage stages[] = {score_stage::raw, score_stage::capped, score_stage::biased,
-                                  score_stage::softmax};
+template <class Scalar, class Core, class Latents, class Weight, class Mask>
+visited_scores<Scalar> visited(const Core& core, score_stage stage, const matrix<Scalar>& q,
+                               const Latents& latents, const hr::linear<Weight>& up,
+                               const Mask& mask, const hr::attention_options<Scalar>& options) {
+  return {q.rows(), core.q_heads(), latents.tokens(), [&](const auto& visit) {
+            hr::visit_scores(core, stage, q, latents, up, mask, options, visit);
+          }};
+}
 
-// The scores of a stage, [q_len, heads, kv_len], and how often each key was visited by all queries
-// and heads; a score that was not is a NaN.
-template <class Scalar>
-struct visited_scores {
-  tensor<Scalar> scores;
-  std::vector<Index> visits;
-
-  template <class Core, class Latents, class Weight, class Mask>
-  visited_scores(const Core& core, score_stage stage, const matrix<Scalar>& q,
-                 const Latents& latents, const hr::linear<Weight>& up, const Mask& mask,
-                 const hr::attention_options<Scalar>& options)
-      : scores(q.rows(), core.q_heads(), latents.tokens()),
-        visits(static_cast<std::size_t>(latents.tokens())) {
-    hr::visit_scores(
-        core, stage, q, latents, up, mask, options, [&](const hr::score_tile<Scalar>& tile) {
-          for (Index i = 0; i < tile.scores.rows(); ++i)
-            for (Index j = 0; j < tile.scores.cols(); ++j) {
-              Scalar& score = scores(tile.first_query + i, tile.head, tile.first_key + j);
-              score = tile.scores(i, j);
-              ++visits[static_cast<std::size_t>(tile.first_key + j)];
-            }
-        });
-  }
-};
-
-// All scores of a stage, as many visits as there are queries and heads.
+// All scores of a stage, each of which is visited once.
 template <class Scalar, class Latents, class Weight, class Mask>
 tensor<Scalar> all_scores(score_stage stage, const latent_problem<Scalar>& p,
                           const Latents& latents, const hr::linear<Weight>& up, const Mask& mask,
                           const hr::attention_options<Scalar>& options) {
-  visited_scores<Scalar> all(p.core(), stage, p.q, latents, up, mask, options);
-  REQUIRE(all.visits == std::vector<Index>(all.visits.size(), p.q_len * p.heads));
+  auto all = visited<Scalar>(p.core(), stage, p.q, latents, up, mask, options);
+  REQUIRE(all.all_once());
   return std::move(all.scores);
 }
 
@@ -86,30 +67,17 @@ tensor<double> exact_scores(score_stage stage, const latent_problem<Scalar>& p, 
         k(j, h, d) = d < p.nope ? made(j, d) : static_cast<double>(p.rope_keys(j, d - p.nope));
     }
   }
-  hr::reference_scores<double> to;
-  (stage == score_stage::raw      ? to.raw
-   : stage == score_stage::capped ? to.capped
-   : stage == score_stage::biased ? to.biased
-                                  : to.softmax) = all.view();
   std::vector<double> sinks;
   hr::reference_attention<double>(q.view(), k.view(), v.view(), out.view(), mask,
-                                  in_double(options, sinks), to);
+                                  in_double(options, sinks), reference_of(stage, all.view()));
   return all;
 }
 
-// A score is a sum over rank + rope, of queries that are sums over nope: a few roundings of the
-// largest partial sum for each.
+// A score is a sum over rank + rope, of queries that are sums over nope.
 template <class Scalar>
 void check_equal(const latent_problem<Scalar>& p, const tensor<Scalar>& got,
                  const tensor<double>& want) {
-  const double steps = static_cast<double>(p.rank + p.rope + p.nope + 20) * 10;
-  const double unit = std::numeric_limits<Scalar>::epsilon() * steps;
-  for (Index t = 0; t < got.tokens(); ++t)
-    for (Index h = 0; h < got.heads(); ++h)
-      for (Index j = 0; j < got.dim(); ++j) {
-        const double g = static_cast<double>(got(t, h, j)), w = want(t, h, j);
-        if (g != w) REQUIRE(std::abs(g - w) <= unit * std::max(1., std::abs(w)));
-      }
+  check_equal(got, want, p.rank + p.rope + p.nope);
 }
 
 template <class Scalar, class Mask>
@@ -237,8 +205,8 @@ TEST_CASE("sizes may be fixed, all or some") {
   const auto given =
       all_scores<float>(score_stage::softmax, p, cache, hr::linear(p.up), hr::causal(), {});
   const auto check = [&](const auto& core) {
-    const visited_scores<float> got(core, score_stage::softmax, p.q, cache, hr::linear(p.up),
-                                    hr::causal(), {});
+    const auto got =
+        visited<float>(core, score_stage::softmax, p.q, cache, hr::linear(p.up), hr::causal(), {});
     CHECK(same_bits<float>(got.scores.view(), given.view()));
   };
   check(hr::mla<4, 16, 8, 4, 6>());
@@ -278,13 +246,14 @@ TEST_CASE("a ring's latents are counted in the whole context, and the dropped on
     const auto mask = hr::causal() & (hr::sliding_window(shape.window) | hr::prefix(shape.prefix));
     const Index first = p.kv_len - q_len - shape.window + 1;
     for (const score_stage stage : stages) {
-      visited_scores<float> got(p.core(), stage, p.q, ring, hr::linear(p.up), hr::causal(), {});
+      auto got = visited<float>(p.core(), stage, p.q, ring, hr::linear(p.up), hr::causal(), {});
       auto exact = exact_scores(stage, p, mask, hr::attention_options<float>());
       for (Index j = 0; j < p.kv_len; ++j) {
         const bool is_kept = j < shape.prefix || j >= first;
-        REQUIRE(got.visits[static_cast<std::size_t>(j)] == (is_kept ? q_len * p.heads : 0));
-        for (Index t = 0; t < q_len && !is_kept; ++t)
+        for (Index t = 0; t < q_len; ++t)
           for (Index h = 0; h < p.heads; ++h) {
+            REQUIRE(got.of(t, h, j) == (is_kept ? 1 : 0));
+            if (is_kept) continue;
             if (stage == score_stage::softmax) REQUIRE(exact(t, h, j) == 0);
             got.scores(t, h, j) = 0;
             exact(t, h, j) = 0;

@@ -20,6 +20,7 @@
 #include "support/problem.hpp"
 #include "support/refusal.hpp"
 #include "support/scattered_pages.hpp"
+#include "support/visited_scores.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -35,48 +36,27 @@ using hr::score_stage;
 
 namespace {
 
-constexpr score_stage stages[] = {score_stage::raw, score_stage::capped, score_stage::biased,
-                                  score_stage::softmax};
-
 template <class Key>
 hr::view_source<Key, Key> source_of(const problem<float, Key>& p) {
   return {p.keys(), p.values()};
 }
 
-// The scores of a stage, [q_len, Q_heads, kv_len], and how often each was visited.
-template <class Scalar>
-struct visited_scores {
-  tensor<Scalar> scores;
-  std::vector<int> visits;
-
-  template <class Attention, class Query, class Source, class Mask>
-  visited_scores(const Attention& attend, score_stage stage, hr::view<const Query> q,
-                 const Source& source, const Mask& mask,
-                 const hr::attention_options<Scalar>& options)
-      : scores(q.tokens(), q.heads(), source.tokens()),
-        visits(static_cast<std::size_t>(q.tokens() * q.heads() * source.tokens())) {
-    hr::visit_scores<Scalar>(
-        attend, stage, q, source, mask, options, [&](const hr::score_tile<Scalar>& tile) {
-          for (Index i = 0; i < tile.scores.rows(); ++i)
-            for (Index j = 0; j < tile.scores.cols(); ++j) {
-              Scalar& score = scores(tile.first_query + i, tile.head, tile.first_key + j);
-              score = tile.scores(i, j);
-              ++visits[static_cast<std::size_t>(&score - scores.view().data())];
-            }
-        });
-  }
-  int of(Index t, Index h, Index j) const {
-    return visits[static_cast<std::size_t>((t * scores.heads() + h) * scores.dim() + j)];
-  }
-};
+template <class Scalar, class Attention, class Query, class Source, class Mask>
+visited_scores<Scalar> visited(const Attention& attend, score_stage stage, hr::view<const Query> q,
+                               const Source& source, const Mask& mask,
+                               const hr::attention_options<Scalar>& options) {
+  return {q.tokens(), q.heads(), Index(source.tokens()), [&](const auto& visit) {
+            hr::visit_scores<Scalar>(attend, stage, q, source, mask, options, visit);
+          }};
+}
 
 // All scores of a stage, each of which is visited once.
 template <class Scalar, class Key, class Source, class Mask>
 tensor<Scalar> all_scores(score_stage stage, const problem<float, Key>& p, const Source& source,
                           const Mask& mask, const hr::attention_options<Scalar>& options) {
   const any_attention attend(p.q.heads(), p.k.heads(), p.q.dim(), p.v.dim());
-  visited_scores<Scalar> all(attend, stage, p.queries(), source, mask, options);
-  REQUIRE(all.visits == std::vector<int>(all.visits.size(), 1));
+  auto all = visited<Scalar>(attend, stage, p.queries(), source, mask, options);
+  REQUIRE(all.all_once());
   return std::move(all.scores);
 }
 
@@ -85,28 +65,11 @@ template <class Key, class Mask, class Scalar>
 tensor<double> exact_scores(score_stage stage, const problem<float, Key>& p, const Mask& mask,
                             const hr::attention_options<Scalar>& options) {
   tensor<double> all(p.q.tokens(), p.q.heads(), p.k.tokens());
-  hr::reference_scores<double> to;
-  (stage == score_stage::raw      ? to.raw
-   : stage == score_stage::capped ? to.capped
-   : stage == score_stage::biased ? to.biased
-                                  : to.softmax) = all.view();
   std::vector<double> sinks;
   tensor<double> out(p.q.tokens(), p.q.heads(), p.v.dim());
   hr::reference_attention<double>(p.queries(), p.keys(), p.values(), out.view(), mask,
-                                  in_double(options, sinks), to);
+                                  in_double(options, sinks), reference_of(stage, all.view()));
   return all;
-}
-
-// Numbers of unit size, a sum of `dim` products: a few roundings of the largest partial sum.
-template <class Scalar>
-void check_equal(const tensor<Scalar>& got, const tensor<double>& want, Index dim) {
-  const double unit = std::numeric_limits<Scalar>::epsilon() * static_cast<double>(dim + 20) * 10;
-  for (Index t = 0; t < got.tokens(); ++t)
-    for (Index h = 0; h < got.heads(); ++h)
-      for (Index j = 0; j < got.dim(); ++j) {
-        const double g = static_cast<double>(got(t, h, j)), w = want(t, h, j);
-        if (g != w) REQUIRE(std::abs(g - w) <= unit * std::max(1., std::abs(w)));
-      }
 }
 
 template <class Scalar, class Mask>
@@ -263,9 +226,9 @@ TEST_CASE("queries come in any scalar, and heads and widths may be fixed") {
     for (Index h = 0; h < 4; ++h)
       for (Index d = 0; d < 16; ++d)
         rounded.q(t, h, d) = float(q(t, h, d) = Eigen::bfloat16(p.q(t, h, d)));
-  const visited_scores<float> narrow(hr::attention<4, 2, 16, 8>(), score_stage::raw,
-                                     hr::view<const Eigen::bfloat16>(q.view()), source_of(p),
-                                     hr::none(), {});
+  const auto narrow =
+      visited<float>(hr::attention<4, 2, 16, 8>(), score_stage::raw,
+                     hr::view<const Eigen::bfloat16>(q.view()), source_of(p), hr::none(), {});
   CHECK(same_bits<float>(
       narrow.scores.view(),
       all_scores<float>(score_stage::raw, rounded, source_of(p), hr::none(), {}).view()));
@@ -357,7 +320,7 @@ void check_ring(Ring& ring, const hr::ring_shape& shape, const problem<>& p) {
   const auto mask = hr::causal() & (hr::sliding_window(shape.window) | hr::prefix(shape.prefix));
   const Index first = kv_len - q_len - shape.window + 1;
   for (const score_stage stage : stages) {
-    const visited_scores<float> got(any_attention(p.q.heads(), p.k.heads(), p.q.dim(), p.v.dim()),
+    const auto got = visited<float>(any_attention(p.q.heads(), p.k.heads(), p.q.dim(), p.v.dim()),
                                     stage, p.queries(), ring, hr::causal(), {.softcap = 5});
     auto exact = exact_scores(stage, p, mask, hr::attention_options<float>{.softcap = 5});
     tensor<float> scores = got.scores;
@@ -399,8 +362,7 @@ TEST_CASE("an empty ring has no scores, and what it no longer keeps is refused")
   hr::ring_cache<hr::kv_cache<float>> ring({.window = 10, .prefix = 2, .chunk = 4}, 2, 16, 8);
   const problem<> p({5, 40, 4, 2, 16, 8});
   const auto visit = [&](const hr::view<const float>& q, const auto& mask) {
-    return visited_scores<float>(any_attention(4, 2, 16, 8), score_stage::softmax, q, ring, mask,
-                                 {});
+    return visited<float>(any_attention(4, 2, 16, 8), score_stage::softmax, q, ring, mask, {});
   };
   CHECK(visit(p.queries(), hr::none()).visits.empty());
   for (Index t = 0; t < 40; t += 4)
