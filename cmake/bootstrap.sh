@@ -5,7 +5,8 @@
 #   cmake/bootstrap.sh demo|test|bench|asan|tsan    installs what is missing, then runs the preset of that name
 #   cmake/bootstrap.sh report                       the same; the benchmarks behind the pictures, then these
 #   cmake/bootstrap.sh fuzz                         the same; clang then searches for inputs that fail, for minutes
-#   cmake/bootstrap.sh deps                         only installs what all of them but fuzz need
+#   cmake/bootstrap.sh format                       the same; clang-format 14 (others format otherwise) compares the source
+#   cmake/bootstrap.sh deps                         only installs what all of them but fuzz and format need
 #
 # Installs with apt-get (Debian 12, Ubuntu 24.04 and later), through sudo unless root, and only what is
 # missing. On other systems it names what to install.
@@ -23,19 +24,24 @@ case $job in
   report) libraries=(libeigen3-dev libbenchmark-dev python3-matplotlib) ;;
   asan | tsan) libraries+=(catch2 libsentencepiece-dev) ;;
   fuzz) libraries+=(catch2 libclang-rt-dev) compiler=clang++ ;;
+  format) libraries=() ;;
   test | deps) libraries+=(catch2 libsentencepiece-dev libbenchmark-dev) ;;
-  *) fail "usage: ${BASH_SOURCE[0]} demo|test|bench|report|asan|tsan|fuzz|deps" ;;
+  *) fail "usage: ${BASH_SOURCE[0]} demo|test|bench|report|asan|tsan|fuzz|format|deps" ;;
 esac
 
 # A tool counts as present wherever it comes from, a library only as a package.
 missing=()
-if [[ $compiler == clang++ ]]; then
-  command -v clang++ >/dev/null || missing+=(clang)
+if [[ $job == format ]]; then
+  command -v clang-format-14 >/dev/null || missing+=(clang-format-14)
 else
-  command -v "$compiler" >/dev/null || missing+=(g++)
+  if [[ $compiler == clang++ ]]; then
+    command -v clang++ >/dev/null || missing+=(clang)
+  else
+    command -v "$compiler" >/dev/null || missing+=(g++)
+  fi
+  command -v cmake >/dev/null || missing+=(cmake)
+  command -v ninja >/dev/null || missing+=(ninja-build)
 fi
-command -v cmake >/dev/null || missing+=(cmake)
-command -v ninja >/dev/null || missing+=(ninja-build)
 if command -v apt-get >/dev/null; then
   for package in "${libraries[@]}"; do
     [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
@@ -54,6 +60,11 @@ if command -v apt-get >/dev/null; then
 elif ((${#missing[@]})); then
   fail "there is no apt-get here; install these (names as in Debian): ${missing[*]}" \
     "these too, or CMake downloads their source: ${libraries[*]}"
+fi
+
+if [[ $job == format ]]; then
+  git ls-files '*.hpp' '*.cpp' | xargs clang-format-14 --dry-run --Werror
+  exit
 fi
 
 read -r _ _ version < <(cmake --version)

@@ -99,8 +99,7 @@ void weigh_rows(float* scores, Index keys, Index width, float* max, float* sum, 
   }
   columns.template weigh<Weight>(broadcast(unit), shift, added);
   HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
-    const packet moved =
-        power_of_2(multiply(subtract(load(max + p * lanes), shift[p]), log2_e));
+    const packet moved = power_of_2(multiply(subtract(load(max + p * lanes), shift[p]), log2_e));
     store(max + p * lanes, largest[p]);
     store(factor + p * lanes, moved);
     store(sum + p * lanes, multiply_add(load(sum + p * lanes), moved, added[p]));
