@@ -13,7 +13,6 @@
 
 #include <algorithm>
 #include <concepts>
-#include <memory>
 #include <type_traits>
 
 namespace headroom::inline HEADROOM_ISA {

@@ -7,6 +7,7 @@
 
 #include "support/catch.hpp"
 #include "support/kernel_call.hpp"
+#include "support/work_items.hpp"
 
 namespace hr = headroom;
 using namespace headroom_tests;
@@ -18,27 +19,6 @@ namespace {
 
 constexpr Index most_rows = hr::detail::most_decode_rows;
 constexpr Index one_split = hr::detail::most_unsplit_keys;
-
-// Runs work like serial, and notes how often it was asked to.
-struct counting_executor {
-  mutable std::vector<Index> counts = {};
-
-  template <class Work>
-  void operator()(Index count, const Work& work) const {
-    counts.push_back(count);
-    hr::serial()(count, work);
-  }
-};
-
-// The numbers of work items that a call was cut into.
-std::vector<Index> items_of(const problem_size& size) {
-  const problem p(size);
-  counting_executor executor;
-  answer_by([&](const auto& call,
-                const auto& source) { hr::detail::dispatch(call, source, std::ref(executor)); },
-            p, hr::none());
-  return executor.counts;
-}
 
 }  // namespace
 
@@ -65,26 +45,4 @@ TEST_CASE("the path taken is the path chosen") {
   const Index groups = hr::detail::has_kernels<float> ? 1 : 2;
   CHECK(items_of({few, one_split, 2, 2, 8, 8}) == std::vector<Index>{groups});
   CHECK(items_of({few, one_split + 1, 2, 2, 8, 8}) == std::vector<Index>{2 * groups});
-}
-
-TEST_CASE("a call that is one of many takes the path that it takes alone") {
-  for (const problem_size& size : {problem_size{0, 2000, 4, 2, 8, 8},
-                                   {1, one_split, 2, 1, 8, 8},
-                                   {1, 2500, 2, 1, 8, 8},
-                                   {hr::detail::block_rows, 10, 4, 2, 8, 8}}) {
-    const problem p(size);
-    Index items = 0;
-    const auto planned = [&](const auto& call, const auto& source) {
-      hr::detail::scratch memory;
-      const hr::detail::call_plan plan(call, source, 1, memory);
-      items = plan.items();
-      for (Index i = items; i-- > 0;) {
-        CHECK(plan.cost(i) > 0);
-        plan.run(i);
-      }
-    };
-    CHECK(same_bits(answer_by(planned, p, hr::none()), attend(p)));
-    const std::vector<Index> alone = items_of(size);
-    CHECK(items == (alone.empty() ? 0 : alone.front()));
-  }
 }

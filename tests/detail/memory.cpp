@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 TEST_CASE("arrays start on a page, and all of them is there") {
@@ -17,11 +18,26 @@ TEST_CASE("arrays start on a page, and all of them is there") {
   for (const Eigen::Index size :
        {Eigen::Index(0), Eigen::Index(1), Eigen::Index(1000), huge - 1, huge, huge + 1001}) {
     const auto array = headroom::detail::uninitialised<float>(size);
-    REQUIRE(array != nullptr);
+    REQUIRE(array.get() != nullptr);
     const std::size_t page = size < huge ? headroom::detail::page : huge_page;
     CHECK(reinterpret_cast<std::uintptr_t>(array.get()) % page == 0);
     for (Eigen::Index i = 0; i < size; ++i) array[static_cast<std::size_t>(i)] = 1;
   }
+}
+
+TEST_CASE("an array that moves is in one place") {
+  using array = headroom::detail::aligned_array<int>;
+  array first = headroom::detail::uninitialised<int>(3);
+  int* const memory = first.get();
+  array second = std::move(first);
+  CHECK(second.get() == memory);
+  CHECK(first.get() == nullptr);
+  first = headroom::detail::uninitialised<int>(5);
+  CHECK(first.get() != memory);
+  first = std::move(second);
+  CHECK(first.get() == memory);
+  CHECK(second.get() == nullptr);
+  CHECK(array().get() == nullptr);
 }
 
 TEST_CASE("arrays on memory that was freed leave what lies beside them as it is") {

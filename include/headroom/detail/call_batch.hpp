@@ -2,12 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/detail/call_plan.hpp>
 #include <headroom/detail/config.hpp>
-#include <headroom/detail/dispatch.hpp>
+#include <headroom/detail/row_units.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/work_order.hpp>
 #include <headroom/kv_source.hpp>
 
+#include <algorithm>
+#include <cstddef>
 #include <new>
 #include <span>
 

@@ -9,7 +9,6 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
-#include <variant>
 
 // Every rule that the library holds its callers to, and its sentence: at compile time where the
 // compiler can know, at the public entry where it cannot.
@@ -114,20 +113,23 @@ std::string text(const Who& who) {
 /// own to compile.
 class sentence_part {
  public:
-  sentence_part(const caller& who) : part_(who) {}
-  sentence_part(const char* words) : part_(caller(words)) {}
-  sentence_part(const std::string& words) : sentence_part(words.c_str()) {}
+  sentence_part(const caller& who) : words_(who) {}
+  sentence_part(const char* words) : words_(words) {}
+  sentence_part(const std::string& words) : words_(words.c_str()) {}
   template <std::integral T>
-  sentence_part(T number) : part_(static_cast<long long>(number)) {}
+  sentence_part(T number) : words_(nullptr), whole_(static_cast<long long>(number)) {}
   template <std::floating_point T>
-  sentence_part(T number) : part_(static_cast<double>(number)) {}
+  sentence_part(T number) : words_(nullptr), real_(number), is_real_(true) {}
 
   std::string str() const {
-    return std::visit([](const auto& part) { return text(part); }, part_);
+    return words_.name ? text(words_) : is_real_ ? text(real_) : text(whole_);
   }
 
  private:
-  std::variant<caller, long long, double> part_;
+  caller words_;  // unnamed: the part is a number
+  long long whole_ = 0;
+  double real_ = 0;
+  bool is_real_ = false;
 };
 
 [[noreturn]] inline void refuse(std::initializer_list<sentence_part> parts) {

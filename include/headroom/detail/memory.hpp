@@ -5,9 +5,9 @@
 #include <headroom/detail/config.hpp>
 
 #include <cstddef>
-#include <memory>
 #include <new>
 #include <type_traits>
+#include <utility>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -27,18 +27,29 @@ inline constexpr std::size_t page = 4096;
 /// last, spends up to a fifth of its time on finding these.
 inline constexpr std::size_t huge_page = std::size_t(2) << 20;
 
-struct aligned_delete {
-  template <class T>
-  void operator()(T* memory) const {
-    ::operator delete(memory, start);
-  }
-
-  std::align_val_t start{page};
-};
-
-/// An array that starts on a page.
+/// An array that starts on a page, and its owner: what a unique_ptr would be, without the hundredth
+/// of the time to compile an attention that <memory> takes.
 template <class T>
-using aligned_array = std::unique_ptr<T[], aligned_delete>;
+class aligned_array {
+ public:
+  aligned_array() = default;
+  aligned_array(T* memory, std::align_val_t start) : memory_(memory), start_(start) {}
+  aligned_array(aligned_array&& other) noexcept
+      : memory_(std::exchange(other.memory_, nullptr)), start_(other.start_) {}
+  aligned_array& operator=(aligned_array other) noexcept {
+    std::swap(memory_, other.memory_);
+    std::swap(start_, other.start_);
+    return *this;
+  }
+  ~aligned_array() { ::operator delete(memory_, start_); }
+
+  T* get() const { return memory_; }
+  T& operator[](std::size_t i) const { return memory_[i]; }
+
+ private:
+  T* memory_ = nullptr;
+  std::align_val_t start_{page};
+};
 
 /// Memory that is written before it is read: left uninitialised, so that a large cache costs no
 /// page of memory before its tokens come.
@@ -57,7 +68,7 @@ aligned_array<T> uninitialised(Index size) {
     ::madvise(memory, bytes, MADV_HUGEPAGE);
   }
 #endif
-  return aligned_array<T>(static_cast<T*>(memory), {start});
+  return {static_cast<T*>(memory), start};
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail
