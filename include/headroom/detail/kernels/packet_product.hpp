@@ -55,7 +55,11 @@ void packet_add_few_keys(const tile<float>& q, Index rows, const tile<Number>& k
     if (rows <= width / 2)
       return packet_add_few_keys<width / 2>(q, rows, keys, tokens, dim, scores, scores_stride);
   scratch memory;
-  float* const queries = memory.take<float>(width * dim);
+  // One row over 16 bits is multiplied faster than memory delivers. Loads that go across cache lines
+  // hold a core back just enough: a Zen 4 reads 0.9 of its bandwidth with them, 0.73 without.
+  // Packets narrower than a line gain nothing.
+  constexpr Index across = width == 1 && sizeof(Number) == 2 && lanes * sizeof(float) == 64 ? 1 : 0;
+  float* const queries = memory.take<float>(width * dim + across) + across;
   for (Index r = 0; r < rows; ++r) std::copy(q.row(r), q.row(r) + dim, queries + r * dim);
   std::fill(queries + rows * dim, queries + width * dim, 0.f);
   float products[step_keys * width];
