@@ -67,16 +67,24 @@ TEST_CASE("steps, and with them results, do not depend on where rows lie") {
     }
 }
 
-TEST_CASE("weights of 16 bits that one row reads are asked for farther ahead in the first level") {
-  constexpr Index stream = 1 << 20;
-  const read_ahead half = read_pace::of_keys(1, 2, stream),
-                   floats = read_pace::of_keys(1, 4, stream);
-  CHECK((half.near > read_ahead().near && floats.near < read_ahead().near));
-  CHECK((half.near < half.far && floats.near < floats.far));
-  CHECK(read_pace::of_keys(2, 2, stream).far == read_ahead().far);
-  CHECK(read_pace::of_keys(8, 4, stream).far == read_ahead().far);
-  CHECK(read_pace::of_keys(1, 2, 32 << 10).far < half.far);
-  CHECK(read_pace::of_keys(1, 2, 100).far >= 1024);
+TEST_CASE("one row over weights of 16 bits has a pace of its own") {
+  constexpr Index row = 8192, stream = 1 << 20;
+  const read_ahead half = read_pace::of_keys(1, 2, row, stream),
+                   floats = read_pace::of_keys(1, 4, 2 * row, stream),
+                   brief = read_pace::of_keys(1, 2, 1024, stream);
+  const bool across = read_pace::loads_across_lines(1, 2, row);
+  CHECK(across == (lanes == 16));
+  CHECK(half.far == (across ? 1 : 2) * read_ahead().far);
+  CHECK(half.near == (across ? 3 * read_ahead().near : read_ahead().near));
+  CHECK((brief.far < read_ahead().far && floats.far < brief.far));
+  CHECK(read_pace::of_keys(1, 2, 1024, 32 << 10).far == brief.far);
+  CHECK(read_pace::of_keys(1, 2, 1024, 16 << 10).far < brief.far);
+  CHECK(read_pace::of_keys(1, 2, 100, 100).far > read_ahead().near);
+  CHECK_FALSE(read_pace::loads_across_lines(1, 2, 2048));
+  CHECK_FALSE(read_pace::loads_across_lines(1, 4, row));
+  CHECK_FALSE(read_pace::loads_across_lines(2, 2, row));
+  CHECK(read_pace::of_keys(2, 2, row, stream).far == read_ahead().far);
+  CHECK(read_pace::of_keys(8, 4, row, stream).far == read_ahead().far);
   CHECK(read_pace::of_values(1).far < read_pace::of_values(2).far);
 }
 
