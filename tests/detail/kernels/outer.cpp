@@ -8,6 +8,9 @@
 #include "support/catch.hpp"
 #include "support/product.hpp"
 
+#include <algorithm>
+#include <vector>
+
 namespace hr = headroom;
 using namespace headroom_tests;
 using Eigen::Index;
@@ -75,6 +78,26 @@ TEST_CASE("any depth is the same product") {
         c, zeros<float>(7, lanes), depth, [&](Index i, Index k) { return a(i, 0, k); },
         [&](Index k, Index j) { return b[static_cast<std::size_t>(k * lanes + j)]; }));
   }
+}
+
+TEST_CASE("deep sums are made of parts, each of its own rounding errors") {
+  using hr::detail::summed_parts;
+  CHECK(summed_parts(1) == 1);
+  CHECK(summed_parts(127) == 1);
+  CHECK(summed_parts(128) == 2);
+  CHECK(summed_parts(576) == 3);
+  CHECK(summed_parts(100 * hr::detail::most_depth) == 100);
+  // One after another, each 1 would be lost beside 2^24.
+  constexpr Index depth = 128;
+  const float large = 1 << 24;
+  const std::vector<float> a(depth, 1.f);
+  std::vector<float> b(depth * lanes, 0.f), c(lanes);
+  std::fill_n(b.begin(), lanes, large);
+  std::fill(b.begin() + depth / 2 * lanes, b.end(), 1.f);
+  hr::detail::rows_to_come none;
+  hr::detail::deep_outer_product(hr::detail::tile<float>{a.data(), depth}, 1, 1, b.data(), depth,
+                                 c.data(), none);
+  CHECK(c == std::vector<float>(lanes, large + depth / 2));
 }
 
 TEMPLATE_TEST_CASE("pairs of bfloat16 give the product of their numbers", "",

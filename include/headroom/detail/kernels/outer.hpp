@@ -98,11 +98,6 @@ void outer_tile(const A& a, const B& b, Index column, Index depth, const product
   HEADROOM_UNROLL for (int i = 0; i < rows; ++i) {
     HEADROOM_UNROLL for (int p = 0; p < packets; ++p) sum[i][p] = broadcast(0.f);
   }
-  if (c.add) {
-    HEADROOM_UNROLL for (int i = 0; i < rows; ++i) {
-      HEADROOM_UNROLL for (int p = 0; p < packets; ++p) sum[i][p] = load(c.row(i) + p * lanes);
-    }
-  }
   const auto* left = a.data;
   b.for_each_part(0, depth, [&](const auto& part, Index begin, Index end) HEADROOM_ALWAYS_INLINE {
     const auto* right = part.data + column;
@@ -125,6 +120,15 @@ void outer_tile(const A& a, const B& b, Index column, Index depth, const product
       right += part.stride;
     }
   });
+  // What is there is added in the end: nothing waits for it, and fewer numbers are summed one after
+  // another.
+  if (c.add) {
+    HEADROOM_UNROLL for (int i = 0; i < rows; ++i) {
+      HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
+        sum[i][p] = add(load(c.row(i) + p * lanes), sum[i][p]);
+      }
+    }
+  }
   HEADROOM_UNROLL for (int i = 0; i < rows; ++i) {
     HEADROOM_UNROLL for (int p = 0; p < packets; ++p) store(c.row(i) + p * lanes, sum[i][p]);
   }
@@ -225,12 +229,21 @@ void add_outer_product(const A& a, Index rows, const B& b, Index depth, Index di
 inline constexpr Index most_depth =
     (lanes >= 16 ? 256 : 24) * 1024 / (outer_packets * lanes * Index(sizeof(float)));
 
+/// Parts of the depth that are summed each on its own: no longer than a panel may be, and two or
+/// three, as rounding errors add up along a sum. Large scores of width 128 err half as much in two
+/// parts, of latents a third as much in three; more parts take time.
+constexpr Index summed_parts(Index depth) {
+  constexpr Index least_depth = 64, most_parts = 3;
+  const Index panels = (depth + most_depth - 1) / most_depth;
+  return std::max({Index(1), panels, std::min(depth / least_depth, most_parts)});
+}
+
 /// c[rows, width] = a[rows, depth] b[depth, width], width = packets * lanes, contiguous; any depth.
 template <class Operand>
 void deep_outer_product(const tile<Operand>& a, Index rows, int packets, const Operand* b,
                         Index depth, float* c, rows_to_come& next) {
   const Index width = packets * lanes;
-  const Index parts = std::max<Index>(1, (depth + most_depth - 1) / most_depth);
+  const Index parts = summed_parts(depth);
   Index begin = 0;
   for (Index part = 0; part < parts; ++part) {
     const Index end = depth * (part + 1) / parts;
