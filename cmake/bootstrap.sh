@@ -5,7 +5,7 @@
 #   cmake/bootstrap.sh demo|test|bench|asan|tsan    installs what is missing, then runs the preset of that name
 #   cmake/bootstrap.sh report                       the same; the benchmarks behind the pictures, then these
 #   cmake/bootstrap.sh fuzz                         the same; clang then searches for inputs that fail, for minutes
-#   cmake/bootstrap.sh format                       the same; clang-format 14 (others format otherwise) compares the source
+#   cmake/bootstrap.sh format                       the same; fails where clang-format 14 would write another source
 #   cmake/bootstrap.sh deps                         only installs what all of them but fuzz and format need
 #
 # Installs with apt-get (Debian 12, Ubuntu 24.04 and later), through sudo unless root, and only what is
