@@ -17,31 +17,32 @@ fail() { printf 'bootstrap: %s\n' "$@" >&2; exit 1; }
 
 job=${1:-}
 libraries=(libeigen3-dev nlohmann-json3-dev libcli11-dev)
-compiler=${CXX:-g++}
+tools=("${CXX:-g++}" cmake ninja)
 case $job in
   demo) ;;
   bench) libraries=(libeigen3-dev libbenchmark-dev) ;;
   report) libraries=(libeigen3-dev libbenchmark-dev python3-matplotlib) ;;
   asan | tsan) libraries+=(catch2 libsentencepiece-dev) ;;
-  fuzz) libraries+=(catch2 libclang-rt-dev) compiler=clang++ ;;
-  format) libraries=() ;;
+  fuzz) libraries+=(catch2 libclang-rt-dev) tools[0]=clang++ ;;
+  format) libraries=() tools=(clang-format-14) ;;
   test | deps) libraries+=(catch2 libsentencepiece-dev libbenchmark-dev) ;;
   *) fail "usage: ${BASH_SOURCE[0]} demo|test|bench|report|asan|tsan|fuzz|format|deps" ;;
 esac
 
+package_of() {
+  case $1 in
+    clang++) echo clang ;;
+    ninja) echo ninja-build ;;
+    cmake | clang-format-14) echo "$1" ;;
+    *) echo g++ ;;
+  esac
+}
+
 # A tool counts as present wherever it comes from, a library only as a package.
 missing=()
-if [[ $job == format ]]; then
-  command -v clang-format-14 >/dev/null || missing+=(clang-format-14)
-else
-  if [[ $compiler == clang++ ]]; then
-    command -v clang++ >/dev/null || missing+=(clang)
-  else
-    command -v "$compiler" >/dev/null || missing+=(g++)
-  fi
-  command -v cmake >/dev/null || missing+=(cmake)
-  command -v ninja >/dev/null || missing+=(ninja-build)
-fi
+for tool in "${tools[@]}"; do
+  command -v "$tool" >/dev/null || missing+=("$(package_of "$tool")")
+done
 if command -v apt-get >/dev/null; then
   for package in "${libraries[@]}"; do
     [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
