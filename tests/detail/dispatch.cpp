@@ -6,8 +6,10 @@
 #include <headroom/detail/dispatch.hpp>
 
 #include "support/catch.hpp"
-#include "support/kernel_call.hpp"
 #include "support/work_items.hpp"
+
+#include <algorithm>
+#include <vector>
 
 namespace hr = headroom;
 using namespace headroom_tests;

@@ -58,11 +58,12 @@ struct visited_scores {
 /// Has reference_attention write the scores of one stage.
 inline headroom::reference_scores<double> reference_of(headroom::score_stage stage,
                                                        headroom::view<double> scores) {
+  using headroom::score_stage;
   headroom::reference_scores<double> to;
-  (stage == stages[0]   ? to.raw
-   : stage == stages[1] ? to.capped
-   : stage == stages[2] ? to.biased
-                        : to.softmax) = scores;
+  (stage == score_stage::raw      ? to.raw
+   : stage == score_stage::capped ? to.capped
+   : stage == score_stage::biased ? to.biased
+                                  : to.softmax) = scores;
   return to;
 }
 
