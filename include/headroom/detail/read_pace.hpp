@@ -61,6 +61,10 @@ struct read_pace {
 
   /// How far ahead of weights, rows of one matrix that lie side by side, where these are multiplied
   /// by the numbers of a row: so many bytes of each number, each row and each stream.
+  ///
+  /// One row over 16 bits is best asked for by how long its rows are, and by how it loads them:
+  /// half as far where they are short, in 0.85 of the time on a Zen 4, twice as far where they are
+  /// long.
   static constexpr read_ahead of_keys(Index rows, Index number_bytes, Index row_bytes,
                                       Index stream_bytes) {
     if (rows != 1 || number_bytes != 2)
