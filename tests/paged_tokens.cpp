@@ -29,7 +29,7 @@ using Sequence = hr::paged_cache<float>;
 static_assert(std::is_base_of_v<hr::paged_tokens, Sequence>);
 
 struct summary {
-  int appends = 0, refused = 0, copies = 0, forks = 0, truncations = 0, moves = 0;
+  int appends = 0, refused = 0, copies = 0, forks = 0, truncations = 0, moves = 0, erased = 0;
 };
 
 void run(std::uint64_t seed, summary& done) {
@@ -80,6 +80,23 @@ void run(std::uint64_t seed, summary& done) {
       p.tokens.resize(static_cast<std::size_t>(kept));
       ++done.truncations;
     } else if (choice < 0.83) {
+      modelled_sequence& p = pairs[any];
+      Index begin = random.integer(0, p.sequence.tokens());
+      Index end = random.integer(begin, p.sequence.tokens());
+      if (random.chance(0.8)) {
+        begin -= begin % page_tokens;
+        end -= end % page_tokens;
+      }
+      const bool whole_pages =
+          begin % page_tokens == 0 && (end % page_tokens == 0 || end == p.sequence.tokens());
+      if (whole_pages) {
+        p.sequence.erase(begin, end);
+        p.tokens.erase(p.tokens.begin() + begin, p.tokens.begin() + end);
+        done.erased += begin < end && end < p.sequence.tokens();
+      } else {
+        REQUIRE_THROWS_AS(p.sequence.erase(begin, end), std::invalid_argument);
+      }
+    } else if (choice < 0.85) {
       pairs[any].sequence.clear();
       pairs[any].tokens.clear();
     } else if (choice < 0.88) {
@@ -110,7 +127,9 @@ TEST_CASE("any order of operations gives what vectors give") {
   for (std::uint64_t seed = 0; seed < 3000; ++seed) run(500'000 + seed, done);
   WARN("3000 pools: " << done.appends << " appends, " << done.copies << " of them copied a page, "
                       << done.refused << " refused, " << done.forks << " forks, "
-                      << done.truncations << " truncations, " << done.moves << " moves");
+                      << done.truncations << " truncations, " << done.erased
+                      << " times pages erased, " << done.moves << " moves");
+  REQUIRE(done.erased > 50);
   REQUIRE(std::min({done.appends, done.refused, done.copies, done.forks, done.moves}) > 1000);
 }
 
@@ -165,6 +184,27 @@ TEST_CASE("an append that the pool cannot hold to its end changes nothing") {
   CHECK((pool.pages_free() == 3 && pool.pages_shared() == 2));
   CHECK_NOTHROW(append(one, 100, 10));
   CHECK(pool.pages_free() == 0);
+}
+
+TEST_CASE("pages are erased whole, shared or not, and those behind them stay where they are") {
+  Pool pool(8, 4, 1, 2);
+  Sequence one(pool);
+  append(one, 0, 14);
+  Sequence two = one.fork();
+  const hr::page_id first = one.block_table()[0], third = one.block_table()[2];
+  one.erase(4, 8);
+  CHECK((one.block_table()[0] == first && one.block_table()[1] == third));
+  append(one, 14, 3);
+  CHECK(holds({one.fork(), {0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16}}));
+  CHECK(holds({two.fork(), {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}}));
+  two.erase(8, 14);
+  CHECK(holds({two.fork(), {0, 1, 2, 3, 4, 5, 6, 7}}));
+  CHECK_THROWS_WITH(two.erase(0, 3), contains("paged_cache: erasing tokens [0, 3), expected whole "
+                                              "pages of 4"));
+  CHECK_THROWS_WITH(two.erase(1, 4), contains("erasing tokens [1, 4)"));
+  CHECK_THROWS_WITH(two.erase(4, 12), contains("expected a range within size = 8"));
+  CHECK_THROWS_WITH(two.erase(4, 0), contains("erasing tokens [4, 0)"));
+  CHECK(two.tokens() == 8);
 }
 
 TEST_CASE("a sequence refuses what it has no room for") {

@@ -33,7 +33,6 @@ using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::Row
 
 static_assert(hr::wrapping_cache<Ring>);
 static_assert(!hr::kv_source<Ring>);  // its slots are in no order of tokens
-static_assert(hr::kv_selection<hr::kept_tokens<Cache>>);
 
 template <class Problem>
 void append(Ring& ring, const Problem& p, Index begin, Index end) {
@@ -67,45 +66,6 @@ TEST_CASE("memory is the window, the prefix and a chunk, whatever the context") 
   constexpr hr::attention_shape shape{.hidden = 64, .Q_heads = 4, .KV_groups = 2, .qk_dim = 16};
   CHECK(shape.cache_bytes(hr::ring_tokens(20, 4, 8), sizeof(float)) ==
         ring.capacity() * ring.bytes_per_token());
-}
-
-TEST_CASE("runs are the slots themselves, and end where the ring begins again") {
-  const problem<> p({1, 40, 4, 2, 16, 16});
-  Ring ring({.window = 6, .prefix = 2, .chunk = 3});  // 2 slots, and 8 that are used in turn
-  const Cache& slots = ring.stored();
-  append(ring, p, 0, 10);
-  {  // nothing was overwritten yet, and nothing has left the window of a query at 7
-    const auto kept = ring.kept(3);
-    CHECK(kept.tokens() == 10);
-    CHECK(kept.keys(1, 0, 10).tokens == 10);
-    CHECK(kept.keys(1, 0, 10).rows == slots.key_view().row(0, 1));
-  }
-  append(ring, p, 10, 15);  // the last five, 10 to 14, lie in slots 2 to 6, and 7 to 9 in 9 and on
-  const auto kept = ring.kept(3);
-  CHECK(kept.tokens() == 2 + 6 + 3 - 1);
-  CHECK(kept.first_position() == 7);
-  CHECK(kept.token(1) == 1);
-  CHECK(kept.token(2) == 7);
-  CHECK(kept.token(9) == 14);
-  CHECK(kept.all_tokens() == 15);
-  for (const auto& [t, place] : {std::pair<Index, Index>{-3, 0},
-                                 {0, 0},
-                                 {1, 1},
-                                 {2, 2},
-                                 {6, 2},
-                                 {7, 2},
-                                 {8, 3},
-                                 {14, 9},
-                                 {15, 10},
-                                 {99, 10}})
-    CHECK(kept.place(t) == place);
-  CHECK(kept.keys(0, 0, 10).tokens == 2);
-  CHECK(kept.keys(0, 2, 10).rows == slots.key_view().row(7, 0));
-  CHECK(kept.keys(0, 2, 10).tokens == 3);
-  CHECK(kept.keys(0, 2, 4).tokens == 2);
-  CHECK(kept.values(1, 5, 10).rows == slots.value_view().row(2, 1));
-  CHECK(kept.values(1, 5, 10).tokens == 5);
-  CHECK(kept.keys(1, 9, 10).rows[3] == p.keys()(14, 1, 3));
 }
 
 TEST_CASE("each query of a chunk has its whole window, at every edge of the ring") {

@@ -4,16 +4,20 @@
 // Rule: attention over a ring is attention over a cache of all tokens, under the same mask and the
 // ring's window and prefix, whatever the chunks that the tokens came in and what was taken back.
 // Until a token leaves the window it is the same bits; always, those of a cache that holds what the
-// ring keeps.
+// ring keeps. On pages the same, whatever forks do, and no more pages are taken than its capacity
+// is.
 #include <headroom/attention.hpp>
 #include <headroom/int8_codec.hpp>
 #include <headroom/kv_cache.hpp>
+#include <headroom/page_pool.hpp>
+#include <headroom/paged_cache.hpp>
 #include <headroom/ring_cache.hpp>
 
 #include <algorithm>
 
 #include "support/catch.hpp"
 #include "support/codec_laws.hpp"
+#include "support/pages.hpp"
 #include "support/problem.hpp"
 
 namespace hr = headroom;
@@ -86,8 +90,60 @@ answer<Scalar> attend_to(hr::view<const Scalar> q, const Source& source, const M
   return result;
 }
 
+// Where rings are made: memory of their own, or pages of a pool that has enough for one and a fork.
+template <class Stored, class StoredValue>
+struct in_one_piece {
+  using Ring = hr::ring_cache<hr::kv_cache<Stored, any, any, any, StoredValue>>;
+  static constexpr Index least_window = 1;
+
+  in_one_piece(random_source&, const hr::ring_shape& shape, Index groups, Index qk_dim, Index v_dim)
+      : ring(shape, groups, qk_dim, v_dim) {
+    REQUIRE(ring.capacity() == hr::ring_tokens(shape.window, shape.prefix, shape.chunk));
+  }
+  template <class Rows>
+  void disturb(const Rows&, const Rows&) {}
+
+  Ring ring;
+};
+
+template <class Stored, class StoredValue>
+struct on_pages {
+  using Cache = hr::paged_cache<Stored, any, any, any, StoredValue>;
+  using Ring = hr::ring_cache<Cache>;
+  static constexpr Index least_window = 2;  // of 1 a page is given up that may be gone back to
+
+  on_pages(random_source& random, const hr::ring_shape& shape, Index groups, Index qk_dim,
+           Index v_dim)
+      : on_pages(random.pick<Index>({1, 2, 3, 16, 16, 32}), shape, groups, qk_dim, v_dim) {}
+  on_pages(Index page_tokens, const hr::ring_shape& shape, Index groups, Index qk_dim, Index v_dim)
+      : pool(2 * pages(page_tokens, shape), page_tokens, groups, qk_dim, v_dim), ring(shape, pool) {
+    poison(pool);
+    REQUIRE(ring.capacity() <= page_tokens * pages(page_tokens, shape));
+  }
+
+  // A prefix in whole pages; a window, what may be taken back and a chunk that comes, from the last
+  // token of a page on.
+  static Index pages(Index page_tokens, const hr::ring_shape& shape) {
+    const auto of = [&](Index tokens) { return (tokens + page_tokens - 1) / page_tokens; };
+    return of(shape.prefix) + of(shape.window + 2 * shape.chunk - 2 + page_tokens);
+  }
+
+  template <class Rows>
+  void disturb(const Rows& k, const Rows& v) {
+    Ring fork = ring.fork();
+    fork.append(k, v);
+    std::swap(fork, ring);
+    ring = std::move(fork);
+    REQUIRE(pool.pages_shared() == 0);
+  }
+
+  typename Cache::Pool pool;
+  Ring ring;
+};
+
 /// `count` rings, each through several turns.
-template <class Scalar, class Stored, class StoredValue = Stored>
+template <class Scalar, class Stored, class StoredValue = Stored,
+          template <class, class> class Where = in_one_piece>
 void run(std::uint64_t seed, int count) {
   using Full = hr::kv_cache<Stored, any, any, any, StoredValue>;
   Index wraps = 0, dropped_and_kept = 0, refused = 0;
@@ -97,6 +153,8 @@ void run(std::uint64_t seed, int count) {
                          .prefix = random.pick<Index>({0, 0, 1, 4, 7, 20}),
                          .chunk = random.pick<Index>({1, 1, 2, 3, 8, 33, 70, 150})};
     if (i % 16 == 0) shape.window = 1600;  // a decode step is split
+    using Place = Where<Stored, StoredValue>;
+    shape.window = std::max(shape.window, Place::least_window);
     const Index turn = hr::ring_tokens(shape.window, 0, shape.chunk);
     const Index groups = random.integer(1, 3);
     const Index total = shape.prefix + random.integer(2 * turn, i % 16 == 0 ? 2 * turn : 5 * turn);
@@ -105,10 +163,10 @@ void run(std::uint64_t seed, int count) {
                             seed);
     INFO("seed " << seed << ", window " << shape.window << ", prefix " << shape.prefix << ", chunk "
                  << shape.chunk << ", groups " << groups << ", width " << p.k.dim());
-    hr::ring_cache<Full> ring(shape, groups, p.k.dim(), p.v.dim());
+    Place place(random, shape, groups, p.k.dim(), p.v.dim());
+    auto& ring = place.ring;
     Full full(total, groups, p.k.dim(), p.v.dim());
     ring_model model(shape);
-    REQUIRE(ring.capacity() == shape.prefix + turn);
 
     Index most_seen = 0;
     // A few calls, about evenly over the tokens.
@@ -124,6 +182,7 @@ void run(std::uint64_t seed, int count) {
       model.append(chunk);
       REQUIRE(ring.tokens() == model.seen);
       most_seen = std::max(most_seen, model.seen);
+      if (chunk > 0 && random.chance(0.2)) place.disturb(k, v);
 
       if (random.chance(0.2)) {
         const Index left = std::max<Index>(0, ring.tokens() - random.integer(0, 2 * shape.chunk));
@@ -177,7 +236,7 @@ void run(std::uint64_t seed, int count) {
         ++dropped_and_kept;
       }
     }
-    wraps += most_seen / ring.capacity();
+    wraps += most_seen / (shape.prefix + turn);
   }
   CHECK(wraps > 2 * count);
   CHECK(dropped_and_kept > count / 2);
@@ -200,4 +259,12 @@ TEST_CASE("in 8 bits") {
 
 TEST_CASE("keys in one codec, values in another, computed in double") {
   run<double, hr::int8_rows, Eigen::half>(730'000, 60);
+}
+
+TEST_CASE("on pages, in float") {
+  run<float, float, float, on_pages>(740'000, 120);
+}
+
+TEST_CASE("on pages, in 8 bits and 16") {
+  run<double, hr::int8_rows, Eigen::half, on_pages>(750'000, 60);
 }

@@ -37,6 +37,7 @@
 #include <headroom/int4_codec.hpp>      // 4 bits a number, scales and minima
 #include <headroom/int8_codec.hpp>      // 8 bits a number, and scales
 #include <headroom/joined_codec.hpp>    // two codecs in one row
+#include <headroom/kept_tokens.hpp>     // what a call over a ring reads
 #include <headroom/kv_cache.hpp>        // keys and values of the tokens so far
 #include <headroom/kv_source.hpp>       // where keys and values come from
 #include <headroom/latent_cache.hpp>    // what MLA keeps of a token

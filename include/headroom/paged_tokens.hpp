@@ -54,6 +54,25 @@ class paged_tokens {
     release_after(tokens);
   }
 
+  /// Removes tokens [begin, end), of whole pages, which are given up; those behind take their place
+  /// on the pages that they are on.
+  ///
+  /// \throws std::invalid_argument if there are no such tokens, or if they do not begin and end
+  /// with
+  ///         pages; `end` may be tokens() instead
+  void erase(Index begin, Index end) {
+    detail::require_tokens(who_, "erasing", begin, end, tokens_);
+    detail::require(begin % page_tokens() == 0 && (end % page_tokens() == 0 || end == tokens_),
+                    who_, ": erasing tokens [", begin, ", ", end, "), expected whole pages of ",
+                    page_tokens());
+    if (end == tokens_) return release_after(begin);
+    const auto first = table_.begin() + begin / page_tokens();
+    const auto last = table_.begin() + end / page_tokens();
+    std::for_each(first, last, [this](page_id page) { pool_->release(page); });
+    table_.erase(first, last);
+    tokens_ -= end - begin;
+  }
+
   /// Forgets every token and gives up every page.
   void clear() { release_after(0); }
 

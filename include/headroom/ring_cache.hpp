@@ -6,15 +6,17 @@
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/nesting.hpp>
+#include <headroom/kept_tokens.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/options.hpp>
+#include <headroom/page_stock.hpp>
 #include <headroom/parallel.hpp>
-#include <headroom/selected_mask.hpp>
 #include <headroom/view.hpp>
 
 #include <algorithm>
 #include <concepts>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -22,92 +24,6 @@
 // Sliding windows over a context without end, in memory that does not grow with it.
 
 namespace headroom::inline HEADROOM_ISA {
-
-/// What a ring_cache keeps, in tokens.
-struct ring_shape {
-  Index window;      ///< keys that a query sees, its own position included; at least 1
-  Index prefix = 0;  ///< first tokens of the context that every query sees beside its window
-  Index chunk = 1;   ///< most tokens that are appended at once; at least 1
-};
-
-namespace detail {
-
-// Where token t lies: the prefix stays in the first slots, the others are used in turn.
-inline Index ring_slot(const ring_shape& shape, Index t) {
-  return t < shape.prefix
-             ? t
-             : shape.prefix + (t - shape.prefix) % ring_tokens(shape.window, 0, shape.chunk);
-}
-
-}  // namespace detail
-
-/// What a call over a ring_cache reads: the prefix, and the tokens from the first query's window
-/// on. A source of these alone, in their order, whose runs end where the ring begins again; its
-/// mask is masked(...). Refers to the ring, and is good until that changes.
-template <kv_source Cache>
-class kept_tokens {
- public:
-  using KeyCodec = typename Cache::KeyCodec;
-  using ValueCodec = typename Cache::ValueCodec;
-  static constexpr bool values_in_keys = detail::has_values_in_keys<Cache>;
-
-  /// \param slots     the ring's memory
-  /// \param seen      tokens of the whole context
-  /// \param position  of the first query among these
-  kept_tokens(const Cache& slots, const ring_shape& shape, Index seen, Index position)
-      : slots_(&slots),
-        shape_(shape),
-        seen_(seen),
-        position_(position),
-        prefix_(std::min(shape.prefix, seen)),
-        first_(std::clamp(position - shape.window + 1, prefix_, seen)) {}
-
-  Index tokens() const { return prefix_ + seen_ - first_; }
-  Index groups() const { return slots_->groups(); }
-  Index qk_dim() const { return slots_->qk_dim(); }
-  Index v_dim() const { return slots_->v_dim(); }
-
-  Index token(Index i) const { return i < prefix_ ? i : first_ + i - prefix_; }
-  Index place(Index t) const {
-    return std::clamp<Index>(t, 0, prefix_) + std::clamp(t, first_, seen_) - first_;
-  }
-  Index all_tokens() const { return seen_; }
-
-  auto keys(Index g, Index begin, Index end) const {
-    const Index slot = detail::ring_slot(shape_, token(begin));
-    return slots_->keys(g, slot, slot + run(slot, begin, end));
-  }
-  auto values(Index g, Index begin, Index end) const {
-    const Index slot = detail::ring_slot(shape_, token(begin));
-    return slots_->values(g, slot, slot + run(slot, begin, end));
-  }
-
-  /// Where the first query stands among these tokens: first_position of a call over them.
-  Index first_position() const { return position_ - (first_ - prefix_); }
-
-  /// A mask over the whole context, for a call over these tokens, that hides as well what is
-  /// neither in the window nor in the prefix.
-  template <attention_mask Mask>
-  auto masked(Mask mask) const {
-    // Among those kept the window is as wide as in the whole context.
-    return selected_mask<Mask, kept_tokens>(std::move(mask), *this, position_) &
-           (sliding_window(shape_.window) | prefix(shape_.prefix));
-  }
-
- private:
-  // How many tokens from the one at `begin`, in `slot`, follow one another in memory.
-  Index run(Index slot, Index begin, Index end) const {
-    const bool to_the_end = begin >= prefix_ || detail::ring_slot(shape_, first_) == prefix_;
-    return std::min(end - begin, (to_the_end ? slots_->capacity() : prefix_) - slot);
-  }
-
-  const Cache* slots_;
-  ring_shape shape_;
-  Index seen_;
-  Index position_;
-  Index prefix_;  // tokens kept of the beginning
-  Index first_;   // token after these
-};
 
 /// A cache of the last tokens, and of the first few: its memory is the window, not the context.
 ///
@@ -130,15 +46,25 @@ class kept_tokens {
 /// always exact, and results do not depend on what was taken back, nor on the chunks that tokens
 /// came in.
 ///
+/// On the pages of a pool a ring takes pages as it grows, and gives up those that left its window;
+/// forks share what they hold:
+///
+///   ring_cache<paged_cache<Eigen::bfloat16, 8, 128>> cache({.window = 4096}, pool);
+///
+/// It reads whole pages, so that results differ from those of a ring in one piece by rounding.
+///
 /// A rotated_cache goes around a ring, not into it: rotated_cache<ring_cache<kv_cache<...>>>.
 ///
 /// Not to be written while it is read; reading from several threads is fine.
 ///
-/// \tparam Cache  a kv_cache or a latent_cache: what the tokens are kept in
+/// \tparam Cache  a kv_cache or a latent_cache, or paged_cache or paged_latents: what the tokens
+/// are
+///                kept in
 /// \source the prefix: StreamingLLM, arXiv 2309.17453, section 3.2
 template <class Cache>
 requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
   static_assert(detail::check_ring<Cache>());
+  static constexpr bool on_pages = detail::is_on_pages<Cache>();
 
  public:
   /// \param sizes  of the cache that the tokens are kept in, after its capacity
@@ -147,11 +73,42 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
   requires std::constructible_from<Cache, Index, Sizes...>
   explicit ring_cache(const ring_shape& shape, Sizes... sizes)
       : shape_(checked(shape)),
+        places_{.prefix = shape.prefix, .turn = ring_tokens(shape.window, 0, shape.chunk)},
         slots_(ring_tokens(shape.window, shape.prefix, shape.chunk), sizes...) {}
 
+  /// On pages.
+  ///
+  /// \param pool  of the cache's kind; outlives the ring
+  /// \throws std::invalid_argument naming the size that is wrong
+  template <std::derived_from<page_stock> Pool>
+  requires std::constructible_from<Cache, Pool&, Index> ring_cache(const ring_shape& shape,
+                                                                   Pool& pool)
+      : shape_(checked(shape)),
+        places_(on_pages_of(pool, shape)),
+        // Tokens are given up after those that take their place are there, by whole pages.
+        slots_(pool, places_.prefix + ring_tokens(shape.window, 0, 2 * shape.chunk) +
+                         pool.page_tokens() - 1) {}
+
+  /// What was moved from is empty, if on pages.
+  ring_cache(ring_cache&& other) noexcept
+      : shape_(other.shape_),
+        places_(other.places_),
+        slots_(std::move(other.slots_)),
+        so_far_(std::exchange(other.so_far_, {})) {}
+  ring_cache& operator=(ring_cache&& other) noexcept {
+    shape_ = other.shape_;
+    places_ = other.places_;
+    slots_ = std::move(other.slots_);
+    so_far_ = std::exchange(other.so_far_, {});
+    return *this;
+  }
+
+  /// On pages: a ring of the same tokens on the same pages, see paged_cache.
+  ring_cache fork() const requires(on_pages) { return ring_cache(*this, slots_.fork()); }
+
   /// Tokens so far, those that were dropped included.
-  Index tokens() const { return seen_; }
-  /// Tokens that there is memory for.
+  Index tokens() const { return so_far_.seen; }
+  /// Tokens that there is memory for, or of a ring on pages: that it has at most.
   Index capacity() const { return slots_.capacity(); }
   const ring_shape& shape() const { return shape_; }
   Index groups() const { return slots_.groups(); }
@@ -177,28 +134,38 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
     if (count > shape_.chunk)
       throw std::length_error("ring_cache: appending " + detail::text(count) +
                               " tokens at once exceeds the chunk of " + detail::text(shape_.chunk));
-    Index done = 0;
-    do {  // even without a token, for its checks
-      const Index slot = detail::ring_slot(shape_, seen_ + done);
-      const Index end = std::min(done + capacity() - slot, count);
-      slots_.write(slot, keys.slice_tokens(done, end), values.slice_tokens(done, end));
-      done = end;
-    } while (done < count);
-    seen_ += count;
-    oldest_ = std::max(oldest_, seen_ - ring_tokens(shape_.window, 0, shape_.chunk));
+    if constexpr (on_pages) {
+      slots_.append(keys, values);
+    } else {
+      Index done = 0;
+      do {  // even without a token, for its checks
+        const Index slot = places().slot(tokens() + done);
+        const Index end = std::min(done + capacity() - slot, count);
+        slots_.write(slot, keys.slice_tokens(done, end), values.slice_tokens(done, end));
+        done = end;
+      } while (done < count);
+    }
+    so_far_.seen += count;
+    so_far_.oldest =
+        std::max(so_far_.oldest, tokens() - ring_tokens(shape_.window, 0, shape_.chunk));
+    if constexpr (on_pages) drop_pages();
   }
 
   /// Keeps the first `tokens` tokens of the context; exact, whatever came after them.
   ///
   /// \throws std::invalid_argument if there are fewer, or if the next query would see a token that
-  ///         was overwritten; the ring is then unchanged
+  ///         was overwritten, or stand in a page that was given up; the ring is then unchanged
   void truncate(Index tokens) {
-    detail::require(0 <= tokens && tokens <= seen_, "ring_cache: truncate to ", tokens,
-                    " tokens, expected 0 to size = ", seen_);
-    const bool sees_the_ring = shape_.window > 1 && tokens > shape_.prefix;
-    if (sees_the_ring) require_kept("truncate: the next query", tokens);
-    seen_ = tokens;
-    oldest_ = std::min(oldest_, tokens);
+    detail::require(0 <= tokens && tokens <= so_far_.seen, "ring_cache: truncate to ", tokens,
+                    " tokens, expected 0 to size = ", so_far_.seen);
+    const bool meets_the_ring = (shape_.window > 1 || on_pages) && tokens > shape_.prefix;
+    if (meets_the_ring) require_kept("truncate: the next query", tokens);
+    so_far_.seen = tokens;
+    so_far_.oldest = std::min(so_far_.oldest, tokens);
+    if constexpr (on_pages) {
+      if (tokens <= places_.prefix) so_far_.dropped = 0;
+      slots_.truncate(places().slot(tokens));
+    }
   }
 
   /// Forgets every token.
@@ -214,9 +181,9 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
   /// \return kept_tokens<Cache>
   /// \throws std::invalid_argument if a query would see a token that was overwritten
   auto kept(Index q_len, std::optional<Index> first_position = std::nullopt) const {
-    const Index position = first_position.value_or(seen_ - q_len);
+    const Index position = first_position.value_or(tokens() - q_len);
     require_kept("the first query", position);
-    return kept_tokens<Cache>(slots_, shape_, seen_, position);
+    return kept_tokens<Cache>(slots_, shape_, places(), tokens(), position);
   }
 
   /// What attention does with this cache in place of a source: calls itself over the kept tokens.
@@ -243,15 +210,51 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
 
   void require_kept(const char* what, Index position) const {
     const Index first = std::max(position - shape_.window + 1, shape_.prefix);
-    detail::require(first >= oldest_, "ring_cache: ", what, " at position ", position,
-                    " sees token ", first, ", expected at least ", oldest_,
+    detail::require(first >= so_far_.oldest, "ring_cache: ", what, " at position ", position,
+                    " sees token ", first, ", expected at least ", so_far_.oldest,
                     ", the oldest that is kept");
   }
 
+  // A fork.
+  ring_cache(const ring_cache& other, Cache&& slots)
+      : shape_(other.shape_),
+        places_(other.places_),
+        slots_(std::move(slots)),
+        so_far_(other.so_far_) {}
+
+  // On pages the prefix has whole ones, which stay; slots behind it go on without end.
+  static detail::ring_places on_pages_of(const page_stock& pool, const ring_shape& shape) {
+    const Index page = pool.page_tokens();
+    return {.prefix = (shape.prefix + page - 1) / page * page,
+            .turn = std::numeric_limits<Index>::max(),
+            .page = page};
+  }
+
+  detail::ring_places places() const {
+    detail::ring_places result = places_;
+    result.dropped = so_far_.dropped;
+    return result;
+  }
+
+  // Gives up the pages whose tokens all are older than the oldest that is kept.
+  void drop_pages() {
+    const Index old = places_.page_of(so_far_.oldest) - places_.prefix - so_far_.dropped;
+    if (old <= 0) return;
+    slots_.erase(places_.prefix, places_.prefix + old);
+    so_far_.dropped += old;
+  }
+
+  // What a ring that was moved from no longer has.
+  struct progress {
+    Index seen = 0;     // tokens of the whole context
+    Index oldest = 0;   // of those behind the prefix, the first that is kept
+    Index dropped = 0;  // tokens whose pages were given up
+  };
+
   ring_shape shape_;
-  Cache slots_;       // the prefix, then the ring
-  Index seen_ = 0;    // tokens of the whole context
-  Index oldest_ = 0;  // of those behind the prefix, the first that was not overwritten
+  detail::ring_places places_;
+  Cache slots_;  // the prefix, then the ring
+  progress so_far_;
 };
 
 }  // namespace headroom::inline HEADROOM_ISA

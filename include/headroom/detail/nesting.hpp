@@ -29,14 +29,10 @@ consteval bool is_on_pages() {
 template <class Cache>
 consteval bool check_ring() {
   constexpr bool keeps_tokens = kv_source<Cache>;  // not named below: gcc would explain it
-  if constexpr (!keeps_tokens)
-    static_assert(keeps_tokens,
-                  "ring_cache<Cache>: Cache must be a kv_cache or a latent_cache; a rotated_cache "
-                  "goes around the ring: rotated_cache<ring_cache<kv_cache<...>>>");
-  else
-    static_assert(!is_on_pages<Cache>(),
-                  "ring_cache<Cache>: Cache must be a kv_cache or a latent_cache, whose memory is "
-                  "the ring's; a sequence on pages has its pool's");
+  static_assert(keeps_tokens,
+                "ring_cache<Cache>: Cache must be a kv_cache or a latent_cache, or one of them on "
+                "pages; a rotated_cache goes around the ring: "
+                "rotated_cache<ring_cache<kv_cache<...>>>");
   return true;
 }
 
