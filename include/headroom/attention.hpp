@@ -38,19 +38,19 @@ struct call_sizes {
   const char* qk_name = "qk_dim";
   const char* v_name = "v_dim";
 
-  static constexpr int rows_multiple = 1;  // what the rows of every block are a multiple of
+  static constexpr known_sizes known = known_sizes();
 };
 
-// The same where the compiler knows more about rows.
-template <int multiple>
+// The same where the compiler knows some of them.
+template <known_sizes sizes>
 struct fixed_call_sizes : call_sizes {
-  static constexpr int rows_multiple = multiple;
+  static constexpr known_sizes known = sizes;
 };
 
 // The sizes of an attention, for the checks of an entry point.
 template <int Q_heads, int KV_groups, int qk_dim, int v_dim>
 auto sizes_of(const char* who, const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads) {
-  return fixed_call_sizes<rows_multiple_of<Q_heads, KV_groups>()>{
+  return fixed_call_sizes<known_sizes_of<Q_heads, KV_groups, qk_dim, v_dim>()>{
       {who, heads.q_heads(), heads.kv_groups(), heads.qk_width(), heads.v_width()}};
 }
 
@@ -91,7 +91,7 @@ void check_source(const call_sizes& sizes, const Source& source) {
 
 // The call that the kernels get, of arguments that have been checked.
 template <class Query, class Scalar, attention_mask Mask, class Sizes = call_sizes>
-attention_call<Scalar, Query, Mask, Sizes::rows_multiple> call_of(
+attention_call<Scalar, Query, Mask, Sizes::known> call_of(
     const Sizes& sizes, view<const Query> q, view<Scalar> out, Index kv_len, const Mask& mask,
     const attention_options<Scalar>& options) {
   return {q,
@@ -108,7 +108,7 @@ attention_call<Scalar, Query, Mask, Sizes::rows_multiple> call_of(
 
 // The checks that attention and mla share, and the call.
 template <class Query, class Scalar, attention_mask Mask, class Sizes = call_sizes>
-attention_call<Scalar, Query, Mask, Sizes::rows_multiple> checked_call(
+attention_call<Scalar, Query, Mask, Sizes::known> checked_call(
     const Sizes& sizes, view<const Query> q, view<Scalar> out, Index kv_len, const Mask& mask,
     const attention_options<Scalar>& options) {
   check_arguments(sizes, q, out, options);

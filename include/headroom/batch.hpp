@@ -153,7 +153,7 @@ auto calls_of_batch(const Sizes& sizes, view<const Query> q, view<Scalar> out,
                     const attention_options<Scalar>& options, scratch& memory) {
   using Sequence = std::ranges::range_value_t<const Sequences>;
   const Index count = length(sequences);
-  call_batch<attention_call<Scalar, Query, typename Sequence::Mask, Sizes::rows_multiple>,
+  call_batch<attention_call<Scalar, Query, typename Sequence::Mask, Sizes::known>,
              typename Sequence::Source>
       batch(count, memory);
   for (Index i = 0; i < count; ++i)

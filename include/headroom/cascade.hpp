@@ -121,8 +121,7 @@ void attend_shared(const Sizes& sizes, view<const Query> queries, view<Scalar> o
   using Seen = mask_over_shared<Mask>;
   auto* const masks = memory.take<Seen>(count);
   auto* const parts = memory.take<shared_part<Scalar>>(count);
-  call_batch<attention_call<Scalar, Query, Seen, Sizes::rows_multiple>, Source> shared(count,
-                                                                                       memory);
+  call_batch<attention_call<Scalar, Query, Seen, Sizes::known>, Source> shared(count, memory);
   for (Index i = 0; i < count; ++i) {
     const auto& prefix = at(prefixes, i);
     const Index begin = offset(offsets, prefix.begin());

@@ -5,6 +5,7 @@
 #include <headroom/codec.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/packet_codes.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -88,10 +89,26 @@ struct fp8_codec {
     Index d = 0;
     for (const Index whole = dim / detail::lanes * detail::lanes; d < whole; d += detail::lanes)
       detail::store(row + d, from.load(d));
-    for (; d < dim; ++d) row[d] = static_cast<Out>(from[d]);
+    if (d == dim) return;
+    float last[detail::lanes];
+    detail::store(last, from.load_first(d, dim - d));
+    std::copy_n(last, dim - d, row + d);
   }
 
-  /// A stored row as micro-kernels read it, widened in registers.
+  /// The numbers of a stored row, to be multiplied by its factor, as micro-kernels read them,
+  /// widened in registers.
+  struct number_row {
+    const Storage* codes;
+
+    detail::packet load(Index d) const { return detail::load_e4m3(codes + d); }
+    // Of a packet at the end of a row.
+    detail::packet load_first(Index d, Index count) const {
+      return detail::load_first_e4m3(codes + d, count);
+    }
+    float operator[](Index d) const { return detail::e4m3_number(codes[d]) / 256; }
+    number_row from(Index column) const { return {codes + column}; }
+  };
+  /// The same times the factor.
   struct packet_row {
     const Storage* codes;
     float factor;
@@ -99,19 +116,13 @@ struct fp8_codec {
     detail::packet load(Index d) const {
       return detail::multiply(detail::load_e4m3(codes + d), detail::broadcast(factor));
     }
+    detail::packet load_first(Index d, Index count) const {
+      return detail::multiply(number_row{codes}.load_first(d, count), detail::broadcast(factor));
+    }
     float operator[](Index d) const { return detail::e4m3_number(codes[d]) / 256 * factor; }
     packet_row from(Index column) const { return {codes + column, factor}; }
   };
   static packet_row read(const Storage* stored, Index dim) { return {stored, factor(stored, dim)}; }
-
-  /// The same in two parts, numbers and what they are to be multiplied by.
-  struct number_row {
-    const Storage* codes;
-
-    detail::packet load(Index d) const { return detail::load_e4m3(codes + d); }
-    float operator[](Index d) const { return detail::e4m3_number(codes[d]) / 256; }
-    number_row from(Index column) const { return {codes + column}; }
-  };
   static number_row read_numbers(const Storage* stored, Index) { return {stored}; }
   static float factor(const Storage* stored, Index dim) {
     float factor;

@@ -5,6 +5,8 @@
 #include <headroom/codec.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/packet_codes.hpp>
+#include <headroom/detail/packet_end.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -60,8 +62,13 @@ struct int4_codec {
       const packet_row from = read(stored, dim);
       for (const Index whole = dim / detail::lanes * detail::lanes; d < whole; d += detail::lanes)
         detail::store(row + d, from.load(d));
+      if (d == dim) return;
+      float last[detail::lanes];
+      detail::store(last, from.load(d));
+      std::copy_n(last, dim - d, row + d);
+    } else {
+      for (; d < dim; ++d) row[d] = static_cast<Out>(number(stored, d));
     }
-    for (; d < dim; ++d) row[d] = static_cast<Out>(number(stored, d));
   }
 
   /// A stored row as micro-kernels read it, widened in registers.
@@ -79,6 +86,10 @@ struct int4_codec {
       return detail::multiply_add(
           i < half_block ? detail::load_nibbles<0>(bytes) : detail::load_nibbles<4>(bytes),
           detail::low_half_as_float(steps), detail::high_half_as_float(steps));
+    }
+    // Of a packet at the end of a row; its block goes on.
+    detail::packet load_first(Index d, Index count) const {
+      return detail::first_of(load(d), count);
     }
     float operator[](Index d) const { return number(stored, begin + d); }
     packet_row from(Index column) const { return {stored, begin + column}; }

@@ -5,6 +5,7 @@
 #include <headroom/codec.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/packet_end.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -83,6 +84,11 @@ struct int8_codec {
 
     detail::packet load(Index d) const {
       return detail::multiply(detail::load(numbers_at(d)), detail::broadcast(factor_at(d)));
+    }
+    // Of a packet at the end of a row.
+    detail::packet load_first(Index d, Index count) const {
+      return detail::multiply(detail::load_first(numbers_at(d), count),
+                              detail::broadcast(factor_at(d)));
     }
     float operator[](Index d) const { return factor_at(d) * static_cast<float>(*numbers_at(d)); }
     packet_row from(Index column) const { return {numbers, scales, begin + column}; }

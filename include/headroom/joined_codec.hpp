@@ -5,6 +5,7 @@
 #include <headroom/codec.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/packet_end.hpp>
 #include <headroom/detail/tile.hpp>
 
 #include <algorithm>
@@ -61,6 +62,10 @@ struct joined_codec {
     detail::packet load(Index d) const {
       d += begin;
       return d < width ? first.load(d) : detail::load(second + (d - width));
+    }
+    // Of a packet at the end of a row: only the second part has one that is not whole.
+    detail::packet load_first(Index d, Index count) const {
+      return detail::load_first(second + (begin + d - width), count);
     }
     float operator[](Index d) const {
       d += begin;

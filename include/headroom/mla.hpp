@@ -200,7 +200,7 @@ class mla {
         detail::checked_call(sizes, queries, output, Index(latents.tokens()), mask, options);
     detail::scratch memory;
     detail::latent_batch<std::remove_const_t<decltype(call)>, Source, Weight,
-                         detail::rows_multiple_of<Q_heads, 1>()>
+                         detail::known_latent_sizes<Q_heads, latent_rank, rope>()>
         batch(1, projection, memory);
     expand ? batch.add_expanded(call, latents) : batch.add_absorbed(call, latents);
     batch.run(executor);

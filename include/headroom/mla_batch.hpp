@@ -69,7 +69,8 @@ void attend_batch(const mla<Q_heads, latent_rank, nope, rope, value>& core, cons
     const Index count = detail::length(sequences);
     detail::scratch memory;
     detail::latent_batch<detail::attention_call<Scalar, Scalar, typename Sequence::Mask>,
-                         typename Sequence::Source, Weight, detail::rows_multiple_of<Q_heads, 1>()>
+                         typename Sequence::Source, Weight,
+                         detail::known_latent_sizes<Q_heads, latent_rank, rope>()>
         batch(count, projection, memory);
     for (Index i = 0; i < count; ++i) {
       const auto& latents = detail::at(sequences, i).source();

@@ -79,17 +79,17 @@ void attend_cascade(const mla<Q_heads, latent_rank, nope, rope, value>& core, co
     if (queries.tokens() == 0) return;
 
     // One call of all queries, as far as the up-projection goes; what they attend to comes after.
-    constexpr int multiple = detail::rows_multiple_of<Q_heads, 1>();
+    constexpr auto known = detail::known_latent_sizes<Q_heads, latent_rank, rope>();
     const none all;
     const auto packed = detail::call_of(sizes, queries, output, Index(0), all, options);
-    using Stack = detail::absorbed_stack<std::remove_const_t<decltype(packed)>, multiple>;
+    using Stack = detail::absorbed_stack<std::remove_const_t<decltype(packed)>, known>;
     detail::scratch memory;
     const Stack rows({&packed, 1}, core.nope_width(), core.rank(), memory);
     const std::span<const Stack> stack(&rows, 1);
 
     detail::absorb(stack, core.q_heads(), projection, executor);
     rows.for_each_latent_call([&](const auto& absorbed) {
-      const detail::fixed_call_sizes<multiple> latent{
+      const detail::fixed_call_sizes<known> latent{
           {who, core.q_heads(), 1, absorbed.q.dim(), absorbed.out.dim()}};
       auto latent_options = options;
       latent_options.scale = absorbed.scale;

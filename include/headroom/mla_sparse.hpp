@@ -64,7 +64,7 @@ void attend_tokens(const mla<Q_heads, latent_rank, nope, rope, value>& core, con
     using Call = detail::attention_call<Scalar, Scalar, detail::list_mask<Mask, Lists>>;
     detail::scratch memory;
     detail::latent_batch<Call, detail::selection_by<Lists>, Weight,
-                         detail::rows_multiple_of<Q_heads, 1>()>
+                         detail::known_latent_sizes<Q_heads, latent_rank, rope>()>
         batch(q_len, projection, memory);
     detail::for_each_list(
         sizes, queries, output, kv_len, 1, lists, mask, options, memory,

@@ -64,26 +64,6 @@ TEMPLATE_TEST_CASE("narrowing rounds as a single number does", "", Eigen::half, 
   }
 }
 
-TEST_CASE("all bytes are taken apart: nibbles, and codes of fp8") {
-  std::array<std::uint8_t, 256 + lanes> bytes;
-  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i);
-  for (std::size_t first = 0; first < 256; ++first) {
-    const std::uint8_t* const from = bytes.data() + first;
-    const auto low = numbers_of(hr::load_nibbles<0>(from));
-    const auto high = numbers_of(hr::load_nibbles<4>(from));
-    const auto fp8 = numbers_of(hr::load_e4m3(from));
-    for (std::size_t i = 0; i < std::size_t(lanes); ++i) {
-      const int code = from[i], exponent = code >> 3 & 15, fraction = code & 7;
-      REQUIRE(low[i] == float(code % 16));
-      REQUIRE(high[i] == float(code / 16));
-      const float size = exponent == 0 ? std::ldexp(float(fraction), -9)
-                                       : std::ldexp(float(8 + fraction), exponent - 10);
-      REQUIRE(fp8[i] * 256 == (code < 128 ? size : -size));
-      REQUIRE(std::signbit(fp8[i]) == (code >= 128));
-    }
-  }
-}
-
 TEST_CASE("a square is transposed, and its packets are summed") {
   hr::square square;
   std::array<float, lanes> row;

@@ -89,10 +89,11 @@ TEMPLATE_TEST_CASE("pairs of bfloat16 are attention, under masks that cut pairs"
   const auto in_pairs = [](std::vector<Index> sizes) {
     return in_tiles<pairs<TestType>::template block>(sizes);
   };
+  const Index v_dim = GENERATE(2 * lanes, 2 * lanes + 5, 3);
   for (const Index q_len : {1, 7, 23, 24, 60})
     for (const Index kv_len : {61, 130}) {
-      INFO("q_len " << q_len << ", kv_len " << kv_len);
-      const bfloat16_problem p({q_len, kv_len, 3, 1, 34, 2 * lanes});
+      INFO("q_len " << q_len << ", kv_len " << kv_len << ", v_dim " << v_dim);
+      const bfloat16_problem p({q_len, kv_len, 3, 1, 34, v_dim});
       REQUIRE(error_ratio(answer_by(in_pairs({96}), p, hr::none()),
                           exact_in_pairs(p, hr::none())) <= 1);
       for (const Index window : {1, 2, 5, 90}) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <headroom/detail/block.hpp>
+#include <headroom/detail/block_for.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/latent.hpp>
 #include <headroom/detail/matmul.hpp>
@@ -16,6 +17,13 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
+/// What the compiler knows of latent calls, whose rows are heads.
+template <int Q_heads, int latent_rank, int rope>
+constexpr known_sizes known_latent_sizes() {
+  constexpr bool widths = latent_rank > 0 && rope >= 0;
+  return known_sizes_of < Q_heads, 1, widths ? latent_rank + rope : 0, latent_rank > ();
+}
+
 /// Absorbed calls whose rows pass through W_UK, and later through W_UV, as one matrix: a step of
 /// eight sequences then reads the weights of a head once, not eight times. Between the two products
 /// each call is multi-query attention over its own latents.
@@ -23,12 +31,12 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// Stacked are calls of so few rows that both products sum up each row as they would sum it up
 /// alone (most_stacked_rows); a call of more rows is a stack by itself.
 ///
-/// \tparam heads_multiple  of which the heads are, and with them the rows of latent calls
-template <class Call, int heads_multiple = 1>
+/// \tparam known  of latent calls
+template <class Call, known_sizes known = known_sizes()>
 class absorbed_stack {
  public:
   using Scalar = typename Call::Scalar;
-  using LatentCall = attention_call<Scalar, Scalar, typename Call::Mask, heads_multiple>;
+  using LatentCall = attention_call<Scalar, Scalar, typename Call::Mask, known>;
 
   /// How many of `calls`, from the first on, are one stack; at least 1, if there are any.
   static std::size_t next(std::span<const Call> calls) {

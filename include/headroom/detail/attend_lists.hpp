@@ -63,7 +63,7 @@ void attend_lists(const Sizes& sizes, view<const Query> q, view<Scalar> out, Ind
                   Index queries_per_list, const SelectionOf& selection_of, const Mask& mask,
                   const attention_options<Scalar>& options, const Executor& executor) {
   scratch memory;
-  call_batch<attention_call<Scalar, Query, list_mask<Mask, SelectionOf>, Sizes::rows_multiple>,
+  call_batch<attention_call<Scalar, Query, list_mask<Mask, SelectionOf>, Sizes::known>,
              selection_by<SelectionOf>>
       batch(lists_of(q.tokens(), queries_per_list), memory);
   for_each_list(sizes, q, out, kv_len, queries_per_list, selection_of, mask, options, memory,

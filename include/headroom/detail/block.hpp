@@ -32,15 +32,19 @@ inline constexpr Index block_rows = 192 * cache_scale;
 // multiple of the register tile of kernels/outer.hpp.
 inline constexpr Index tile_keys = 96 * cache_scale;
 
+/// What the compiler knows of the sizes of a call: what no such call needs is not compiled.
+struct known_sizes {
+  int rows_multiple = 1;   // of which the rows of every block are
+  int width_multiple = 1;  // of which qk_dim and v_dim are
+};
+
 /// One attention call, validated: what every kernel below needs, whatever the source of the keys.
-///
-/// \tparam multiple  of which the rows of every block are: kernels for other numbers of few rows
-///                   are not compiled
-template <class Scalar_, class Query, class Mask_, int multiple = 1>
+template <class Scalar_, class Query, class Mask_, known_sizes known = known_sizes()>
 struct attention_call {
   using Scalar = Scalar_;
   using Mask = Mask_;
-  static constexpr int rows_multiple = multiple;
+  static constexpr int rows_multiple = known.rows_multiple;
+  static constexpr int width_multiple = known.width_multiple;
 
   view<const Query> q;  // [q_len, Q_heads, qk_dim]
   view<Scalar> out;     // [q_len, Q_heads, v_dim]

@@ -64,20 +64,19 @@ attention_kernel kernel_for(Index rows, const Source& source) {
     return multiplies_integers(source) ? attention_kernel::int16_dots
                                        : attention_kernel::dot_products;
   }
-  // Widths that are no whole pairs and packets are left to floats.
-  if (has_fast_bfloat16_dots && stores_bfloat16<Source> && source.qk_dim() % 2 == 0 &&
-      source.v_dim() % lanes == 0)
+  // Keys of an odd width are left to floats.
+  if (has_fast_bfloat16_dots && stores_bfloat16<Source> && source.qk_dim() % 2 == 0)
     return attention_kernel::bfloat16_pairs;
   return attention_kernel::outer_products;
 }
 
-/// What the rows of every block are a multiple of, as far as the compiler knows heads and groups
-/// and blocks of few rows are concerned.
-template <int Q_heads, int KV_groups>
-constexpr int rows_multiple_of() {
-  constexpr int most = 2 * most_dot_rows;
-  static_assert(block_rows % most == 0, "and so are the rows of the last block");
-  return Q_heads > 0 && KV_groups > 0 ? std::gcd(Q_heads / KV_groups, most) : 1;
+/// What the compiler knows of calls with such heads, groups and widths, where blocks have few rows.
+template <int Q_heads, int KV_groups, int qk_dim, int v_dim>
+constexpr known_sizes known_sizes_of() {
+  constexpr int most_rows = 2 * most_dot_rows, most_width = 2 * lanes;
+  static_assert(block_rows % most_rows == 0, "and so are the rows of the last block");
+  return {Q_heads > 0 && KV_groups > 0 ? std::gcd(Q_heads / KV_groups, most_rows) : 1,
+          qk_dim > 0 && v_dim > 0 ? std::gcd(std::gcd(qk_dim, v_dim), most_width) : 1};
 }
 
 // Bounds the queries and sums of a block, which stay in the first-level cache while keys and values

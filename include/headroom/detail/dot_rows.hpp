@@ -199,8 +199,9 @@ class dot_rows {
     if constexpr (rows > Call::rows_multiple)
       if (shape_.rows < rows)
         return multiply_rows<rows / 2>(keys, reader, all, exist, scores, ahead);
-    dot_product<rows, Operand>(queries_.numbers(), keys, reader, shape_.groups, all, exist,
-                               call_.q.dim(), scores, asked_of<rows>(ahead));
+    dot_product<rows, Operand, Call::width_multiple>(queries_.numbers(), keys, reader,
+                                                     shape_.groups, all, exist, call_.q.dim(),
+                                                     scores, asked_of<rows>(ahead));
   }
 
   void rescale_values() const {
@@ -255,7 +256,7 @@ class dot_rows {
       if (rows_.count < rows)
         return add_rows<rows - Call::rows_multiple>(weights, values, reader, count, columns, ahead,
                                                     value);
-    add_weighted_sum<rows, value_reader::most_packets>(
+    add_weighted_sum<rows, value_reader::most_packets, Call::width_multiple>(
         weights, values, reader, count, columns, value, value_shape_.keys / 2,
         asked_of<rows>(ahead), value_weights_.units());
   }

@@ -26,10 +26,10 @@ namespace headroom::inline HEADROOM_ISA::detail {
 ///
 /// So the weights of a head are read, and decoded if they must be, once for all absorbed calls.
 ///
-/// \tparam heads_multiple  of which the heads are, as far as the compiler knows
-template <class Call, kv_source Source, class Weight, int heads_multiple = 1>
+/// \tparam known  of latent calls
+template <class Call, kv_source Source, class Weight, known_sizes known = known_sizes()>
 class latent_batch {
-  using Stack = absorbed_stack<Call, heads_multiple>;
+  using Stack = absorbed_stack<Call, known>;
   using Expanded = expanded_plan<Call, Source, Weight>;
 
  public:

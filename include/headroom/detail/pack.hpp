@@ -7,6 +7,7 @@
 #include <headroom/detail/kernels/outer.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
+#include <headroom/detail/packet_end.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/tile.hpp>
 
@@ -137,8 +138,9 @@ bool all_finite(const Rows& rows, Index count, Index dim) {
 /// columns, each [tokens, width] and contiguous; pairs of bfloat16 are those of two tokens,
 /// [tokens / 2, width].
 ///
-/// \tparam Rows  a tile, or joined ones
-template <class Rows, class Operand = float>
+/// \tparam Rows      a tile, or joined ones
+/// \tparam multiple  of which their columns are
+template <class Rows, class Operand = float, int multiple = 1>
 class value_tile {
   using Number = typename Rows::number;
 
@@ -146,19 +148,25 @@ class value_tile {
   value_tile(const Rows& rows, Index row_count, Index row_dim)
       : rows_(rows), tokens_(row_count), dim_(row_dim) {}
 
-  /// Copies the columns that fill packets into panels, as operands.
+  /// Copies the columns into panels, as operands; the last are filled up to a packet.
   void pack(scratch& memory) {
-    packed_ = memory.take<Operand>(depth() * dim_);
+    packed_ = memory.take<Operand>(depth() * ((dim_ + lanes - 1) / lanes * lanes));
     scratch pointers;
     const Number** const stored = pointers.take<const Number*>(tokens_);
     rows_.for_each_part(0, tokens_, [&](const tile<Number>& part, Index begin, Index end) {
       for (Index j = begin; j < end; ++j) stored[j] = part.row(j - begin);
     });
-    for (Index j = 0; j < depth(); ++j)  // in the order of memory
-      for_each_columns(dim_, outer_packets, [&](Index d, int packets) {
+    for (Index j = 0; j < depth(); ++j) {  // in the order of memory
+      const Index last = for_each_columns(dim_, outer_packets, [&](Index d, int packets) {
         const Index width = packets * lanes;
-        pack_row(stored, j, d, width, packed_ + d * depth() + j * width);
+        const auto numbers = [d](const Number* row, Index i) { return load(row + d + i); };
+        pack_row(stored, j, numbers, width, packed_ + d * depth() + j * width);
       });
+      if (const Index end = dim_ - last; has_end && end > 0) {
+        const auto numbers = [=](const Number* row, Index) { return load_first(row + last, end); };
+        pack_row(stored, j, numbers, lanes, packed_ + last * depth() + j * lanes);
+      }
+    }
   }
 
   const Rows& rows() const { return rows_; }
@@ -174,40 +182,47 @@ class value_tile {
   }
 
   /// value[rows, dim] += weights^T [rows, keys] * values[begin, begin + keys). Only floats need not
-  /// be packed. Pairs begin at an even token and fill packets; a last key alone has weight 0 beside
-  /// it.
+  /// be packed. Pairs begin at an even token; a last key alone has weight 0 beside it.
   void add_product(const tile<Operand>& weights, Index rows, Index begin, Index keys, float* value,
                    rows_to_come& next) const {
     const Index deep = (keys + depth_of<Operand> - 1) / depth_of<Operand>;
     next.spread(std::max<Index>(1, dim_ / lanes / outer_packets) *
                 outer_steps(rows, outer_packets, deep));
-    const Index last = for_each_columns(dim_, outer_packets, [&](Index d, int packets) {
-      const auto add = [&](const auto& columns, Index column) {
-        outer_product(by_columns(weights), rows, packets, columns, column, deep,
-                      {value + d, dim_, true}, next);
-      };
+    // Calls add(columns, column) with those of the keys from d on, so many packets.
+    const auto with_columns = [&](Index d, Index packets, const auto& add) {
       if constexpr (std::same_as<Number, Operand>)
         if (packed_ == nullptr) return add(rows_.from(begin), d);
       const Index width = packets * lanes;
       add(tile<Operand>{packed_ + d * depth() + begin / depth_of<Operand> * width, width}, 0);
+    };
+    const Index last = for_each_columns(dim_, outer_packets, [&](Index d, int packets) {
+      with_columns(d, packets, [&](const auto& columns, Index column) {
+        outer_product(by_columns(weights), rows, packets, columns, column, deep,
+                      {value + d, dim_, true}, next);
+      });
     });
-    if constexpr (!is_pair<Operand>)
-      add_last_columns(by_columns(weights), rows, rows_.from(begin), last, dim_, keys, value, dim_);
+    if (has_end && last < dim_)
+      with_columns(last, 1, [&](const auto& columns, Index column) {
+        add_last_columns(by_columns(weights), rows, columns, column, dim_ - last, deep,
+                         value + last, dim_);
+      });
   }
 
  private:
+  static constexpr bool has_end = multiple % lanes != 0;  // columns may fill no packet
+
   Index depth() const { return (tokens_ + depth_of<Operand> - 1) / depth_of<Operand>; }
 
-  // Columns [d, d + width) of operand j of the depth.
-  void pack_row(const Number* const* stored, Index j, Index d, Index width, Operand* to) const {
-    if constexpr (is_pair<Operand>) {
-      const bool alone = 2 * j + 1 == tokens_;
-      for (Index i = 0; i < width; i += lanes)
-        store_pairs(to + i, load(stored[2 * j] + d + i),
-                    alone ? broadcast(0.f) : load(stored[2 * j + 1] + d + i));
-    } else {
-      scalar_codec<Number>::decode(stored[j] + d, to, width);
-    }
+  // `width` columns of operand j of the depth: numbers(row, i) are those of a packet.
+  template <class Numbers>
+  void pack_row(const Number* const* stored, Index j, const Numbers& numbers, Index width,
+                Operand* to) const {
+    for (Index i = 0; i < width; i += lanes)
+      if constexpr (is_pair<Operand>)
+        store_pairs(to + i, numbers(stored[2 * j], i),
+                    2 * j + 1 == tokens_ ? broadcast(0.f) : numbers(stored[2 * j + 1], i));
+      else
+        store(to + i, numbers(stored[j], i));
   }
 
   Rows rows_;

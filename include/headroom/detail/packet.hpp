@@ -7,9 +7,9 @@
 #include <bit>
 #include <cstdint>
 
-// The SIMD vocabulary of the micro-kernels, in Eigen's packets: the only file that names
-// Eigen::internal. Whatever the instruction set, AVX-512, AVX2, SSE, NEON or none (a packet is then
-// one float), the kernels are written once.
+// The SIMD vocabulary of the micro-kernels, in Eigen's packets: with packet_end.hpp the only file
+// that names Eigen::internal. Whatever the instruction set, AVX-512, AVX2, SSE, NEON or none (a packet
+// is then one float), the kernels are written once.
 
 #if defined(__GNUC__)
 #define HEADROOM_ALWAYS_INLINE __attribute__((always_inline))
@@ -175,47 +175,6 @@ inline packet load(const std::int8_t* from) {
       _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
 }
 #endif
-
-/// Of as many bytes as a packet has lanes four bits each, from bit `first` on: 0 to 15.
-template <int first>
-packet load_nibbles(const std::uint8_t* from) {
-  static_assert(first == 0 || first == 4);
-#if defined(EIGEN_VECTORIZE_AVX512)
-  const __m512i bytes =
-      _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
-  return _mm512_cvtepi32_ps(first == 0 ? _mm512_and_si512(bytes, _mm512_set1_epi32(15))
-                                       : _mm512_srli_epi32(bytes, 4));
-#elif defined(EIGEN_VECTORIZE_AVX2)
-  const __m256i bytes =
-      _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
-  return _mm256_cvtepi32_ps(first == 0 ? _mm256_and_si256(bytes, _mm256_set1_epi32(15))
-                                       : _mm256_srli_epi32(bytes, 4));
-#else
-  float numbers[lanes];
-  for (int i = 0; i < lanes; ++i) numbers[i] = static_cast<float>(from[i] >> first & 15);
-  return load(numbers);
-#endif
-}
-
-/// As many codes of fp8 e4m3 as a packet has lanes, as the 256th parts of their numbers: those are
-/// halves of the same bits, but for their place. The codes of NaN are 480 / 256.
-inline packet load_e4m3(const std::uint8_t* from) {
-#if defined(__F16C__) && defined(EIGEN_VECTORIZE_AVX512)
-  // The sign, extended, comes to stand in two bits; one of them is the exponent's.
-  const __m256i codes =
-      _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
-  return _mm512_cvtph_ps(_mm256_and_si256(_mm256_slli_epi16(codes, 7), _mm256_set1_epi16(-16512)));
-#elif defined(__F16C__) && defined(EIGEN_VECTORIZE_AVX2)
-  const __m128i codes = _mm_cvtepi8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
-  return _mm256_cvtph_ps(_mm_and_si128(_mm_slli_epi16(codes, 7), _mm_set1_epi16(-16512)));
-#else
-  // Floats of the same bits are smaller by 2^120, and may be subnormal.
-  float numbers[lanes];
-  for (int i = 0; i < lanes; ++i)
-    numbers[i] = std::bit_cast<float>((from[i] & 0x80u) << 24 | (from[i] & 0x7fu) << 20);
-  return multiply(load(numbers), broadcast(0x1p112f));
-#endif
-}
 
 /// Numbers that fill a packet if each stands in it `times` times, a power of two.
 inline packet load_repeated(const float* from, Index times) {

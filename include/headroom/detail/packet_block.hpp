@@ -32,7 +32,7 @@ namespace headroom::inline HEADROOM_ISA::detail {
 ///
 /// \tparam Operand  what products multiply: floats, or pairs of bfloat16 for keys and values that
 ///                  are stored so, with queries and weights rounded to it. Pairs take an even
-///                  qk_dim and a v_dim that fills packets.
+///                  qk_dim.
 template <class Call, class Operand = float>
 class packet_block : public reads_packets {
  public:
@@ -64,7 +64,7 @@ class packet_block : public reads_packets {
   void add_tile(Index first, Index tokens, const KeyRows& keys, const ValueRows& values,
                 rows_to_come next_keys = {}, rows_to_come next_values = {}) const {
     scratch memory;
-    value_tile<ValueRows, Operand> columns(values, tokens, state_.v_dim);
+    value_columns_of<ValueRows> columns(values, tokens, state_.v_dim);
     // Packing pays where several panels share it; stored numbers are widened on the way.
     if (rows_.count > 2 * panel_rows_ || !std::same_as<typename ValueRows::number, float>)
       columns.pack(memory);
@@ -74,6 +74,9 @@ class packet_block : public reads_packets {
   }
 
  private:
+  template <class ValueRows>
+  using value_columns_of = value_tile<ValueRows, Operand, Call::width_multiple>;
+
   static constexpr Index widest = outer_packets * lanes;  // rows of a panel
 
   static constexpr Index shared(Index count, Index among) { return (count + among - 1) / among; }
@@ -130,7 +133,7 @@ class packet_block : public reads_packets {
 
   template <class KeyRows, class ValueRows>
   void add_panel(Index r, Index first, Index tokens, const KeyRows& keys,
-                 const value_tile<ValueRows, Operand>& values, rows_to_come& next_keys,
+                 const value_columns_of<ValueRows>& values, rows_to_come& next_keys,
                  rows_to_come& next_values) const {
     const panel_view panel = view_of(r, first, tokens);
     if (panel.begin >= panel.end) return;

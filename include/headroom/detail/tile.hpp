@@ -5,6 +5,7 @@
 #include <headroom/codec.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/packet_end.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -108,6 +109,20 @@ packet load_at(const Number* row, Index d) {
 template <class Row>
 packet load_at(const Row& row, Index d) requires(!std::is_pointer_v<Row>) {
   return row.load(d);
+}
+
+/// Of the packet at d the first `count` numbers, and 0: the end of a row that fills no packet.
+template <class Row>
+packet load_first_at(const Row& row, Index d, Index count) {
+  if constexpr (std::is_pointer_v<Row>) {
+    return load_first(row + d, count);
+  } else if constexpr (requires { row.load_first(d, count); }) {
+    return row.load_first(d, count);
+  } else {
+    float numbers[lanes] = {};
+    for (Index i = 0; i < count; ++i) numbers[i] = row[d + i];
+    return load(numbers);
+  }
 }
 
 /// Where the numbers of a row lie from d on.

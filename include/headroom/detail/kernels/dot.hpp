@@ -50,28 +50,35 @@ packet_of<Operand> operands_at(const Row& row, Index d) {
   }
 }
 
+/// The first `count` floats from number d of a row on, to its end.
+template <class Operand, class Row>
+packet operands_at(const Row& row, Index d, Index count) {
+  static_assert(!is_pair<Operand>);
+  return load_first_at(row, d, count);
+}
+
 /// scores[parts, keys, rows] of keys[parts, keys], part i with the queries at q[i].
-template <class Operand, int parts, int keys, int rows, class Stored, class Read, class Ahead>
+template <class Operand, int parts, int keys, int rows, int multiple, class Stored, class Read,
+          class Ahead>
 void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* k, const Read& read,
               Index dim, float* scores, const Ahead& ahead) {
   constexpr int sums = parts * keys * rows;
   constexpr Index line = 64 / sizeof(Stored);  // once for each cache line
-  // What is left fills half a packet. Whole numbers have no such widths.
-  constexpr bool takes_half = is_pair<Operand> && !is_integer<Operand>;
   // Blocks of whole numbers have factors of their own: their sums are floats.
   constexpr bool scales_blocks =
       is_integer<Operand> && block_integer_row<std::invoke_result_t<const Read&, const Stored*>>;
   using sum_of_rows = sum_packet<std::conditional_t<scales_blocks, float, Operand>>;
   sum_of_rows sum[sums];
   HEADROOM_UNROLL for (int i = 0; i < sums; ++i) sum[i] = sum_of_rows();
-  const auto add_products = [&]<class As>(As, int part, Index d) HEADROOM_ALWAYS_INLINE {
+  const auto add_products = [&]<class As>(As, int part, Index d,
+                                          auto... count) HEADROOM_ALWAYS_INLINE {
     packet_of<As> key[keys];
     HEADROOM_UNROLL for (int j = 0; j < keys; ++j) {
-      key[j] = operands_at<As>(read(k[part * keys + j]), d);
+      key[j] = operands_at<As>(read(k[part * keys + j]), d, count...);
       if constexpr (rows > 1) keep(key[j]);
     }
     HEADROOM_UNROLL for (int r = 0; r < rows; ++r) {
-      packet_of<As> query = operands_at<As>(q[part] + r * dim, d);
+      packet_of<As> query = operands_at<As>(q[part] + r * dim, d, count...);
       // One row is read so fast that a core, its loads far ahead of it, waits longer for memory;
       // loads of the query between them hold it back.
       if constexpr (rows > 1) keep(query);
@@ -85,21 +92,26 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
       }
     }
   };
+  const auto ask_ahead = [&](int part, Index d) HEADROOM_ALWAYS_INLINE {
+    HEADROOM_UNROLL for (int j = part * keys; j < (part + 1) * keys; ++j) {
+      prefetch_ahead(k[j], ahead.far_row(k[j], j, 0), d, ahead);
+    }
+  };
   constexpr Index step = lanes * depth_of<Operand>;
-  Index whole = dim / step * step;
+  // What fills no packet is multiplied as floats. Whole numbers have no such widths.
+  constexpr bool has_end = !is_integer<Operand> && multiple % step != 0;
+  const Index whole = dim / step * step;
   HEADROOM_UNROLL for (int part = 0; part < parts; ++part) {
     for (Index d = 0; d < whole; d += step) {
-      if (line <= step || d % line == 0) {
-        HEADROOM_UNROLL for (int j = part * keys; j < (part + 1) * keys; ++j) {
-          prefetch_ahead(k[j], ahead.far_row(k[j], j, 0), d, ahead);
-        }
-      }
+      if (line <= step || d % line == 0) ask_ahead(part, d);
       add_products(Operand(), part, d);
     }
-    if constexpr (takes_half)
-      if (whole + lanes <= dim) add_products(0.f, part, whole);
+    if constexpr (has_end) {
+      if (whole < dim) ask_ahead(part, whole);
+      for (Index d = whole; d < dim; d += lanes)
+        add_products(0.f, part, d, std::min<Index>(lanes, dim - d));
+    }
   }
-  if (takes_half && whole + lanes <= dim) whole += lanes;
   if constexpr (sums % lanes == 0) {
     HEADROOM_UNROLL for (int i = 0; i < sums / lanes; ++i) {
       square packets;
@@ -111,10 +123,6 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
   } else {
     HEADROOM_UNROLL for (int i = 0; i < sums; ++i) scores[i] = sum_of(as_floats(sum[i]));
   }
-  for (Index d = whole; d < dim; ++d)
-    for (int i = 0; i < sums; ++i)
-      scores[i] += static_cast<float>(q[i / (keys * rows)][i % rows * dim + d]) *
-                   static_cast<float>(read(k[i / rows])[d]);
 }
 
 /// scores[groups, keys, rows] = k[groups, keys, dim] q[groups, rows, dim]^T, of the first `count`
@@ -123,9 +131,11 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
 /// \tparam Operand  what products multiply: floats; or pairs of bfloat16 where that is what q and k
 ///                  are stored as; or of whole numbers where k is bytes, of at most most_int16 in
 ///                  q, and most_int16_depth of them
+/// \tparam multiple  of which dim is
 /// \param keys   a multiple of dot_keys(rows)
 /// \param ahead  what to ask for meanwhile, for the rows of k
-template <int rows, class Operand = float, class Stored, class Read, class Ahead = read_ahead>
+template <int rows, class Operand = float, int multiple = 1, class Stored, class Read,
+          class Ahead = read_ahead>
 void dot_product(const number_of<Operand>* q, const Stored* const* k, const Read& read,
                  Index groups, Index keys, Index count, Index dim, float* scores,
                  const Ahead& ahead = {}) {
@@ -134,8 +144,8 @@ void dot_product(const number_of<Operand>* q, const Stored* const* k, const Read
   if (count < keys) {
     for (Index g = 0; g < groups; ++g)
       for (Index j = g * keys; j < g * keys + count; ++j)
-        dot_tile<Operand, 1, 1, rows>({q + g * rows * dim}, k + j, read, dim, scores + j * rows,
-                                      ahead.from(j));
+        dot_tile<Operand, 1, 1, rows, multiple>({q + g * rows * dim}, k + j, read, dim,
+                                                scores + j * rows, ahead.from(j));
     return;
   }
   Index of_group = 0;  // keys of the group at q that are taken
@@ -153,12 +163,12 @@ void dot_product(const number_of<Operand>* q, const Stored* const* k, const Read
   for (; j + parts * together <= all; j += parts * together) {
     const number_of<Operand>* queries[parts];
     for (auto& part : queries) part = next_queries();
-    dot_tile<Operand, parts, together, rows>(queries, k + j, read, dim, scores + j * rows,
-                                             ahead.from(j));
+    dot_tile<Operand, parts, together, rows, multiple>(queries, k + j, read, dim, scores + j * rows,
+                                                       ahead.from(j));
   }
   for (; j < all; j += together)
-    dot_tile<Operand, 1, together, rows>({next_queries()}, k + j, read, dim, scores + j * rows,
-                                         ahead.from(j));
+    dot_tile<Operand, 1, together, rows, multiple>({next_queries()}, k + j, read, dim,
+                                                   scores + j * rows, ahead.from(j));
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

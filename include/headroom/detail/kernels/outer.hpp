@@ -5,6 +5,7 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
+#include <headroom/detail/packet_end.hpp>
 #include <headroom/detail/prefetch.hpp>
 #include <headroom/detail/rows_to_come.hpp>
 #include <headroom/detail/tile.hpp>
@@ -202,14 +203,51 @@ Index for_each_columns(Index dim, int widest, const F& f) {
   return column;
 }
 
-/// c += a b for the columns [column, dim), fewer than a packet.
+/// Rows of c that last_columns_tile takes at a time: as many sums as are to be under way.
+inline constexpr int last_columns_rows = 8;
+
+/// c += a b for the `end` columns from `column` on, fewer than a packet, and at most
+/// last_columns_rows. Pairs of b fill packets all the same.
 template <class A, class B>
-void add_last_columns(const A& a, Index rows, const B& b, Index column, Index dim, Index depth,
-                      float* c, Index c_stride) {
-  for (Index i = 0; i < rows && column < dim; ++i)
-    for (Index k = 0; k < depth; ++k)
-      for (Index j = column; j < dim; ++j)
-        c[i * c_stride + j] += a(i, k) * static_cast<float>(b.row(k)[j]);
+void add_last_columns_tile(const A& a, Index rows, const B& b, Index column, Index end, Index depth,
+                           float* c, Index c_stride) {
+  decltype(a.data) left[last_columns_rows];
+  packet sum[last_columns_rows];
+  HEADROOM_UNROLL for (int i = 0; i < last_columns_rows; ++i) {
+    left[i] = a.data + std::min<Index>(i, rows - 1) * a.row_stride;  // some twice, for nothing
+    sum[i] = broadcast(0.f);
+  }
+  Index left_offset = 0;
+  b.for_each_part(0, depth, [&](const auto& part, Index from, Index to) HEADROOM_ALWAYS_INLINE {
+    const auto* right = part.data + column;
+    for (Index k = from; k < to; ++k, right += part.stride, left_offset += a.depth_stride) {
+      const auto numbers = [&] {
+        if constexpr (std::same_as<typename B::number, float>)
+          return load_first(right, end);
+        else
+          return load(right);
+      }();
+      HEADROOM_UNROLL for (int i = 0; i < last_columns_rows; ++i) {
+        sum[i] = multiply_add(broadcast(left[i][left_offset]), numbers, sum[i]);
+      }
+    }
+  });
+  HEADROOM_UNROLL for (int i = 0; i < last_columns_rows; ++i) {
+    float* const to = c + i * c_stride;
+    if (i < rows) store_first(to, add(load_first(to, end), sum[i]), end);
+  }
+}
+
+/// The same for any number of rows.
+template <class A, class B>
+void add_last_columns(A a, Index rows, const B& b, Index column, Index end, Index depth, float* c,
+                      Index c_stride) {
+  for (Index i = 0; i < rows; i += last_columns_rows) {
+    add_last_columns_tile(a, std::min<Index>(rows - i, last_columns_rows), b, column, end, depth, c,
+                          c_stride);
+    a.data += last_columns_rows * a.row_stride;
+    c += last_columns_rows * c_stride;
+  }
 }
 
 /// c[rows, dim] += a[rows, depth] b[depth, dim], for any number of columns.
@@ -221,7 +259,7 @@ void add_outer_product(const A& a, Index rows, const B& b, Index depth, Index di
     outer_product<most_packets>(a, rows, packets, b, column, depth, {c + column, c_stride, true},
                                 none);
   });
-  add_last_columns(a, rows, b, last, dim, depth, c, c_stride);
+  if (last < dim) add_last_columns(a, rows, b, last, dim - last, depth, c + last, c_stride);
 }
 
 // Numbers of depth for which a panel of b stays in the first-level cache, 24 KiB. The second-level

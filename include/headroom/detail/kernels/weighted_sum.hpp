@@ -7,6 +7,7 @@
 #include <headroom/detail/operand.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
+#include <headroom/detail/packet_end.hpp>
 #include <headroom/detail/packet_int16.hpp>
 #include <headroom/detail/prefetch.hpp>
 #include <headroom/detail/tile.hpp>
@@ -140,6 +141,43 @@ HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const Operand* weights,
   }
 }
 
+/// The last columns, `end` of them from `column` on, which fill no packet: as floats.
+template <int rows, class Operand, class Stored, class Read, class Ahead>
+void weighted_sum_end(const Operand* weights, const Stored* const* values, Index partner,
+                      Index count, const Read& read, Index column, Index end, float* value,
+                      Index value_stride, const float* units, const Ahead& ahead) {
+  const auto weight_of = [&](float weight, int r) {
+    return broadcast(is_integer<Operand> ? weight * units[r] : weight);
+  };
+  packet sum[rows];
+  HEADROOM_UNROLL for (int r = 0; r < rows; ++r) {
+    sum[r] = load_first(value + r * value_stride + column, end);
+  }
+  for (Index j = 0; j < count; ++j, weights += weights_of_key(rows)) {
+    const auto numbers = [&](Index i) HEADROOM_ALWAYS_INLINE {
+      const Stored* const stored = values[i] + column;
+      prefetch_ahead(stored, ahead.far_row(stored, i, column), 0, ahead);
+      return load_first_at(read(values[i]), column, end);
+    };
+    if constexpr (is_pair<Operand>) {
+      const packet first = numbers(j), second = numbers(j + partner);
+      HEADROOM_UNROLL for (int r = 0; r < rows; ++r) {
+        sum[r] = multiply_add(
+            weight_of(static_cast<float>(weights[r].second), r), second,
+            multiply_add(weight_of(static_cast<float>(weights[r].first), r), first, sum[r]));
+      }
+    } else {
+      const packet number = numbers(j);
+      HEADROOM_UNROLL for (int r = 0; r < rows; ++r) {
+        sum[r] = multiply_add(broadcast(weights[r]), number, sum[r]);
+      }
+    }
+  }
+  HEADROOM_UNROLL for (int r = 0; r < rows; ++r) {
+    store_first(value + r * value_stride + column, sum[r], end);
+  }
+}
+
 /// Columns [column, end), by tiles of at most `packets` packets: of as many, of four, and of
 /// one, since each tile costs time to compile. Returns the first column that fills no packet.
 template <class Operand, int rows, int packets, int together, class Stored, class Read, class Ahead>
@@ -173,9 +211,10 @@ struct value_columns {
 /// \tparam Operand  what products multiply: floats; or pairs of bfloat16, or of whole numbers for
 ///                  values of bytes, each for a value and that which is `partner` values after it
 /// \tparam most_packets  of columns, in one tile
+/// \tparam multiple      of which columns are
 /// \param units     [rows], what sums of whole numbers are to be multiplied by
-template <int rows, int most_packets = registers, class Operand, class Stored, class Read,
-          class Ahead = read_ahead>
+template <int rows, int most_packets = registers, int multiple = 1, class Operand, class Stored,
+          class Read, class Ahead = read_ahead>
 HEADROOM_NEVER_INLINE void add_weighted_sum(const Operand* weights, const Stored* const* values,
                                             const Read& read, Index count,
                                             const value_columns& columns, float* value,
@@ -193,19 +232,10 @@ HEADROOM_NEVER_INLINE void add_weighted_sum(const Operand* weights, const Stored
     weighted_sum_columns<Operand, rows, 1, 1>(weights + j * weights_of_key(rows), values + j,
                                               partner, 1, read, columns.begin, columns.end,
                                               columns.dim, value, units, ahead.from(j));
-  const auto number = [&](Index i, Index d) { return static_cast<float>(read(values[i])[d]); };
-  for (Index d = columns.end - (columns.end - columns.begin) % lanes; d < columns.end; ++d)
-    for (j = 0; j < count; ++j)
-      for (Index r = 0; r < rows; ++r) {
-        const Operand weight = weights[j * weights_of_key(rows) + r];
-        float& sum = value[r * columns.dim + d];
-        if constexpr (is_pair<Operand>)
-          sum += (static_cast<float>(weight.first) * number(j, d) +
-                  static_cast<float>(weight.second) * number(j + partner, d)) *
-                 (is_integer<Operand> ? units[r] : 1.f);
-        else
-          sum += weight * number(j, d);
-      }
+  if constexpr (multiple % lanes != 0)
+    if (const Index end = (columns.end - columns.begin) % lanes; end > 0)
+      weighted_sum_end<rows>(weights, values, partner, count, read, columns.end - end, end, value,
+                             columns.dim, units, ahead);
 }
 
 /// The same of all columns.
