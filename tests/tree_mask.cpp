@@ -3,9 +3,11 @@
 
 // Rule: a draft's result is what causal attention gives over the text and the drafts on its path
 // alone; the text is never asked for key by key; what is no tree is refused.
+#include <headroom/dense_mask.hpp>
 #include <headroom/tree_mask.hpp>
 
 #include <array>
+#include <cstdint>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -186,4 +188,16 @@ TEST_CASE("more drafts than keys are refused by the call") {
   const problem<> p({2, 2, 1, 1, 4, 4});
   CHECK_THROWS_WITH(attend(p, hr::tree_mask(std::array{-1, 0, 1})),
                     "tree_mask: 3 drafts, expected at most kv_len = 2: they are the last keys");
+}
+
+TEST_CASE("beside a mask that shows nothing, a tree shows what it shows") {
+  // Of queries before the drafts, too, who do not see all of the text.
+  const std::vector<std::uint8_t> nothing(12, 0);
+  const hr::tree_mask tree(std::array{-1, -1});
+  const auto either = tree | hr::key_padding(nothing);
+  for (Index t = 0; t < 8; ++t)
+    for (Index key = 0; key < 12; ++key) {
+      const hr::query_row row{0, t, 4 + t, 12};
+      CHECK(hr::sees(either, row, key) == hr::sees(tree, row, key));
+    }
 }

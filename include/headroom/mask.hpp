@@ -204,7 +204,7 @@ struct either_mask : mask_defaults {
   }
 
   key_range keys(const query_row& row) const {
-    const key_range a = first.keys(row), b = second.keys(row);
+    const key_range a = within(first.keys(row)), b = within(second.keys(row));
     if (a.empty()) return b;
     if (b.empty()) return a;
     const auto [full_begin, full_end] = shown_by_either(a, b);
@@ -220,6 +220,14 @@ struct either_mask : mask_defaults {
   }
 
  private:
+  // What a range shows beyond its end it does not have.
+  static key_range within(key_range range) {
+    range.full_begin = std::clamp(range.full_begin, range.begin, std::max(range.begin, range.end));
+    range.full_end =
+        std::clamp(range.full_end, range.full_begin, std::max(range.full_begin, range.end));
+    return range;
+  }
+
   // The keys that a and b show without asking, where these are one run; else the longer of the two.
   static std::pair<Index, Index> shown_by_either(const key_range& a, const key_range& b) {
     if (a.full_begin <= b.full_end && b.full_begin <= a.full_end)

@@ -80,7 +80,7 @@ class tree_mask : public mask_defaults {
   key_range keys(const query_row& row) const {
     // Up to its own place there is every ancestor; the text is all visible.
     const Index text = row.kv_len - drafts_, end = std::min(row.position + 1, row.kv_len);
-    return {.begin = 0, .end = end, .full = end <= text, .full_end = text};
+    return {.begin = 0, .end = end, .full = end <= text, .full_end = std::min(text, end)};
   }
   bool visible(const query_row& row, Index key) const {
     const Index text = row.kv_len - drafts_, draft = row.position - text;
