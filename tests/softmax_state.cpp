@@ -255,6 +255,9 @@ TEMPLATE_TEST_CASE("Finished attentions merge: any order, in place, empty parts"
   spoilt.lse(0, 0, 0) = quiet_nan<TestType>();
   REQUIRE(std::isnan(merge(spoilt, part(33, 90)).out(0, 0, 0)));
   REQUIRE(std::isnan(merge(part(33, 90), spoilt).out(0, 0, 0)));
+  spoilt.out(0, 0, 0) = quiet_nan<TestType>();
+  for (const auto& beside_nothing : {merge(spoilt, part(0, 0)), merge(part(0, 0), spoilt)})
+    REQUIRE((std::isnan(beside_nothing.out(0, 0, 0)) && std::isnan(beside_nothing.lse(0, 0, 0))));
 }
 
 TEST_CASE("merge_attention names the argument whose shape differs, and writes nothing") {

@@ -127,20 +127,23 @@ Scalar merge_rows(const Scalar* first, Scalar first_lse, const Scalar* second, S
   using Row = Eigen::Map<Eigen::Array<Scalar, 1, Eigen::Dynamic>>;
   using ConstRow = Eigen::Map<const Eigen::Array<Scalar, 1, Eigen::Dynamic>>;
   constexpr Scalar minus_infinity = -std::numeric_limits<Scalar>::infinity();
-  const Scalar m = std::max(first_lse, second_lse);
   const ConstRow row1(first, dim), row2(second, dim);
   Row merged(out, dim);
-  if (m == minus_infinity) {
-    merged.setZero();
-    return minus_infinity;
+  // An empty part leaves the other as it is, NaN included.
+  if (second_lse == minus_infinity) {
+    if (first_lse == minus_infinity)
+      merged.setZero();
+    else
+      merged = row1;
+    return first_lse;
   }
-  const Scalar w1 = std::exp(first_lse - m), w2 = std::exp(second_lse - m);
-  if (first_lse == minus_infinity)
+  if (first_lse == minus_infinity) {
     merged = row2;
-  else if (second_lse == minus_infinity)
-    merged = row1;
-  else
-    merged = (w1 * row1 + w2 * row2) / (w1 + w2);
+    return second_lse;
+  }
+  const Scalar m = std::max(first_lse, second_lse);
+  const Scalar w1 = std::exp(first_lse - m), w2 = std::exp(second_lse - m);
+  merged = (w1 * row1 + w2 * row2) / (w1 + w2);
   return m + std::log(w1 + w2);
 }
 
@@ -168,7 +171,7 @@ void merge_attention(const First& first, token_head_view<const scalar_of<Out>> f
   const Index heads_of_all = first_lse.heads();
   const view<const Scalar> o1 = detail::view_argument(who, "first", first, heads_of_all);
   const view<const Scalar> o2 = detail::view_argument(who, "second", second, heads_of_all);
-  const view<Scalar> result = detail::view_argument(who, "out", out, heads_of_all);
+  const view<Scalar> result = detail::output_argument<Scalar>(who, "out", out, heads_of_all);
   const auto check = [&](const char* name, Index t, Index h, Index d) {
     detail::require(t == o1.tokens() && h == o1.heads() && d == o1.dim(), who, ": ", name, " is [",
                     t, ", ", h, ", ", d, "], expected [", o1.tokens(), ", ", o1.heads(), ", ",
