@@ -162,6 +162,22 @@ TEMPLATE_TEST_CASE("the latents of a shifted cache stay, its rotary keys turn", 
   }
 }
 
+TEST_CASE("rotary keys in double turn in double, whatever latents are stored in") {
+  const problem<double> p({0, 9, 1, 1, 4, 8});
+  const hr::rope rotary(4);
+  hr::latent_cache<float, 8, 4, double> cache(9), fresh(9);
+  cache.append(p.values(), rotated(p.keys(), 0, 9, 0, rotary).view());
+  fresh.append(p.values(), rotated(p.keys(), 0, 9, 7, rotary).view());
+  hr::rotate_cached_keys(cache, 0, 9, rotary, 7);
+  using Codec = decltype(cache)::KeyCodec;
+  for (Index t = 0; t < 9; ++t) {
+    double got[12], want[12];
+    Codec::decode(cache.keys(0, t, t + 1).rows, got, 12);
+    Codec::decode(fresh.keys(0, t, t + 1).rows, want, 12);
+    for (int d = 8; d < 12; ++d) REQUIRE(std::abs(got[d] - want[d]) < 1e-14);
+  }
+}
+
 TEST_CASE("keys turn by any distance, those of some tokens alone, and back") {
   const problem<double> p({0, tokens, groups, groups, dim, 5});
   const hr::rope& rotary = ropes()[3];

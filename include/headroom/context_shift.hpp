@@ -30,11 +30,13 @@ inline constexpr Index tokens_turned_at_once = 32;
 
 /// Turns channels [begin, end) of stored keys on by `distance` positions; write(t, rows) stores
 /// those of the tokens from t on.
-template <class Cache, class Write>
+///
+/// \tparam Stored  what those channels are stored as
+template <class Stored, class Cache, class Write>
 void turn_keys(const Cache& cache, Index first, Index last, Index begin, Index end,
                const rope& rotary, Index distance, const Write& write) {
   using Codec = typename Cache::KeyCodec;
-  using Real = std::conditional_t<std::same_as<typename Codec::Storage, double>, double, float>;
+  using Real = std::conditional_t<std::same_as<Stored, double>, double, float>;
   const Index groups = cache.groups(), dim = cache.qk_dim();
   scratch memory;
   Real* const numbers = memory.take<Real>(tokens_turned_at_once * groups * dim);
@@ -85,8 +87,8 @@ void rotate_cached_keys(kv_cache<Stored, KV_groups, qk_dim, v_dim, StoredValue>&
                         Index end, const rope& rotary, Index distance) {
   detail::check_turn("qk_dim", cache.qk_dim(), begin, end, cache.tokens(), rotary);
   if (distance == 0) return;
-  detail::turn_keys(cache, begin, end, 0, cache.qk_dim(), rotary, distance,
-                    [&](Index t, const auto& keys) { cache.write_keys(t, keys); });
+  detail::turn_keys<Stored>(cache, begin, end, 0, cache.qk_dim(), rotary, distance,
+                            [&](Index t, const auto& keys) { cache.write_keys(t, keys); });
 }
 
 /// The same for the rotary keys of MLA; latents have no position and stay.
@@ -95,8 +97,8 @@ void rotate_cached_keys(latent_cache<Stored, latent_rank, rope_width, StoredRope
                         Index begin, Index end, const rope& rotary, Index distance) {
   detail::check_turn("rope", cache.rope_width(), begin, end, cache.tokens(), rotary);
   if (distance == 0) return;
-  detail::turn_keys(cache, begin, end, cache.rank(), cache.qk_dim(), rotary, distance,
-                    [&](Index t, const auto& keys) { cache.write_rope_keys(t, keys); });
+  detail::turn_keys<StoredRope>(cache, begin, end, cache.rank(), cache.qk_dim(), rotary, distance,
+                                [&](Index t, const auto& keys) { cache.write_rope_keys(t, keys); });
 }
 
 namespace detail {
