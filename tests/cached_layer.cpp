@@ -19,6 +19,7 @@
 #include "support/random.hpp"
 
 #include <array>
+#include <limits>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -265,6 +266,9 @@ TEMPLATE_TEST_CASE("a refused call says what was wrong and takes appended tokens
   std::array<hr::layer_sequence<typename TestType::cache>, 1> sequences = {{{2, &cache}}};
   REQUIRE_THROWS_WITH(layer.batch(x, sequences, out),
                       "layer: sequences have 2 tokens, expected 3 as x");
+  sequences[0].tokens = std::numeric_limits<Index>::max();
+  REQUIRE_THROWS_WITH(layer.batch(x, sequences, out),
+                      "layer: sequences have more than 3 tokens, expected as many as x");
   sequences[0] = {3, nullptr};
   REQUIRE_THROWS_WITH(layer.batch(x, sequences, out),
                       headroom_tests::contains("expected at least 0 tokens and a cache"));

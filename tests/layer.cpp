@@ -10,6 +10,7 @@
 #include <headroom/kv_cache.hpp>
 #include <headroom/layer.hpp>
 #include <headroom/reference.hpp>
+#include <headroom/ring_cache.hpp>
 #include <headroom/score_mod.hpp>
 
 #include "support/catch.hpp"
@@ -194,6 +195,12 @@ TEST_CASE("cross-attention appends a context once and leaves the cache as it is"
                                   hr::as_view(attended, heads), hr::none{});
   const double error = difference(out, attended * m.w_o.transpose());
   REQUIRE(error <= model::bound(9));
+
+  hr::ring_cache<cache_type> ring({.window = 9, .chunk = 9});  // a cache around another, too
+  layer.append(context, ring);
+  matrix over_ring(4, hidden);
+  layer.attend(x, ring, over_ring);
+  REQUIRE(difference(over_ring, out) <= model::bound(9));
 }
 
 TEST_CASE("a layer without keys and values attends over another layer's cache") {

@@ -142,8 +142,11 @@ class cached_layer {
   template <viewable In, class Cache, executor Executor = serial>
   void append(const In& x, Cache& cache, const std::optional<token_positions>& positions = {},
               const Executor& executor = {}) const {
+    static_assert(std::same_as<scalar_of<In>, Scalar>,
+                  "layer: x must be of the layer's Scalar, float unless given");
+    const view<const Scalar> tokens = detail::input_argument<Scalar>("layer", "x", x, 1);
     detail::scratch memory;
-    append_rotated(derived().new_keys(as_view(x, 1), memory, executor), cache,
+    append_rotated(derived().new_keys(tokens, memory, executor), cache,
                    positions.value_or(token_positions(cache.tokens())));
   }
 
@@ -154,11 +157,13 @@ class cached_layer {
   /// \param source     a cache or any other source of this layer's sizes
   /// \param positions  as above; source.tokens() - tokens onwards if not given
   /// \throws std::invalid_argument naming the argument whose shape disagrees; out is then unchanged
-  template <viewable In, kv_source Source, viewable Out, attention_mask Mask = none,
+  template <viewable In, class Source, viewable Out, attention_mask Mask = none,
             executor Executor = serial>
-  void attend(const In& x, const Source& source, Out&& out, const Mask& mask = {},
-              const std::optional<token_positions>& positions = {},
-              const Executor& executor = {}) const {
+  requires(kv_source<Source> ||
+           wrapping_cache<Source>) void attend(const In& x, const Source& source, Out&& out,
+                                               const Mask& mask = {},
+                                               const std::optional<token_positions>& positions = {},
+                                               const Executor& executor = {}) const {
     const view<const Scalar> tokens = input(x);
     const view<Scalar> result = checked_output(out, tokens.tokens());
     detail::scratch memory;
@@ -192,6 +197,8 @@ class cached_layer {
       detail::require(sequence.tokens >= 0 && sequence.cache != nullptr, "layer: a sequence has ",
                       sequence.tokens,
                       " tokens or no cache, expected at least 0 tokens and a cache");
+      detail::require(sequence.tokens <= tokens - total, "layer: sequences have more than ", tokens,
+                      " tokens, expected as many as x");
       total += sequence.tokens;
     }
     detail::require(total == tokens, "layer: sequences have ", total, " tokens, expected ", tokens,
