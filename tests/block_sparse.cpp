@@ -7,6 +7,7 @@
 #include <headroom/dense_mask.hpp>
 #include <headroom/score_mod.hpp>
 
+#include <limits>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -144,6 +145,11 @@ TEST_CASE("lists that are none are refused, and nothing is written") {
     return same_bits(std::as_const(out).view(), before.view()) ? said : "out was written: " + said;
   };
   CHECK(refusal({3, 4}, {0, 1, 3}, {2, 0, 1}) == "out was written: nothing was thrown");
+  constexpr Index most = std::numeric_limits<Index>::max();
+  CHECK(refusal({most, most}, {0, 1}, {0}) == "out was written: nothing was thrown");
+  CHECK(
+      refusal({most, most}, {0, 1}, {1}) ==
+      "attend_blocks: query block 0: blocks[0] = 1, expected 0 to 0, one of the 1 blocks of keys");
   CHECK(refusal({3, 0}, {0, 1, 3}, {2, 0, 1}) ==
         "attend_blocks: shape is 3 queries x 0 keys, expected at least 1 of each");
   CHECK(

@@ -6,6 +6,7 @@
 #include <headroom/int4_codec.hpp>
 #include <headroom/int8_codec.hpp>
 #include <headroom/joined_codec.hpp>
+#include <headroom/kv_cache.hpp>
 
 #include "support/codec_laws.hpp"
 
@@ -55,4 +56,11 @@ TEST_CASE("the second part is aligned, in every row") {
                 2 + 1);
   static_assert(hr::joined_codec<hr::int8_blocks, 512, bfloat16_codec>::storage_size(576) ==
                 512 + 16 * 4 + 64 * 2);
+}
+
+TEST_CASE("a row narrower than its first part is refused, before memory is taken") {
+  using codec = hr::joined_codec<hr::scalar_codec<float>, 64, hr::scalar_codec<float>>;
+  CHECK_THROWS_WITH(hr::kv_cache<codec>(2, 1, 32),
+                    "joined_codec: a row has 32 numbers, expected at least 64, those of its first "
+                    "part");
 }

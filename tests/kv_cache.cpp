@@ -199,4 +199,6 @@ TEST_CASE("a cache moves with its tokens") {
   const auto moved = std::move(cache);
   CHECK(moved.key_view().data() == memory);
   CHECK(holds(moved, p.keys(), p.values(), size.kv_len));
+  CHECK((cache.tokens() == 0 && cache.capacity() == 0));
+  CHECK_THROWS_AS(cache.append(p.keys(), p.values()), std::length_error);
 }

@@ -315,6 +315,27 @@ TEST_CASE("a cache of impossible sizes is not made") {
         "latent_cache: latent_rank = 0 was given, expected at least 1");
   CHECK(refusal_of([] { hr::latent_cache<float>(4, 16, -1); }) ==
         "latent_cache: rope = -1 was given, expected at least 0");
+  constexpr Index huge = Index(1) << 61;
+  CHECK_THROWS_AS(hr::kv_cache<float>(huge, 1, 1), std::length_error);
+  CHECK_THROWS_AS((hr::kv_cache<Eigen::bfloat16, 8, 128>(huge >> 7)), std::length_error);
+  CHECK_THROWS_AS(hr::latent_cache<float>(huge / 2, 3, 1), std::length_error);
+}
+
+TEST_CASE("no view has fewer than no tokens") {
+  attention_call c;
+  SECTION("q") {
+    c.q = hr::tokens_major(c.q.data(), -1, 4, 8);
+    CHECK(c.run() == "attention: q has -1 tokens, expected at least 0");
+  }
+  SECTION("k") {
+    c.k = hr::tokens_major(c.k.data(), -1, 2, 8);
+    CHECK(c.run() == "attention: k has -1 tokens, expected at least 0");
+  }
+  SECTION("what is appended") {
+    cache_call appending;
+    appending.k = hr::tokens_major(appending.k.data(), -1, 2, 8);
+    CHECK(appending.append() == "kv_cache: k has -1 tokens, expected at least 0");
+  }
 }
 
 TEST_CASE("latent attention names what disagrees, and writes nothing") {

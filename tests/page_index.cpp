@@ -206,6 +206,7 @@ TEST_CASE("what does not fit an index is refused") {
         "page_index: capacity = -1, expected at least 0");
   CHECK(refusal_of<invalid>([] { hr::page_index(16, 1, 3, 2, 1); }) ==
         "page_index: KV_groups = 2 does not divide Q_heads = 3");
+  CHECK_THROWS_AS(hr::page_index(1, Index(1) << 61, 4, 1, 4), std::length_error);
   const problem<> p({1, 30, 4, 2, 16, 8}), wide({1, 30, 6, 2, 17, 8}), more({1, 30, 3, 3, 16, 8});
   hr::page_index index(16, 29, 4, 2, 16);
   CHECK(refusal_of<invalid>([&] { index.update(source_of(wide)); }) ==

@@ -81,3 +81,10 @@ TEST_CASE("a pool of impossible sizes is not made") {
   CHECK_THROWS_WITH((hr::page_pool<float, 2, 8>(4, 2, 3, 8)),
                     contains("page_pool: KV_groups = 3 was given, expected 2 as in the template"));
 }
+
+TEST_CASE("a pool that no memory can hold is not made") {
+  constexpr Index huge = Index(1) << 58;
+  CHECK_THROWS_AS(hr::page_pool<float>(4, huge, 1, 16), std::length_error);
+  CHECK_THROWS_AS(hr::page_pool<float>(4, 1, huge, 16), std::length_error);
+  CHECK_THROWS_AS(hr::page_pool<float>(4, 16, 1, huge), std::length_error);
+}

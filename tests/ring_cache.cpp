@@ -13,7 +13,9 @@
 #include <headroom/ring_cache.hpp>
 
 #include <array>
+#include <limits>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "support/allocation_counter.hpp"
@@ -177,6 +179,11 @@ TEST_CASE("what would need overwritten keys is refused, and the ring is unchange
         "ring_cache: prefix = -1, expected at least 0");
   CHECK(refusal_of([] { Ring({.window = 1, .chunk = 0}); }) ==
         "ring_cache: chunk = 0, expected at least 1");
+  constexpr Index most = std::numeric_limits<Index>::max();
+  CHECK(refusal_of([] { Ring({.window = most, .prefix = 2}); }) ==
+        "ring_cache: window = " + std::to_string(most) + ", expected at most " +
+            std::to_string(most / 8));
+  CHECK_THROWS_AS(Ring({.window = most / 16}), std::length_error);
   CHECK(refusal_of([] { hr::ring_cache<hr::kv_cache<float>>({.window = 1}, 2, 0); }) ==
         "kv_cache: qk_dim = 0 was given, expected at least 1");
 }
@@ -303,4 +310,15 @@ TEST_CASE("a ring of latents is MLA under a window, expanded and absorbed") {
                     {.first_position = kept.first_position()});
     REQUIRE((out - expected).norm() <= 1e-12 * expected.norm());
   }
+}
+
+TEST_CASE("a ring that was moved from is empty, and has no room") {
+  const problem<> p({1, 40, 4, 2, 16, 16});
+  Ring ring({.window = 10, .chunk = 4});
+  append(ring, p, 0, 40);
+  const auto before = attend_to(p.queries(), ring);
+  Ring moved = std::move(ring);
+  CHECK(same_bits(attend_to(p.queries(), moved), before));
+  CHECK(ring.tokens() == 0);
+  CHECK_THROWS_AS(append(ring, p, 0, 1), std::length_error);
 }

@@ -47,7 +47,7 @@ class selected_blocks {
     detail::require(block_tokens >= 1, who, ": blocks are of ", block_tokens,
                     " keys, expected at least 1");
     const Index count = static_cast<Index>(blocks.size());
-    const Index most = (source.tokens() + block_tokens - 1) / block_tokens;
+    const Index most = detail::parts(source.tokens(), block_tokens);
     for (Index i = 0; i < count; ++i) {
       detail::require(0 <= block(i) && block(i) < most, who, ": blocks[", i, "] = ", block(i),
                       ", expected 0 to ", most - 1, ", one of the ", most, " blocks of keys");
@@ -147,7 +147,7 @@ void attend_blocks(const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads, co
     mask.check({sizes.Q_heads, queries.tokens(), Index(source.tokens())});
     detail::require(shape.queries >= 1 && shape.keys >= 1, who, ": shape is ", shape.queries,
                     " queries x ", shape.keys, " keys, expected at least 1 of each");
-    const Index lists = (queries.tokens() + shape.queries - 1) / shape.queries;
+    const Index lists = detail::parts(queries.tokens(), shape.queries);
     detail::check_offsets(who, "offsets", offsets, lists, detail::length(blocks),
                           "the number of blocks");
     const auto selection = [&](Index i) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <headroom/codec.hpp>
+#include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_end.hpp>
@@ -27,7 +28,11 @@ struct joined_codec {
   using Storage = typename First::Storage;
   using SecondStorage = typename Second::Storage;
 
+  /// \throws std::invalid_argument if a row is no wider than its first part, `width`
   static constexpr Index storage_size(Index dim) {
+    if (dim < width)
+      detail::refuse({"joined_codec: a row has ", dim, " numbers, expected at least ", width,
+                      ", those of its first part"});
     const Index bytes =
         Second::storage_size(dim - width) * static_cast<Index>(sizeof(SecondStorage));
     return second_begin() + aligned((bytes + unit - 1) / unit);

@@ -20,7 +20,7 @@ namespace headroom::inline HEADROOM_ISA {
 namespace detail {
 
 inline void require_room(const char* who, Index tokens, Index size, Index capacity) {
-  if (size + tokens > capacity)
+  if (tokens > capacity - size)
     throw std::length_error(text(who) + ": appending " + text(tokens) + " tokens to " + text(size) +
                             " exceeds the capacity of " + text(capacity));
 }
@@ -109,15 +109,19 @@ class kv_cache {
   kv_cache(Index capacity, Index groups, Index qk_width)
       : kv_cache(capacity, groups, qk_width, v_dim_ > 0 ? v_dim_ : qk_width) {}
 
-  /// \throws std::invalid_argument naming the size that is wrong
+  /// \throws std::invalid_argument naming the size that is wrong, std::length_error if no memory
+  /// can
+  ///         hold so many numbers
   kv_cache(Index capacity, Index groups, Index qk_width, Index v_width)
       : groups_(groups, "kv_cache", "KV_groups"),
         key_width_(qk_width, "kv_cache", "qk_dim"),
         value_width_(v_width, "kv_cache", "v_dim"),
         capacity_(capacity) {
     detail::require(capacity >= 0, "kv_cache: capacity = ", capacity, ", expected at least 0");
-    keys_ = detail::uninitialised<Key>(capacity * groups * key_size());
-    values_ = detail::uninitialised<Value>(capacity * groups * value_size());
+    keys_ = detail::uninitialised<Key>(
+        detail::array_size<Key>("kv_cache", {capacity, groups, key_size()}));
+    values_ = detail::uninitialised<Value>(
+        detail::array_size<Value>("kv_cache", {capacity, groups, value_size()}));
   }
 
   Index tokens() const { return size_; }
@@ -159,7 +163,7 @@ class kv_cache {
         KeyCodec::encode(keys.row(t, g), key_row(g, first + t), qk_dim());
         ValueCodec::encode(values.row(t, g), value_row(g, first + t), v_dim());
       }
-    size_ = std::max(size_, first + keys.tokens());
+    size_ = std::max<Index>(size_, first + keys.tokens());
   }
 
   /// Writes keys in place of those from token `first` on, whose values stay.
@@ -169,6 +173,7 @@ class kv_cache {
   template <viewable Keys>
   void write_keys(Index first, const Keys& k) {
     const auto keys = detail::new_rows("kv_cache", "k", k, groups(), qk_dim());
+    detail::require_tokens("kv_cache", "writing keys from", 0, first, size_);
     detail::require_tokens("kv_cache", "writing keys of", first, first + keys.tokens(), size_);
     for (Index t = 0; t < keys.tokens(); ++t)
       for (Index g = 0; g < groups(); ++g)
@@ -229,8 +234,8 @@ class kv_cache {
   [[no_unique_address]] detail::extent<KV_groups> groups_;
   [[no_unique_address]] detail::extent<qk_dim_> key_width_;
   [[no_unique_address]] detail::extent<v_dim_> value_width_;
-  Index capacity_;
-  Index size_ = 0;
+  detail::held_count capacity_;
+  detail::held_count size_;
   detail::aligned_array<Key> keys_;      // [KV_groups, capacity, key_size]
   detail::aligned_array<Value> values_;  // [KV_groups, capacity, value_size]
 };

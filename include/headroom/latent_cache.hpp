@@ -135,13 +135,16 @@ class latent_cache {
   explicit latent_cache(Index capacity) requires(detail::all_fixed<latent_rank, rope>)
       : latent_cache(capacity, latent_rank, rope) {}
 
-  /// \throws std::invalid_argument naming the size that is wrong
+  /// \throws std::invalid_argument naming the size that is wrong, std::length_error if no memory
+  /// can
+  ///         hold so many numbers
   latent_cache(Index capacity, Index rank, Index rope_width)
       : rank_(rank, "latent_cache", "latent_rank"),
         rope_(rope_width, "latent_cache", "rope", 0),
         capacity_(capacity) {
     detail::require(capacity >= 0, "latent_cache: capacity = ", capacity, ", expected at least 0");
-    rows_ = detail::uninitialised<Storage>(capacity * row_size());
+    rows_ = detail::uninitialised<Storage>(
+        detail::array_size<Storage>("latent_cache", {capacity, row_size()}));
   }
 
   Index tokens() const { return size_; }
@@ -181,7 +184,7 @@ class latent_cache {
     detail::require_room("latent_cache", c.tokens(), first, capacity_);
     for (Index t = 0; t < c.tokens(); ++t)
       Row::encode(c.row(t, 0), rank(), k_pe.row(t, 0), rope_width(), row(first + t));
-    size_ = std::max(size_, first + c.tokens());
+    size_ = std::max<Index>(size_, first + c.tokens());
   }
 
   /// Writes rotary keys in place of those from token `first` on, whose latents stay.
@@ -191,6 +194,7 @@ class latent_cache {
   template <viewable RopeKey>
   void write_rope_keys(Index first, const RopeKey& rope_keys) {
     const auto k_pe = detail::new_rope_keys("latent_cache", rope_keys, rope_width());
+    detail::require_tokens("latent_cache", "writing rotary keys from", 0, first, size_);
     detail::require_tokens("latent_cache", "writing rotary keys of", first, first + k_pe.tokens(),
                            size_);
     for (Index t = 0; t < k_pe.tokens(); ++t)
@@ -247,8 +251,8 @@ class latent_cache {
 
   [[no_unique_address]] detail::extent<latent_rank> rank_;
   [[no_unique_address]] detail::extent<rope> rope_;
-  Index capacity_;
-  Index size_ = 0;
+  detail::held_count capacity_;
+  detail::held_count size_;
   detail::aligned_array<Storage> rows_;  // [capacity, row_size]
 };
 

@@ -57,8 +57,10 @@ class page_index {
     at_least("qk_dim", qk_dim, 1);
     detail::require(Q_heads % KV_groups == 0, "page_index: KV_groups = ", KV_groups,
                     " does not divide Q_heads = ", Q_heads);
-    low_ = detail::uninitialised<float>(pages_of(capacity) * KV_groups * qk_dim);
-    high_ = detail::uninitialised<float>(pages_of(capacity) * KV_groups * qk_dim);
+    const Index numbers =
+        detail::array_size<float>("page_index", {pages_of(capacity), KV_groups, qk_dim});
+    low_ = detail::uninitialised<float>(numbers);
+    high_ = detail::uninitialised<float>(numbers);
   }
 
   Index tokens() const { return tokens_; }
@@ -78,7 +80,7 @@ class page_index {
                     ", expected qk_dim = ", qk_dim_);
     const Index end = source.tokens();
     detail::require(end >= tokens_, "page_index: k has ", end, " tokens, expected at least ",
-                    tokens_, ", those taken in; truncate first");
+                    tokens(), ", those taken in; truncate first");
     detail::require_room("page_index", end - tokens_, tokens_, capacity_);
     detail::scratch memory;
     float* const key = memory.take<float>(qk_dim_);
@@ -142,7 +144,7 @@ class page_index {
   using Row = Eigen::Map<Eigen::ArrayXf>;
   using ConstRow = Eigen::Map<const Eigen::ArrayXf>;
 
-  Index pages_of(Index tokens) const { return (tokens + page_tokens_ - 1) / page_tokens_; }
+  Index pages_of(Index tokens) const { return detail::parts(tokens, page_tokens_); }
 
   Index at(Index page, Index g) const { return (page * groups_ + g) * qk_dim_; }
 
@@ -193,11 +195,11 @@ class page_index {
   }
 
   Index page_tokens_;
-  Index capacity_;
+  detail::held_count capacity_;
   Index Q_heads_;
   Index groups_;
   Index qk_dim_;
-  Index tokens_ = 0;
+  detail::held_count tokens_;
   detail::aligned_array<float> low_;   // [pages, groups, qk_dim]
   detail::aligned_array<float> high_;  // the same
 };

@@ -149,7 +149,7 @@ class paged_tokens {
   }
 
  private:
-  Index pages_for(Index tokens) const { return (tokens + page_tokens() - 1) / page_tokens(); }
+  Index pages_for(Index tokens) const { return detail::parts(tokens, page_tokens()); }
 
   // No table lists a page twice, so none is longer than its pool has pages.
   void reserve() {

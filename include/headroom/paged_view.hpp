@@ -104,7 +104,7 @@ class paged_view {
     at_least("qk_dim", sizes.qk_dim, 1);
     at_least("v_dim", sizes.v_dim, 1);
     at_least("tokens", tokens, 0);
-    const Index used = tokens / sizes.page_tokens + (tokens % sizes.page_tokens != 0);
+    const Index used = detail::parts(tokens, sizes.page_tokens);
     detail::require(used <= std::ssize(table), "paged_view: the block table lists ",
                     std::ssize(table), " pages, expected at least ", used, " for ", tokens,
                     " tokens in pages of ", sizes.page_tokens);

@@ -89,25 +89,14 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
         slots_(pool, places_.prefix + ring_tokens(shape.window, 0, 2 * shape.chunk) +
                          pool.page_tokens() - 1) {}
 
-  /// What was moved from is empty, if on pages.
-  ring_cache(ring_cache&& other) noexcept
-      : shape_(other.shape_),
-        places_(other.places_),
-        slots_(std::move(other.slots_)),
-        so_far_(std::exchange(other.so_far_, {})) {}
-  ring_cache& operator=(ring_cache&& other) noexcept {
-    shape_ = other.shape_;
-    places_ = other.places_;
-    slots_ = std::move(other.slots_);
-    so_far_ = std::exchange(other.so_far_, {});
-    return *this;
-  }
+  ring_cache(ring_cache&&) noexcept = default;
+  ring_cache& operator=(ring_cache&&) noexcept = default;
 
   /// On pages: a ring of the same tokens on the same pages, see paged_cache.
   ring_cache fork() const requires(on_pages) { return ring_cache(*this, slots_.fork()); }
 
   /// Tokens so far, those that were dropped included.
-  Index tokens() const { return so_far_.seen; }
+  Index tokens() const { return seen_; }
   /// Tokens that there is memory for, or of a ring on pages: that it has at most.
   Index capacity() const { return slots_.capacity(); }
   const ring_shape& shape() const { return shape_; }
@@ -140,14 +129,13 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
       Index done = 0;
       do {  // even without a token, for its checks
         const Index slot = places().slot(tokens() + done);
-        const Index end = std::min(done + capacity() - slot, count);
+        const Index end = std::min(done + places_.prefix + places_.turn - slot, count);
         slots_.write(slot, keys.slice_tokens(done, end), values.slice_tokens(done, end));
         done = end;
       } while (done < count);
     }
-    so_far_.seen += count;
-    so_far_.oldest =
-        std::max(so_far_.oldest, tokens() - ring_tokens(shape_.window, 0, shape_.chunk));
+    seen_ += count;
+    oldest_ = std::max<Index>(oldest_, tokens() - ring_tokens(shape_.window, 0, shape_.chunk));
     if constexpr (on_pages) drop_pages();
   }
 
@@ -156,14 +144,14 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
   /// \throws std::invalid_argument if there are fewer, or if the next query would see a token that
   ///         was overwritten, or stand in a page that was given up; the ring is then unchanged
   void truncate(Index tokens) {
-    detail::require(0 <= tokens && tokens <= so_far_.seen, "ring_cache: truncate to ", tokens,
-                    " tokens, expected 0 to size = ", so_far_.seen);
+    detail::require(0 <= tokens && tokens <= seen_, "ring_cache: truncate to ", tokens,
+                    " tokens, expected 0 to size = ", Index(seen_));
     const bool meets_the_ring = (shape_.window > 1 || on_pages) && tokens > shape_.prefix;
     if (meets_the_ring) require_kept("truncate: the next query", tokens);
-    so_far_.seen = tokens;
-    so_far_.oldest = std::min(so_far_.oldest, tokens);
+    seen_ = tokens;
+    oldest_ = std::min<Index>(oldest_, tokens);
     if constexpr (on_pages) {
-      if (tokens <= places_.prefix) so_far_.dropped = 0;
+      if (tokens <= places_.prefix) dropped_ = 0;
       slots_.truncate(places().slot(tokens));
     }
   }
@@ -198,9 +186,13 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
 
  private:
   static const ring_shape& checked(const ring_shape& shape) {
+    static constexpr Index most =
+        std::numeric_limits<Index>::max() / 8;  // sums of them are numbers, too
     const auto at_least = [](const char* name, Index value, Index least) {
       detail::require(value >= least, "ring_cache: ", name, " = ", value, ", expected at least ",
                       least);
+      detail::require(value <= most, "ring_cache: ", name, " = ", value, ", expected at most ",
+                      most);
     };
     at_least("window", shape.window, 1);
     at_least("prefix", shape.prefix, 0);
@@ -210,8 +202,8 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
 
   void require_kept(const char* what, Index position) const {
     const Index first = std::max(position - shape_.window + 1, shape_.prefix);
-    detail::require(first >= so_far_.oldest, "ring_cache: ", what, " at position ", position,
-                    " sees token ", first, ", expected at least ", so_far_.oldest,
+    detail::require(first >= oldest_, "ring_cache: ", what, " at position ", position,
+                    " sees token ", first, ", expected at least ", Index(oldest_),
                     ", the oldest that is kept");
   }
 
@@ -220,7 +212,9 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
       : shape_(other.shape_),
         places_(other.places_),
         slots_(std::move(slots)),
-        so_far_(other.so_far_) {}
+        seen_(other.seen_),
+        oldest_(other.oldest_),
+        dropped_(other.dropped_) {}
 
   // On pages the prefix has whole ones, which stay; slots behind it go on without end.
   static detail::ring_places on_pages_of(const page_stock& pool, const ring_shape& shape) {
@@ -232,29 +226,24 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
 
   detail::ring_places places() const {
     detail::ring_places result = places_;
-    result.dropped = so_far_.dropped;
+    result.dropped = dropped_;
     return result;
   }
 
   // Gives up the pages whose tokens all are older than the oldest that is kept.
   void drop_pages() {
-    const Index old = places_.page_of(so_far_.oldest) - places_.prefix - so_far_.dropped;
+    const Index old = places_.page_of(oldest_) - places_.prefix - dropped_;
     if (old <= 0) return;
     slots_.erase(places_.prefix, places_.prefix + old);
-    so_far_.dropped += old;
+    dropped_ += old;
   }
-
-  // What a ring that was moved from no longer has.
-  struct progress {
-    Index seen = 0;     // tokens of the whole context
-    Index oldest = 0;   // of those behind the prefix, the first that is kept
-    Index dropped = 0;  // tokens whose pages were given up
-  };
 
   ring_shape shape_;
   detail::ring_places places_;
-  Cache slots_;  // the prefix, then the ring
-  progress so_far_;
+  Cache slots_;                 // the prefix, then the ring
+  detail::held_count seen_;     // tokens of the whole context
+  detail::held_count oldest_;   // of those behind the prefix, the first that is kept
+  detail::held_count dropped_;  // tokens whose pages were given up
 };
 
 }  // namespace headroom::inline HEADROOM_ISA

@@ -139,6 +139,8 @@ requires viewable<T>
 auto view_argument(const char* who, const char* name, T&& source, Index heads) {
   using Source = std::remove_cvref_t<T>;
   if constexpr (is_view<Source>::value) {
+    require(source.tokens() >= 0, who, ": ", name, " has ", source.tokens(),
+            " tokens, expected at least 0");
     return source;
   } else {
     constexpr bool has_storage = bool(Source::Flags & Eigen::DirectAccessBit);

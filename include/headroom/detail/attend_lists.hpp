@@ -24,11 +24,6 @@ using selection_by = std::invoke_result_t<const SelectionOf&, Index>;
 template <class Mask, class SelectionOf>
 using list_mask = selected_mask<mask_reference<Mask>, selection_by<SelectionOf>>;
 
-/// How many lists so many queries have.
-inline Index lists_of(Index queries, Index queries_per_list) {
-  return (queries + queries_per_list - 1) / queries_per_list;
-}
-
 /// add(call, selection) of each block of `queries_per_list` queries to the keys of a list of its
 /// own: a call over its selection of one source. Both, and their mask, live in `memory`.
 ///
@@ -38,12 +33,12 @@ void for_each_list(const Sizes& sizes, view<const Query> q, view<Scalar> out, In
                    Index queries_per_list, const SelectionOf& selection_of, const Mask& mask,
                    const attention_options<Scalar>& options, scratch& memory, const Add& add) {
   using ListMask = list_mask<Mask, SelectionOf>;
-  const Index lists = lists_of(q.tokens(), queries_per_list);
+  const Index lists = parts(q.tokens(), queries_per_list);
   const Index first_position = options.first_position.value_or(kv_len - q.tokens());
   auto* const masks = memory.take<ListMask>(lists);
   for (Index i = 0; i < lists; ++i) {
     const Index begin = i * queries_per_list;
-    const Index end = std::min(begin + queries_per_list, q.tokens());
+    const Index end = begin + std::min(queries_per_list, q.tokens() - begin);
     // The mask keeps the selection, and the call refers to both.
     const ListMask& own = *new (masks + i) ListMask(mask_reference<Mask>{&mask}, selection_of(i),
                                                     first_position + begin, begin);
@@ -65,7 +60,7 @@ void attend_lists(const Sizes& sizes, view<const Query> q, view<Scalar> out, Ind
   scratch memory;
   call_batch<attention_call<Scalar, Query, list_mask<Mask, SelectionOf>, Sizes::known>,
              selection_by<SelectionOf>>
-      batch(lists_of(q.tokens(), queries_per_list), memory);
+      batch(parts(q.tokens(), queries_per_list), memory);
   for_each_list(sizes, q, out, kv_len, queries_per_list, selection_of, mask, options, memory,
                 [&](const auto& call, const auto& selection) { batch.add(call, selection); });
   batch.order();

@@ -44,4 +44,13 @@ namespace headroom::inline HEADROOM_ISA {
 /// Sizes, positions and strides, everywhere: signed, as in Eigen.
 using Index = Eigen::Index;
 
+namespace detail {
+
+/// How many parts of `size` a count has, the last of which may be smaller.
+constexpr Index parts(Index count, Index size) {
+  return count / size + (count % size != 0);
+}
+
+}  // namespace detail
+
 }  // namespace headroom::inline HEADROOM_ISA

@@ -2,10 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 
 #include <cstddef>
+#include <initializer_list>
+#include <limits>
 #include <new>
+#include <stdexcept>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -50,6 +55,39 @@ class aligned_array {
   T* memory_ = nullptr;
   std::align_val_t start_{page};
 };
+
+/// How many tokens or the like are in an array: none are left in what was moved from.
+class held_count {
+ public:
+  held_count(Index count = 0) : count_(count) {}
+  held_count(const held_count&) = default;
+  held_count(held_count&& other) noexcept : count_(std::exchange(other.count_, 0)) {}
+  held_count& operator=(const held_count&) = default;
+  held_count& operator=(held_count&& other) noexcept {
+    count_ = std::exchange(other.count_, 0);
+    return *this;
+  }
+  operator Index() const { return count_; }
+  held_count& operator+=(Index count) { return *this = held_count(count_ + count); }
+  held_count& operator-=(Index count) { return *this += -count; }
+
+ private:
+  Index count_;
+};
+
+/// How many numbers an array of these sizes, none negative, has.
+///
+/// \throws std::length_error if no memory can hold them
+template <class T>
+Index array_size(const char* who, std::initializer_list<Index> sizes) {
+  Index product = sizeof(T);
+  for (const Index size : sizes) {
+    if (size > 0 && product > std::numeric_limits<Index>::max() / size)
+      throw std::length_error(text(who) + ": its numbers take more bytes than any memory has");
+    product *= size;
+  }
+  return product / static_cast<Index>(sizeof(T));
+}
 
 /// Memory that is written before it is read: left uninitialised, so that a large cache costs no
 /// page of memory before its tokens come.

@@ -8,8 +8,8 @@
 #include <cstdint>
 
 // The SIMD vocabulary of the micro-kernels, in Eigen's packets: with packet_end.hpp the only file
-// that names Eigen::internal. Whatever the instruction set, AVX-512, AVX2, SSE, NEON or none (a packet
-// is then one float), the kernels are written once.
+// that names Eigen::internal. Whatever the instruction set, AVX-512, AVX2, SSE, NEON or none (a
+// packet is then one float), the kernels are written once.
 
 #if defined(__GNUC__)
 #define HEADROOM_ALWAYS_INLINE __attribute__((always_inline))

@@ -23,6 +23,9 @@ class page_array {
  public:
   page_array(Index pages, Index groups, Index page_tokens, Index row_size)
       : groups_(groups), row_size_(row_size) {
+    // With a line beside each row, so that whole lines have room for it, too.
+    constexpr Index line = whole_lines(1);
+    array_size<Storage>("page_pool", {pages, groups, page_tokens, row_size + line});
     const Index piece = whole_lines(page_tokens * row_size);
     const Index token = whole_lines(groups * row_size);
     if (page_tokens == 1)
@@ -53,7 +56,7 @@ class page_array {
 
  private:
   // So many elements, filled up to cache lines.
-  static Index whole_lines(Index size) {
+  static constexpr Index whole_lines(Index size) {
     constexpr Index line = std::max(Index(1), Index(alignment / sizeof(Storage)));
     return (size + line - 1) / line * line;
   }
