@@ -67,7 +67,9 @@ struct int4_codec {
       detail::store(last, from.load(d));
       std::copy_n(last, dim - d, row + d);
     } else {
-      for (; d < dim; ++d) row[d] = static_cast<Out>(number(stored, d));
+      for (; d + block_size <= dim; d += block_size, stored += block_bytes)
+        decode_block(stored, row + d);
+      for (Index i = 0; d < dim; ++i, ++d) row[d] = static_cast<Out>(number(stored, i));
     }
   }
 
@@ -110,6 +112,19 @@ struct int4_codec {
     std::uint32_t bits;
     std::memcpy(&bits, block, step_bytes);
     return bits;
+  }
+
+  // Of a block too short for packets of the kernels: compilers make of it what they can.
+  template <class Out>
+  static void decode_block(const Storage* block, Out* row) {
+    const std::uint32_t bits = step_bits(block);
+    const float scale = std::bit_cast<float>(bits << 16);
+    const float minimum = std::bit_cast<float>(bits & 0xffff0000u);
+    for (int i = 0; i < half_block; ++i) {
+      const int both = block[step_bytes + i];
+      row[i] = static_cast<Out>(scale * static_cast<float>(both & 15) + minimum);
+      row[half_block + i] = static_cast<Out>(scale * static_cast<float>(both >> 4) + minimum);
+    }
   }
 
   static float number(const Storage* stored, Index d) {
