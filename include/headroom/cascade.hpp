@@ -185,7 +185,9 @@ void attend_shared(const Sizes& sizes, view<const Query> queries, view<Scalar> o
 ///                   once, and lse is over all keys, shared ones included
 /// \throws std::invalid_argument naming the argument that disagrees; nothing is written
 /// \error  as if softmax weights had, for each merge, one more relative error of that of an lse;
-///         the same bits for any number of threads
+///         the same bits for any number of threads, but not for any number of sequences that share:
+///         what computes a prefix goes by their rows, and with it whether queries and weights are
+///         rounded, as attention says
 /// \cost   bytes: each prefix once, and each sequence's own keys; memory of one output for each
 ///         sequence of each prefix, kept from call to call
 /// \source Juravsky et al., Hydragen, arXiv 2402.05099, section 3

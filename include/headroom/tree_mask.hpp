@@ -25,7 +25,10 @@ namespace headroom::inline HEADROOM_ISA {
 ///   gqa(q, cache, out, headroom::tree_mask<>(parents));
 ///
 /// The queries are those of the drafts; positions, as in every mask, are places in the cache: the
-/// draft at place i stands at kv_len - drafts() + i, whatever its depth. (RoPE wants depths.)
+/// draft at place i stands at kv_len - drafts() + i, whatever its depth. (RoPE wants depths.) So
+/// what goes by distance, a window of the mask's or of a ring_cache, or ALiBi, counts a draft's
+/// elder cousins as text: near its far end a window shows a draft fewer tokens than it would see
+/// along its path alone. Where that matters, let the drafts of one call be a chain.
 /// Queries before the drafts are causal. Keys before the drafts are never asked for one by one, so
 /// a tree costs what a causal chunk does.
 ///

@@ -9,6 +9,9 @@
 // keeps its own code; without it the linker would keep one copy of every inline function and the
 // older CPU might meet the newer one's instructions. It covers headroom's names only: functions of
 // Eigen's that are not inlined are still merged.
+//
+// Told apart are the levels of x86-64, with what AVX-512 may have beside it, NEON and SVE. Files of
+// one program that differ in other options, such as -mf16c or -msse4.1 alone, are not.
 #if defined(HEADROOM_EIGEN_PRODUCTS)
 #define HEADROOM_ISA eigen_products  // see detail/matmul.hpp
 #elif defined(EIGEN_DONT_VECTORIZE)

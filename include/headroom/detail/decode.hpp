@@ -116,6 +116,8 @@ class decode_plan {
       for (Index g = 0; g < groups; ++g)
         std::copy_n(own.numbers + g * own.distance, size_, copy.numbers + g * copy.distance);
       own = copy;
+      // Both sides store first and then load what the other stores, sequentially consistent: in any
+      // weaker order both might miss it, and nobody would merge the split.
       waiting[split] = true;
       // The last one before it may have looked just before it began to wait.
       if (merged != split || !waiting[split].exchange(false)) return;
