@@ -26,6 +26,7 @@
 #include <headroom/tree_mask.hpp>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace headroom_bench {
@@ -109,10 +110,12 @@ struct model {
   }
 };
 
-const model<32, 8, 128> llama3_8b{"llama3_8b"};   // grouped-query
-const model<32, 32, 128> llama2_7b{"llama2_7b"};  // multi-head
-const model<32, 1, 128> shared{"shared"};         // multi-query, as wide as these
-const model<71, 1, 64> falcon_7b{"falcon_7b"};    // multi-query
+const model<32, 8, 128> llama3_8b{"llama3_8b"};    // grouped-query
+const model<32, 32, 128> llama2_7b{"llama2_7b"};   // multi-head
+const model<32, 1, 128> shared{"shared"};          // multi-query, as wide as these
+const model<71, 1, 64> falcon_7b{"falcon_7b"};     // multi-query
+const model<32, 8, 120> danube3_4b{"danube3_4b"};  // of a width that no packet divides
+const model<16, 16, 72> siglip{"siglip"};          // the same, multi-head
 const model<6, 2, 20> tiny{"tiny"};
 
 void add_chunks() {
@@ -135,6 +138,11 @@ void add_cases() {
   add_to_all("prefill", {512, 512});
   add_to_all("decode", {1, 4096});
   shared.add_all("decode", {1, 4096});
+  for (const auto& [kind, n] :
+       {std::pair("prefill", lengths{512, 512}), std::pair("decode", lengths{1, 4096})}) {
+    danube3_4b.add_library(kind, n);
+    siglip.add_library(kind, n);
+  }
   llama3_8b.add_codecs("decode", {1, 4096});
   llama2_7b.add_codecs("decode", {1, 4096});
   add_chunks();
