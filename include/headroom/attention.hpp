@@ -135,9 +135,10 @@ attention_call<Scalar, Query, Mask, Sizes::known> checked_call(
 ///   bfloat16 as well, to eight bits each, so that queries in bfloat16 stay what they are; sums are
 ///   in float. A single row of a group, as multi-head attention decodes, rounds nothing.
 /// - Where both are whole numbers of 8 bits (int8_rows, int8_blocks, saturating_int8), qk_dim is a
-///   multiple of 32 and v_dim of 16, and the CPU has AVX512-VNNI, up to 8 rows of a group, as in decoding, are
-///   multiplied by those numbers as they are: a row of queries, and the weights of 32 keys at a
-///   time, are rounded to whole numbers of 16 bits, by at most a 65534th of their largest.
+///   multiple of 32 and v_dim of 16, and the CPU has AVX512-VNNI, up to 8 rows of a group, as in
+///   decoding, are multiplied by those numbers as they are: a row of queries, and the weights of 32
+///   keys at a time, are rounded to whole numbers of 16 bits, by at most a 65534th of their
+///   largest.
 ///
 /// path_for tells which of it a call takes.
 ///

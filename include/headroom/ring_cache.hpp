@@ -67,6 +67,9 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
   static constexpr bool on_pages = detail::is_on_pages<Cache>();
 
  public:
+  using KeyCodec = typename Cache::KeyCodec;
+  using ValueCodec = typename Cache::ValueCodec;
+
   /// \param sizes  of the cache that the tokens are kept in, after its capacity
   /// \throws std::invalid_argument naming the size that is wrong
   template <std::convertible_to<Index>... Sizes>

@@ -6,16 +6,18 @@
 #include <headroom/detail/hadamard.hpp>
 #include <headroom/detail/nesting.hpp>
 #include <headroom/detail/scratch.hpp>
+#include <headroom/kept_tokens.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/options.hpp>
+#include <headroom/page_stock.hpp>
 #include <headroom/parallel.hpp>
-#include <headroom/ring_cache.hpp>
 #include <headroom/view.hpp>
 
 #include <algorithm>
 #include <concepts>
 #include <type_traits>
+#include <utility>
 
 namespace headroom::inline HEADROOM_ISA {
 
@@ -47,7 +49,10 @@ namespace headroom::inline HEADROOM_ISA {
 ///
 /// Latents are not rotated: a row of theirs is a key and a value at once.
 ///
-/// \tparam Cache  a kv_cache, a cache with its append, or a ring_cache or scaled_cache of one
+/// On pages it is made on the pool, and forks: rotated_cache<paged_cache<...>> cache(pool).
+///
+/// \tparam Cache  a kv_cache, a paged_cache, a cache with the append of these, or a ring_cache or
+///                scaled_cache of one
 /// \cost   dim log2(dim) flops more for each row of k, v, q and out
 /// \error  as attention over what the cache in it stores, and log2(dim) roundings more
 /// \source QuaRot, arXiv 2404.00456, section 4
@@ -65,6 +70,20 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class rotated_cache {
   template <std::convertible_to<Index>... Sizes>
   requires std::constructible_from<Cache, const ring_shape&, Sizes...>
   explicit rotated_cache(const ring_shape& shape, Sizes... sizes) : stored_(shape, sizes...) {}
+
+  /// The pool of a cache on pages, which outlives this, then what else that is made of.
+  template <std::derived_from<page_stock> Pool, std::convertible_to<Index>... Sizes>
+  requires std::constructible_from<Cache, Pool&, Sizes...>
+  explicit rotated_cache(Pool& pool, Sizes... sizes) : stored_(pool, sizes...) {}
+  template <std::derived_from<page_stock> Pool>
+  requires std::constructible_from<Cache, const ring_shape&, Pool&> rotated_cache(
+      const ring_shape& shape, Pool& pool)
+      : stored_(shape, pool) {}
+
+  /// On pages: a sequence of the same tokens on the same pages, see paged_cache.
+  rotated_cache fork() const requires(detail::is_on_pages<Cache>()) {
+    return rotated_cache(stored_.fork());
+  }
 
   Index tokens() const { return stored_.tokens(); }
   Index capacity() const { return stored_.capacity(); }
@@ -136,6 +155,9 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class rotated_cache {
     });
     return to;
   }
+
+  // A fork.
+  explicit rotated_cache(Cache&& stored) : stored_(std::move(stored)) {}
 
   Cache stored_;
 };

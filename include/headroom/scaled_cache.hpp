@@ -6,9 +6,11 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/nesting.hpp>
 #include <headroom/detail/scratch.hpp>
+#include <headroom/kept_tokens.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/options.hpp>
+#include <headroom/page_stock.hpp>
 #include <headroom/parallel.hpp>
 #include <headroom/view.hpp>
 
@@ -16,8 +18,8 @@
 #include <cmath>
 #include <concepts>
 #include <cstddef>
-#include <functional>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace headroom::inline HEADROOM_ISA {
@@ -56,11 +58,12 @@ concept saturating_codec = requires {
 /// scales that are given. Scales that were taken stay until the cache is empty, which then takes
 /// new ones. Given scales stay, and a token is then the same bits whatever is appended beside it.
 ///
-/// As with rotated_cache, the cache in it is not paged, and attend_batch does not take it, but a
-/// layer's batch does; a rotated_cache goes around it, but not the other way round. Nor are there
-/// scales for latents.
+/// A ring keeps its last tokens, and a cache on pages is made on its pool and forks, under the same
+/// scales: scaled_cache<paged_cache<...>> cache(pool). As with rotated_cache, attend_batch does not
+/// take it, but a layer's batch does; a rotated_cache goes around it, but not the other way round.
+/// There are no scales for latents.
 ///
-/// \tparam Cache  a kv_cache, or a cache with its append
+/// \tparam Cache  a kv_cache, a paged_cache, or a ring_cache of one, or a cache with their append
 /// \cost   a multiplication for each number of q, and of out where values have scales; a division
 ///         for each of k, and of v; 4 KV_groups qk_dim bytes for a cache
 /// \error  as attention over what the cache in it stores, times the scales; and a rounding more for
@@ -75,8 +78,31 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class scaled_cache {
   /// The sizes of the cache in it.
   template <std::convertible_to<Index>... Sizes>
   requires std::constructible_from<Cache, Sizes...>
-  explicit scaled_cache(Sizes... sizes)
-      : stored_(sizes...), key_scales_(static_cast<std::size_t>(groups() * qk_dim()), 1.f) {}
+  explicit scaled_cache(Sizes... sizes) : stored_(sizes...) { forget_scales(); }
+
+  /// What a ring in it keeps, then the sizes of the cache in that.
+  template <std::convertible_to<Index>... Sizes>
+  requires std::constructible_from<Cache, const ring_shape&, Sizes...>
+  explicit scaled_cache(const ring_shape& shape, Sizes... sizes) : stored_(shape, sizes...) {
+    forget_scales();
+  }
+
+  /// The pool of a cache on pages, which outlives this, then what else that is made of.
+  template <std::derived_from<page_stock> Pool, std::convertible_to<Index>... Sizes>
+  requires std::constructible_from<Cache, Pool&, Sizes...>
+  explicit scaled_cache(Pool& pool, Sizes... sizes) : stored_(pool, sizes...) { forget_scales(); }
+  template <std::derived_from<page_stock> Pool>
+  requires std::constructible_from<Cache, const ring_shape&, Pool&> scaled_cache(
+      const ring_shape& shape, Pool& pool)
+      : stored_(shape, pool) {
+    forget_scales();
+  }
+
+  /// On pages: a sequence of the same tokens on the same pages, under the same scales, see
+  /// paged_cache.
+  scaled_cache fork() const requires(detail::is_on_pages<Cache>()) {
+    return scaled_cache(*this, stored_.fork());
+  }
 
   Index tokens() const { return stored_.tokens(); }
   Index capacity() const { return stored_.capacity(); }
@@ -107,9 +133,10 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class scaled_cache {
     value_scales_ = numbers("value scales", scales, v_dim());
   }
 
-  /// The scales of keys, [1, KV_groups, qk_dim]; 1 before they are given or taken.
+  /// The scales of keys, [1, KV_groups, qk_dim]; 1 before they are given or taken, no row in what
+  /// was moved from.
   view<const float> key_scales() const {
-    return tokens_major(key_scales_.data(), 1, groups(), qk_dim());
+    return tokens_major(key_scales_.data(), key_scales_.empty() ? 0 : 1, groups(), qk_dim());
   }
   /// The scales of values, [1, KV_groups, v_dim]; no row where none were given.
   view<const float> value_scales() const {
@@ -124,18 +151,18 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class scaled_cache {
   ///         scales; the cache is then unchanged
   template <viewable Keys, viewable Values>
   void append(const Keys& k, const Values& v) {
-    require_scales<typename Cache::KeyCodec>("key", origin_ == origin::given);
+    // What was moved from has lost them.
+    const bool given = origin_ == origin::given && !key_scales_.empty();
+    const bool taken = origin_ == origin::taken && !key_scales_.empty();
+    require_scales<typename Cache::KeyCodec>("key", given);
     require_scales<typename Cache::ValueCodec>("value", !value_scales_.empty());
     const auto keys = argument("k", k, groups(), qk_dim());
     detail::scratch memory;
-    const float* scales = key_scales_.data();
-    if (origin_ == origin::none) scales = scales_of(keys, memory);
-    append_over(scaled<computed<Keys>>(keys, scales, std::divides<>(), serial(), memory), v,
-                memory);
-    if (origin_ == origin::none && tokens() > 0) {
-      std::copy_n(scales, key_scales_.size(), key_scales_.begin());
-      origin_ = origin::taken;
-    }
+    const float* const scales = given || taken ? key_scales_.data() : scales_of(keys, memory);
+    append_over(over<computed<Keys>>(keys, scales, memory), v, memory);
+    if (given || taken || tokens() == 0) return;
+    key_scales_.assign(scales, scales + groups() * qk_dim());
+    origin_ = origin::taken;
   }
 
   void truncate(Index tokens) {
@@ -154,9 +181,15 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class scaled_cache {
               const attention_options<scalar_of<Out>>& options, const Executor& executor) const {
     using Scalar = scalar_of<Out>;
     detail::scratch memory;
-    const auto queries = argument("q", q, attention.q_heads(), qk_dim());
-    attention(scaled<Scalar>(queries, key_scales_.data(), std::multiplies<>(), executor, memory),
-              stored_, out, mask, options, executor);
+    const auto given = argument("q", q, attention.q_heads(), qk_dim());
+    const view<Scalar> queries = room_for<Scalar>(given, memory);
+    executor(queries.heads(), [&](Index h) {
+      for (Index t = 0; t < queries.tokens(); ++t)
+        std::transform(given.row(t, h), given.row(t, h) + queries.dim(), queries.row(t, h),
+                       [](const auto& x) { return static_cast<Scalar>(x); });
+      prepare_queries(queries, h);
+    });
+    attention(view<const Scalar>(queries), stored_, out, mask, options, executor);
     if (value_scales_.empty()) return;
     const view<Scalar> rows =
         detail::output_argument<Scalar>("attention", "out", out, attention.q_heads());
@@ -171,10 +204,17 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class scaled_cache {
   }
   template <class Scalar>
   void restore_outputs(const view<Scalar>& out, Index h) const {
-    if (!value_scales_.empty()) multiply(out, h, value_scales_);
+    multiply(out, h, value_scales_);
   }
 
  private:
+  // A fork.
+  scaled_cache(const scaled_cache& other, Cache&& stored)
+      : stored_(std::move(stored)),
+        origin_(other.origin_),
+        key_scales_(other.key_scales_),
+        value_scales_(other.value_scales_) {}
+
   // Where the scales of keys come from.
   enum class origin { none, taken, given };
 
@@ -243,15 +283,16 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class scaled_cache {
   template <class Keys, class Values>
   void append_over(const Keys& keys, const Values& v, detail::scratch& memory) {
     if (value_scales_.empty()) return stored_.append(keys, v);
-    stored_.append(
-        keys, scaled<computed<Values>>(argument("v", v, groups(), v_dim()), value_scales_.data(),
-                                       std::divides<>(), serial(), memory));
+    stored_.append(keys, over<computed<Values>>(argument("v", v, groups(), v_dim()),
+                                                value_scales_.data(), memory));
   }
 
-  void forget_taken_scales() {
-    if (origin_ != origin::taken) return;
-    std::fill(key_scales_.begin(), key_scales_.end(), 1.f);
+  void forget_scales() {
+    key_scales_.assign(static_cast<std::size_t>(groups() * qk_dim()), 1.f);
     origin_ = origin::none;
+  }
+  void forget_taken_scales() {
+    if (origin_ == origin::taken) forget_scales();
   }
 
   // Of head h of so many: the group itself where these are groups.
@@ -259,26 +300,31 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class scaled_cache {
 
   template <class Scalar>
   void multiply(const view<Scalar>& rows, Index h, const std::vector<float>& scales) const {
+    if (scales.empty()) return;
     const float* const of_group = scales.data() + group(h, rows.heads()) * rows.dim();
     for (Index t = 0; t < rows.tokens(); ++t)
       for (Index d = 0; d < rows.dim(); ++d) rows(t, h, d) *= static_cast<Scalar>(of_group[d]);
   }
 
-  template <class Scalar, class From, class Operation, class Executor>
-  view<const Scalar> scaled(const view<const From>& from, const float* scales,
-                            const Operation& operation, const Executor& executor,
-                            detail::scratch& memory) const {
-    const auto to = tokens_major(memory.take<Scalar>(from.tokens() * from.heads() * from.dim()),
-                                 from.tokens(), from.heads(), from.dim());
-    executor(from.heads(), [&](Index h) {
-      const float* const of_group = scales + group(h, from.heads()) * from.dim();
-      for (Index t = 0; t < from.tokens(); ++t)
-        std::transform(from.row(t, h), from.row(t, h) + from.dim(), of_group, to.row(t, h),
-                       [&](const auto& x, float scale) {
-                         return operation(static_cast<Scalar>(x), static_cast<Scalar>(scale));
+  // Memory for rows of such a shape.
+  template <class Scalar, class From>
+  static view<Scalar> room_for(const view<const From>& rows, detail::scratch& memory) {
+    return tokens_major(memory.take<Scalar>(rows.tokens() * rows.heads() * rows.dim()),
+                        rows.tokens(), rows.heads(), rows.dim());
+  }
+
+  // Keys or values over the scales of their groups.
+  template <class Scalar, class From>
+  static view<const Scalar> over(const view<const From>& rows, const float* scales,
+                                 detail::scratch& memory) {
+    const view<Scalar> result = room_for<Scalar>(rows, memory);
+    for (Index t = 0; t < rows.tokens(); ++t)
+      for (Index g = 0; g < rows.heads(); ++g)
+        std::transform(rows.row(t, g), rows.row(t, g) + rows.dim(), scales + g * rows.dim(),
+                       result.row(t, g), [](const auto& x, float scale) {
+                         return static_cast<Scalar>(x) / static_cast<Scalar>(scale);
                        });
-    });
-    return to;
+    return result;
   }
 
   Cache stored_;

@@ -4,6 +4,7 @@
 
 #include <headroom/batch.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/nesting.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/scratch_list.hpp>
 #include <headroom/kv_source.hpp>
@@ -29,12 +30,6 @@ concept changes_queries = wrapping_cache<C> &&
   cache.restore_outputs(rows, h);
 };
 
-// A cache that chooses what is read: ring_cache.
-template <class C>
-concept keeps_tokens = wrapping_cache<C> && requires(const C& cache, Index q_len) {
-  { cache.kept(q_len) } -> kv_source;
-};
-
 // The cache in those that change queries.
 template <class Cache>
 const auto& innermost(const Cache& cache) {
@@ -49,7 +44,7 @@ using innermost_of = std::remove_cvref_t<decltype(innermost(std::declval<const C
 /// Whether such caches go into a batch: not where one is a user's, around another, and only its
 /// attend knows what it does.
 template <class Cache>
-concept batched_cache = kv_source<innermost_of<Cache>> || keeps_tokens<innermost_of<Cache>>;
+concept batched_cache = kv_source<innermost_of<Cache>> || keeps_some<innermost_of<Cache>>;
 
 // What a call over the innermost cache reads, and under which mask.
 template <class Inner, attention_mask Mask_>
@@ -57,7 +52,7 @@ struct batch_read {
   using Source = Inner;
   using Mask = Mask_;
 };
-template <keeps_tokens Inner, attention_mask Mask_>
+template <keeps_some Inner, attention_mask Mask_>
 struct batch_read<Inner, Mask_> {
   using Source = decltype(std::declval<const Inner&>().kept(0));
   using Mask = decltype(std::declval<const Source&>().masked(std::declval<Mask_>()));
@@ -76,14 +71,14 @@ class cache_batch {
   /// Room for `most` caches in memory that outlives the batch.
   cache_batch(Index most, scratch& memory)
       : caches_(memory.take<const Cache*>(most)),
-        kept_(keeps_tokens<Inner> ? most : 0, memory),
+        kept_(keeps_some<Inner> ? most : 0, memory),
         sequences_(most, memory) {}
 
   /// q_len queries, of the last tokens of a cache that outlives the batch.
   void add(const Cache& cache, [[maybe_unused]] Index q_len, const Mask& mask) {
     caches_[sequences_.all().size()] = &cache;
     const Inner& inner = innermost(cache);
-    if constexpr (keeps_tokens<Inner>) {
+    if constexpr (keeps_some<Inner>) {
       const auto& kept = kept_.emplace_back(inner.kept(q_len));
       sequences_.emplace_back(kept, kept.masked(mask), kept.first_position());
     } else {

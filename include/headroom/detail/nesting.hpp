@@ -18,6 +18,12 @@ consteval bool holds_latents() {
     return has_values_in_keys<C>;
 }
 
+/// A cache that chooses what is read: ring_cache.
+template <class C>
+concept keeps_some = wrapping_cache<C> && requires(const C& cache, Index q_len) {
+  { cache.kept(q_len) } -> kv_source;
+};
+
 /// Whether a cache is a sequence on the pages of a pool, made on that and not of sizes.
 template <class C>
 consteval bool is_on_pages() {
@@ -38,33 +44,25 @@ consteval bool check_ring() {
 
 template <class Cache>
 consteval bool check_rotated() {
-  if constexpr (holds_latents<Cache>())
-    static_assert(!holds_latents<Cache>(),
-                  "rotated_cache<Cache>: Cache must hold keys and values, each rotated by itself; "
-                  "latents are both in one row, and are not rotated");
-  else
-    static_assert(!is_on_pages<Cache>(),
-                  "rotated_cache<Cache>: Cache must be made of sizes, such as a kv_cache, or a "
-                  "ring_cache or scaled_cache of one; a paged_cache is made on a pool");
+  static_assert(!holds_latents<Cache>(),
+                "rotated_cache<Cache>: Cache must hold keys and values, each rotated by itself; "
+                "latents are both in one row, and are not rotated");
   return true;
 }
 
 template <class Cache>
 consteval bool check_scaled() {
-  constexpr bool keeps_tokens = kv_source<Cache>;
+  constexpr bool keeps_tokens = kv_source<Cache> || keeps_some<Cache>;
   if constexpr (!keeps_tokens)
-    static_assert(keeps_tokens,
-                  "scaled_cache<Cache>: Cache must be a kv_cache; a rotated_cache goes around the "
-                  "scales: rotated_cache<scaled_cache<kv_cache<...>>>, and there are none for a "
-                  "ring_cache");
-  else if constexpr (holds_latents<Cache>())
+    static_assert(
+        keeps_tokens,
+        "scaled_cache<Cache>: Cache must be a kv_cache, a paged_cache, or a ring_cache of "
+        "one; a rotated_cache goes around the scales: "
+        "rotated_cache<scaled_cache<kv_cache<...>>>");
+  else
     static_assert(!holds_latents<Cache>(),
                   "scaled_cache<Cache>: Cache must hold keys and values, each with its scales; "
                   "latents are both in one row, and have none");
-  else
-    static_assert(!is_on_pages<Cache>(),
-                  "scaled_cache<Cache>: Cache must be made of sizes, such as a kv_cache; a "
-                  "paged_cache is made on a pool");
   return true;
 }
 
