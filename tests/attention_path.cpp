@@ -4,6 +4,7 @@
 // Rule: what path_for says is what a call does: how many parts the executor gets, and whether
 // queries and weights are rounded.
 #include <headroom/attention_path.hpp>
+#include <headroom/int4_codec.hpp>
 #include <headroom/int8_codec.hpp>
 #include <headroom/kv_cache.hpp>
 
@@ -13,6 +14,7 @@
 #include "support/refusal.hpp"
 
 #include <string>
+#include <type_traits>
 
 namespace hr = headroom;
 using namespace headroom_tests;
@@ -62,6 +64,25 @@ TEST_CASE("an executor gets as many parts as are said") {
       check_parts<float, Eigen::half>({q_len, kv_len, 8, 8, 16, 16});
       if (q_len < 100) check_parts<double, double>({q_len, kv_len, 3, 1, 16, 16});
     }
+}
+
+TEST_CASE("what is decoded into memory is said") {
+  const any_attention attention(4, 2, 64, 64);
+  const auto decodes = [&]<class Codec>(std::type_identity<Codec>, Index q_len) {
+    return attention.path_for(q_len, hr::kv_cache<Codec>(10, 2, 64)).decodes;
+  };
+  const bool has_kernels = hr::detail::has_kernels<float>;
+  for (const Index few : {1, hr::detail::most_dot_rows / 2}) {
+    if (few == 0 || 2 * few > hr::detail::most_dot_rows) continue;
+    CHECK(!decodes(std::type_identity<float>(), few));
+    CHECK(decodes(std::type_identity<Eigen::half>(), few) == !has_kernels);
+    CHECK(decodes(std::type_identity<hr::int8_rows>(), few) == !has_kernels);
+    CHECK(decodes(std::type_identity<hr::int4_codec<2>>(), few) == (hr::detail::lanes > 1));
+  }
+  CHECK(!decodes(std::type_identity<float>(), 64));
+  CHECK(decodes(std::type_identity<hr::int8_rows>(), 64));
+  CHECK(attention.path_for<double>(1, hr::kv_cache<float>(10, 2, 64)).decodes);
+  CHECK(!attention.path_for<double>(1, hr::kv_cache<double>(10, 2, 64)).decodes);
 }
 
 TEST_CASE("few keys are not cut, many are") {

@@ -20,15 +20,21 @@ enum class attention_kernel {
 /// How a call of attention is computed: by its types and sizes and the instruction set that the
 /// file is compiled for, never by threads or by other calls.
 struct attention_path {
-  /// That of the first rows; what is left over of the last block may be few rows.
+  /// That of every full block of rows; the last block may be short and take a kernel for few rows.
   attention_kernel kernel;
 
   /// Parts that the keys are cut into, each with a softmax of its own that is merged; 1 if they are
   /// not cut.
   Index splits;
 
-  /// What an executor is given, but for serial, which may get fewer: no more threads find work.
+  /// Work items handed to an executor other than serial: so many threads find work at most. Serial
+  /// may be handed fewer.
   Index work_items;
+
+  /// Whether keys or values are first decoded into memory, a tile at a time: for blocks of rows,
+  /// all that has a codec, and many rows share it; for few rows, what their kernels cannot widen in
+  /// registers, such as int4_codec<16> and codecs of your own, at two to three times the cost.
+  bool decodes = false;
 
   friend bool operator==(const attention_path&, const attention_path&) = default;
 };

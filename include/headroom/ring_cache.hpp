@@ -5,6 +5,7 @@
 #include <headroom/cost.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/memory.hpp>
 #include <headroom/detail/nesting.hpp>
 #include <headroom/kept_tokens.hpp>
 #include <headroom/kv_source.hpp>

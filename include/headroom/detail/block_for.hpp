@@ -70,6 +70,17 @@ attention_kernel kernel_for(Index rows, const Source& source) {
   return attention_kernel::outer_products;
 }
 
+/// Whether keys or values are decoded into memory for so many rows of a group.
+template <class Scalar, kv_source Source>
+constexpr bool decodes_rows(Index rows) {
+  using Key = typename Source::KeyCodec;
+  using Value = typename Source::ValueCodec;
+  using Reader = std::conditional_t<has_kernels<Scalar>, reads_packets, reads_scalar<Scalar>>;
+  if (has_kernels<Scalar> && rows <= most_dot_rows)
+    return line_reader<Key>::decodes || line_reader<Value>::decodes;
+  return !reads_in_place<Reader, Key> || !reads_in_place<Reader, Value>;
+}
+
 /// What the compiler knows of calls with such heads, groups and widths, where blocks have few rows.
 template <int Q_heads, int KV_groups, int qk_dim, int v_dim>
 constexpr known_sizes known_sizes_of() {

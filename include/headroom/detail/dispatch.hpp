@@ -39,10 +39,12 @@ template <class Call, kv_source Source>
 attention_path described_path(const Call& call, const Source& source) {
   const path taken = path_for(call.q.tokens(), call.heads_per_group, call.kv_len);
   if (taken == path::nothing) return {attention_kernel::none, 0, 0};
+  const Index rows = std::min(call.rows_per_group(), block_rows);
   const Index keys = taken == path::decode ? split_keys(call.kv_len) : call.kv_len;
   const Index splits = taken == path::decode ? (call.kv_len + keys - 1) / keys : 1;
-  return {kernel_for<typename Call::Scalar>(std::min(call.rows_per_group(), block_rows), source),
-          splits, row_units(call, source, items_of_threads / splits).count() * splits};
+  return {kernel_for<typename Call::Scalar>(rows, source), splits,
+          row_units(call, source, items_of_threads / splits).count() * splits,
+          decodes_rows<typename Call::Scalar, Source>(rows)};
 }
 
 template <class Call, kv_source Source, class Executor>

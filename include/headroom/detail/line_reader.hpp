@@ -33,6 +33,8 @@ class line_reader {
       return registers;
   }();
   static constexpr bool has_factors = factored_codec<Codec> || factors_of_blocks;
+  /// Whether rows are decoded into memory, as neither numbers nor what widens itself.
+  static constexpr bool decodes = !packet_codec<Codec> && !reads_in_place<reads_packets, Codec>;
 
   line_reader(const line_shape& shape, Index row_dim, scratch& memory)
       : shape_(shape),
@@ -97,10 +99,6 @@ class line_reader {
   }
 
  private:
-  static constexpr bool decodes =
-      !packet_codec<Codec> &&
-      !std::same_as<Codec, scalar_codec<typename number_read<reads_packets, Codec>::type>>;
-
   line_shape shape_;
   Index dim_;
   float* decoded_;

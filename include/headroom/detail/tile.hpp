@@ -157,4 +157,9 @@ template <class Reader, class Stored>
 struct number_read<Reader, scalar_codec<Stored>>
     : std::conditional<Reader::template reads<Stored>, Stored, typename Reader::Scalar> {};
 
+/// Whether it gets the rows themselves.
+template <class Reader, class Codec>
+inline constexpr bool reads_in_place =
+    std::same_as<Codec, scalar_codec<typename number_read<Reader, Codec>::type>>;
+
 }  // namespace headroom::inline HEADROOM_ISA::detail
