@@ -252,8 +252,8 @@ class attention {
     cache.attend(*this, q, out, mask, options, executor);
   }
 
-  /// Whether a call takes these types: those of q, of a source of keys and values, and of out. For
-  /// templates of one's own; a call that does not says why.
+  /// Whether a call compiles for these types of q, of a source of keys and values, and of out: a
+  /// constraint for your own templates. (The call itself fails with a sentence that says why.)
   template <class Query, class Source, class Out>
   static constexpr bool supports = detail::supports<Query, Source, Out>;
 

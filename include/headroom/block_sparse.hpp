@@ -40,7 +40,7 @@ class selected_blocks {
       : selected_blocks("selected_blocks", source, block_tokens, blocks) {}
   selected_blocks(const Source&&, Index, std::span<const BlockIndex>) = delete;
 
-  /// The same, for another entry point that refuses, or one of its lists.
+  /// The same for another entry point, whose name, and that of the list, refusals give.
   selected_blocks(const detail::caller& who, const Source& source, Index block_tokens,
                   std::span<const BlockIndex> blocks)
       : source_(&source), block_tokens_(block_tokens), blocks_(blocks) {

@@ -35,7 +35,8 @@ struct layer_sequence {
 
 namespace detail {
 
-// Takes back what a call appended to its caches, unless the call ran to its end.
+// Takes back what a call appended to its caches, unless the call ran to its end. So a cache's
+// truncate must not throw where it only takes back tokens of the last append.
 template <class Cache>
 class append_guard {
  public:
@@ -176,7 +177,7 @@ class cached_layer {
   }
 
  protected:
-  /// x W^T as [tokens, heads, dim].
+  /// x W^T + b as [tokens, heads, dim].
   template <class Weight, class Executor>
   static view<Scalar> projected(const linear<Weight>& weights, const view<const Scalar>& x,
                                 Index heads, Index dim, detail::scratch& memory,

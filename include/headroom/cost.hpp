@@ -196,8 +196,8 @@ struct mla_shape {
   /// Whether the expanded form costs fewer flops than the absorbed one, when nothing but the
   /// latents of kv_len tokens is at hand.
   ///
-  /// \param pairs  visible query-key pairs: all_pairs(q_len, kv_len), causal_pairs(q_len,
-  /// kv_len)...
+  /// \param pairs  visible query-key pairs, such as all_pairs(q_len, kv_len) or
+  ///               causal_pairs(q_len, kv_len)
   constexpr bool expanded_is_cheaper(Index q_len, Index kv_len, Index pairs) const {
     return expanded_flops(pairs) + up_projection_flops() * kv_len <
            absorbed_flops(pairs) + up_projection_flops() * q_len;

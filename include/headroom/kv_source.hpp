@@ -28,12 +28,10 @@ struct token_run {
 ///   KeyCodec, ValueCodec                          how stored rows become numbers, see codec
 ///   tokens(), groups(), qk_dim(), v_dim()         sizes
 ///   keys(g, begin, end), values(g, begin, end)    -> token_run, 0 <= begin < end <= tokens()
-///   one_run                                       if there and true, a run is all that was asked
-///                                                 for: kernels have less to follow
-///   values_in_keys                                if there and true, a token's stored value begins
-///                                                 where its key does, and its numbers are the
-///                                                 first of the key's: who has read one has the
-///                                                 other
+///   one_run          optional; if true, every run is as long as was asked for, and kernels have
+///                    less to follow
+///   values_in_keys   optional; if true, values() gives the rows that keys() gives, a value is the
+///                    first v_dim numbers of its key, and each row is read once
 template <class S>
 concept kv_source = codec<typename S::KeyCodec> && codec<typename S::ValueCodec> &&
     requires(const S& s, Index g, Index begin, Index end) {

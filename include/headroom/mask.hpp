@@ -238,11 +238,13 @@ struct either_mask : mask_defaults {
   }
 };
 
+/// The keys that both masks show.
 template <attention_mask First, attention_mask Second>
 both_masks<First, Second> operator&(First first, Second second) {
   return {std::move(first), std::move(second)};
 }
 
+/// The keys that either mask shows, of masks that modify no score.
 template <attention_mask First, attention_mask Second>
 either_mask<First, Second> operator|(First first, Second second) {
   return {std::move(first), std::move(second)};

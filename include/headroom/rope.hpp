@@ -184,7 +184,7 @@ class rope {
   ///                   another scalar, such as that of a cache
   /// \param positions  position of x's first token, or one position per token; any sign
   /// \throws std::invalid_argument naming the argument whose shape disagrees; out is then
-  /// unchanged.
+  ///         unchanged
   template <class In, class Out>
   void operator()(view<In> x, view<Out> out, token_positions positions) const {
     static_assert(!std::is_const_v<Out>, "rope: the view that is written must not be of const");

@@ -90,8 +90,8 @@ struct ntk_scaling {
 /// YaRN on only where the context is longer than original_length: pass `unscaled_rope` otherwise.
 ///
 /// \source Peng et al. 2023, arXiv 2309.00071, "NTK-by-parts" interpolation. The bounds low and
-/// high, with r - 1 and
-///         not r/2 - 1, are those of the published code (DeepSeek, transformers, ggml).
+///         high, with r - 1 and not r/2 - 1, are those of the published code (DeepSeek,
+///         transformers, ggml).
 struct yarn_scaling {
   double factor;          ///< new length over trained length
   Index original_length;  ///< trained length, tokens

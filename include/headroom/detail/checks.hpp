@@ -10,8 +10,8 @@
 #include <string>
 #include <type_traits>
 
-// Every rule that the library holds its callers to, and its sentence: at compile time where the
-// compiler can know, at the public entry where it cannot.
+// Rules that several headers hold their callers to, and how every refusal is said: at compile time
+// where the compiler can know, at the public entry where it cannot.
 
 namespace headroom::inline HEADROOM_ISA::detail {
 

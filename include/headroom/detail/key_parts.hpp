@@ -50,8 +50,8 @@ struct key_parts {
   bool operator==(const key_parts&) const = default;
 };
 
-/// Parts one after another, each with what comes after it: what takes them is long to compile, and
-/// need be called once.
+/// The parts as an array, each with what comes after it, so that the code that takes a part is
+/// compiled in one place.
 class parts_in_order {
  public:
   static constexpr int count = 5;

@@ -21,7 +21,7 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// because its prefetcher follows each only to the end of a page.
 inline constexpr Index streams = 4;
 
-/// Keys of a group, or values, that are taken at a time: at most so many.
+/// Most keys, or values, of a group that are taken at a time.
 inline constexpr Index most_line_keys = std::max(32, lanes);
 
 /// A line of scores, [groups, keys, rows], in whole packets. Its keys depend on the rows alone, so

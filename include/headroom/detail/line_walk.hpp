@@ -18,9 +18,9 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// Walks stored rows line by line: keys, or values. Kernels ask for memory so far ahead of a row as
-/// they are told, while the run at hand goes on, and far ahead in the run that comes; where it is
-/// about to end, the walk asks for what is near itself.
+/// Walks stored rows, keys or values, line by line, and tells kernels what memory to ask for: near
+/// ahead in the run at hand, far ahead in it or in the next. Where the run at hand is about to end,
+/// the walk itself asks for the first rows of the next.
 ///
 /// \tparam one_run  all rows of a group are of one run
 template <class Storage, bool one_run = false>

@@ -32,8 +32,8 @@ inline constexpr std::size_t page = 4096;
 /// last, spends up to a fifth of its time on finding these.
 inline constexpr std::size_t huge_page = std::size_t(2) << 20;
 
-/// An array that starts on a page, and its owner: what a unique_ptr would be, without the hundredth
-/// of the time to compile an attention that <memory> takes.
+/// An array that starts on a page, and its owner: a unique_ptr with such a deleter, written out,
+/// because <memory> would add a hundredth to the time of compiling an attention.
 template <class T>
 class aligned_array {
  public:

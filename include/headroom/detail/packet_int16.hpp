@@ -146,7 +146,7 @@ inline constexpr bool has_fast_int16_dots = false;
 inline constexpr float most_int16 = 32767;
 
 /// Numbers of the depth of a product of such by whole numbers of 8 bits, none above 127, that
-/// 32 bits have room for in each lane.
+/// 32 bits have room for in each lane: 512 * 32767 * 127 < 2^31.
 inline constexpr Index most_int16_depth = 512 * lanes;
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

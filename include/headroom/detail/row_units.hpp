@@ -12,8 +12,8 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// About as many work items several threads are to find at least: groups that would be taken
-/// together in pages are not, where there are too few, though memory is read slower for it.
+/// Work items to aim for where there may be several threads. Where taking the groups of pages
+/// together would leave fewer, they are taken one by one, although memory is then read more slowly.
 inline constexpr Index items_of_threads = 16;
 
 /// The same for those that an executor may have.
