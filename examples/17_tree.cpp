@@ -3,7 +3,8 @@
 
 // Speculation with a tree. A small model guesses several continuations at once; they share their
 // beginnings, so the guesses form a tree. The large model checks all of them in one call: each
-// draft sees the text and its own ancestors, as if its branch alone had been written.
+// draft sees the text and its own ancestors, as if its branch alone had been written; the branch
+// that is accepted then stays in the cache.
 #include <headroom/attention.hpp>
 #include <headroom/kv_cache.hpp>
 #include <headroom/tree_mask.hpp>
@@ -31,14 +32,22 @@ int main() {
   attend(q, cache, all, headroom::tree_mask<>(parents));
 
   // The same branch, written token by token.
-  cache.truncate(text);
+  headroom::kv_cache<float, KV_groups, dim> written(text + drafts);
+  written.append(k.topRows(text), v.topRows(text));
   Matrix alone(1, Q_heads * dim);
   bool holds = true;
   for (const Index draft : branch) {
-    cache.append(k.row(text + draft), v.row(text + draft));
-    attend(q.row(draft), cache, alone, headroom::causal{});
+    written.append(k.row(text + draft), v.row(text + draft));
+    attend(q.row(draft), written, alone, headroom::causal{});
     std::printf("draft %td: ", draft);
     holds &= agree("in the tree, and at the end of its branch", all.row(draft), alone);
   }
+
+  // The branch is accepted: its drafts stay, the others go, and the text goes on.
+  cache.keep(text, branch);
+  Matrix next(1, Q_heads * dim);
+  attend(q.row(0), cache, next, headroom::causal{});
+  attend(q.row(0), written, alone, headroom::causal{});
+  holds &= agree("after the branch was kept, and written alone", next, alone);
   return verdict(holds);
 }

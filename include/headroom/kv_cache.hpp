@@ -5,6 +5,7 @@
 #include <headroom/codec.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/kept_list.hpp>
 #include <headroom/detail/memory.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/view.hpp>
@@ -29,6 +30,10 @@ inline void require_room(const char* who, Index tokens, Index size, Index capaci
 inline void require_tokens(const char* who, const char* what, Index begin, Index end, Index size) {
   require(0 <= begin && begin <= end && end <= size, who, ": ", what, " tokens [", begin, ", ", end,
           "), expected a range within size = ", size);
+}
+
+inline void require_token(const char* who, Index token, Index size) {
+  require(0 <= token && token < size, who, ": token ", token, ", expected one of size = ", size);
 }
 
 inline void require_truncation(const char* who, Index tokens, Index size) {
@@ -191,6 +196,32 @@ class kv_cache {
       std::copy(value_row(g, end), value_row(g, size_), value_row(g, begin));
     }
     size_ -= end - begin;
+  }
+
+  /// Of the tokens from `first` on keeps those listed, moved together as they are stored, such as
+  /// the accepted drafts of a tree:
+  ///
+  ///   cache.keep(cache.tokens() - tree.drafts(), std::array{0, 1, 4});
+  ///
+  /// \param kept  integers in memory, counted from `first`, ascending
+  /// \throws std::invalid_argument naming what is wrong; the cache is then unchanged
+  template <detail::integer_list Kept>
+  void keep(Index first, const Kept& kept) {
+    const detail::kept_list list("kv_cache", first, kept, size_);
+    for (Index i = list.in_place(); i < list.size(); ++i) copy_token(first + list[i], first + i);
+    size_ = first + list.size();
+  }
+
+  /// Copies what is stored of a token over another.
+  ///
+  /// \throws std::invalid_argument if there are no such tokens
+  void copy_token(Index from, Index to) {
+    detail::require_token("kv_cache", from, size_);
+    detail::require_token("kv_cache", to, size_);
+    for (Index g = 0; g < groups(); ++g) {
+      std::copy_n(key_row(g, from), key_size(), key_row(g, to));
+      std::copy_n(value_row(g, from), value_size(), value_row(g, to));
+    }
   }
 
   /// Keeps the first `tokens` tokens; exact, whatever came after them.

@@ -5,6 +5,7 @@
 #include <headroom/codec.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/kept_list.hpp>
 #include <headroom/detail/memory.hpp>
 #include <headroom/joined_codec.hpp>
 #include <headroom/kv_cache.hpp>
@@ -209,6 +210,23 @@ class latent_cache {
     detail::require_tokens("latent_cache", "erasing", begin, end, size_);
     std::copy(row(end), row(size_), row(begin));
     size_ -= end - begin;
+  }
+
+  /// Of the tokens from `first` on keeps those listed, as kv_cache does.
+  template <detail::integer_list Kept>
+  void keep(Index first, const Kept& kept) {
+    const detail::kept_list list("latent_cache", first, kept, size_);
+    for (Index i = list.in_place(); i < list.size(); ++i) copy_token(first + list[i], first + i);
+    size_ = first + list.size();
+  }
+
+  /// Copies what is stored of a token over another.
+  ///
+  /// \throws std::invalid_argument if there are no such tokens
+  void copy_token(Index from, Index to) {
+    detail::require_token("latent_cache", from, size_);
+    detail::require_token("latent_cache", to, size_);
+    std::copy_n(row(from), row_size(), row(to));
   }
 
   /// Keeps the first `tokens` tokens; exact, whatever came after them.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/kept_list.hpp>
 #include <headroom/kv_cache.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/page_pool.hpp>
@@ -70,15 +71,24 @@ class paged_cache : public paged_tokens {
     const detail::new_keys_and_values added("paged_cache", k, v, groups(), qk_dim(), v_dim());
     auto& keys = pool().keys_;
     auto& values = pool().values_;
-    const auto copy = [&](page_id from, page_id to, Index slots) {
-      keys.copy(from, to, slots);
-      values.copy(from, to, slots);
-    };
-    append_tokens(added.keys.tokens(), copy, [&](Index t, const place& at) {
+    append_tokens(added.keys.tokens(), copy_to_page(), [&](Index t, const place& at) {
       for (Index g = 0; g < groups(); ++g) {
         KeyCodec::encode(added.keys.row(t, g), keys.row(at.page, g, at.slot), qk_dim());
         ValueCodec::encode(added.values.row(t, g), values.row(at.page, g, at.slot), v_dim());
       }
+    });
+  }
+
+  /// Of the tokens from `first` on keeps those listed, as kv_cache does. Forks keep what they have.
+  ///
+  /// \throws std::invalid_argument naming what is wrong, std::length_error if the pool has no pages
+  ///         for copies of shared ones; every sequence and the pool are then unchanged
+  template <detail::integer_list Kept>
+  void keep(Index first, const Kept& kept) {
+    const detail::kept_list list("paged_cache", first, kept, tokens());
+    keep_tokens(first, list, copy_to_page(), [&](const place& from, const place& to) {
+      pool().keys_.copy_token(from.page, from.slot, to.page, to.slot);
+      pool().values_.copy_token(from.page, from.slot, to.page, to.slot);
     });
   }
 
@@ -93,6 +103,13 @@ class paged_cache : public paged_tokens {
   paged_cache(const paged_cache&) = default;
 
   Pool& pool() const { return static_cast<Pool&>(paged_tokens::pool()); }
+
+  auto copy_to_page() const {
+    return [&pool = pool()](page_id from, page_id to, Index slots) {
+      pool.keys_.copy(from, to, slots);
+      pool.values_.copy(from, to, slots);
+    };
+  }
 };
 
 }  // namespace headroom::inline HEADROOM_ISA

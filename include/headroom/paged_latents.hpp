@@ -5,6 +5,7 @@
 #include <headroom/codec.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/kept_list.hpp>
 #include <headroom/detail/page_array.hpp>
 #include <headroom/kv_cache.hpp>
 #include <headroom/kv_source.hpp>
@@ -133,10 +134,18 @@ class paged_latents : public paged_tokens {
   void append(const Latents& latents, const RopeKeys& rope_keys) {
     const detail::new_latents added("paged_latents", latents, rope_keys, rank(), rope_width());
     auto& rows = pool().rows_;
-    const auto copy = [&](page_id from, page_id to, Index slots) { rows.copy(from, to, slots); };
-    append_tokens(added.c.tokens(), copy, [&](Index t, const place& at) {
+    append_tokens(added.c.tokens(), copy_to_page(), [&](Index t, const place& at) {
       Row::encode(added.c.row(t, 0), rank(), added.k_pe.row(t, 0), rope_width(),
                   rows.row(at.page, 0, at.slot));
+    });
+  }
+
+  /// Of the tokens from `first` on keeps those listed, as paged_cache does.
+  template <detail::integer_list Kept>
+  void keep(Index first, const Kept& kept) {
+    const detail::kept_list list("paged_latents", first, kept, tokens());
+    keep_tokens(first, list, copy_to_page(), [&](const place& from, const place& to) {
+      pool().rows_.copy_token(from.page, from.slot, to.page, to.slot);
     });
   }
 
@@ -149,6 +158,12 @@ class paged_latents : public paged_tokens {
   paged_latents(const paged_latents&) = default;
 
   Pool& pool() const { return static_cast<Pool&>(paged_tokens::pool()); }
+
+  auto copy_to_page() const {
+    return [&rows = pool().rows_](page_id from, page_id to, Index slots) {
+      rows.copy(from, to, slots);
+    };
+  }
 };
 
 }  // namespace headroom::inline HEADROOM_ISA

@@ -148,7 +148,45 @@ class paged_tokens {
     tokens_ += count;
   }
 
+  /// Of the tokens from `first` on keeps those listed: move(from, to) copies a token to another
+  /// place. Pages that others hold are copied before they are written.
+  ///
+  /// \param copy  as for append_tokens
+  /// \throws std::length_error if the pool has no pages for that; nothing has changed then
+  template <class List, class Copy, class Move>
+  void keep_tokens(Index first, const List& list, const Copy& copy, const Move& move) {
+    const Index in_place = list.in_place(), end = first + list.size();
+    const auto begin_page = static_cast<std::size_t>((first + in_place) / page_tokens());
+    const auto end_page = static_cast<std::size_t>(pages_for(end));
+    if (in_place < list.size()) {
+      Index needed = 0;
+      for (std::size_t i = begin_page; i < end_page; ++i) needed += pool_->is_shared(table_[i]);
+      if (needed > pool_->pages_free())
+        throw std::length_error(detail::text(who_) + ": keeping tokens from " +
+                                detail::text(first) + " on copies " + detail::text(needed) +
+                                " pages, the pool has " + detail::text(pool_->pages_free()) +
+                                " free");
+      for (std::size_t i = begin_page; i < end_page; ++i) {
+        const Index slots =
+            std::min(page_tokens(), tokens_ - static_cast<Index>(i) * page_tokens());
+        if (pool_->is_shared(table_[i])) copy_page(i, slots, copy);
+      }
+      for (Index i = in_place; i < list.size(); ++i)
+        move(place_of(first + list[i]), place_of(first + i));
+    }
+    release_after(end);
+  }
+
  private:
+  // Takes a page of its own in place of a shared one.
+  template <class Copy>
+  void copy_page(std::size_t i, Index slots, const Copy& copy) {
+    const page_id own = pool_->take();
+    copy(table_[i], own, slots);
+    pool_->release(table_[i]);
+    table_[i] = own;
+  }
+
   Index pages_for(Index tokens) const { return detail::parts(tokens, page_tokens()); }
 
   // No table lists a page twice, so none is longer than its pool has pages.
@@ -173,12 +211,7 @@ class paged_tokens {
                               detail::text(needed) + " pages, the pool has " +
                               detail::text(pool_->pages_free()) + " free");
     table_.reserve(size);
-    if (copies) {
-      const page_id own = pool_->take();
-      copy(table_[last], own, slots);
-      pool_->release(table_[last]);
-      table_[last] = own;
-    }
+    if (copies) copy_page(last, slots, copy);
     while (table_.size() < size) table_.push_back(pool_->take());
   }
 

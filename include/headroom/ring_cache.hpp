@@ -5,6 +5,7 @@
 #include <headroom/cost.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/kept_list.hpp>
 #include <headroom/detail/memory.hpp>
 #include <headroom/detail/nesting.hpp>
 #include <headroom/kept_tokens.hpp>
@@ -150,14 +151,33 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
   void truncate(Index tokens) {
     detail::require(0 <= tokens && tokens <= seen_, "ring_cache: truncate to ", tokens,
                     " tokens, expected 0 to size = ", Index(seen_));
-    const bool meets_the_ring = (shape_.window > 1 || on_pages) && tokens > shape_.prefix;
-    if (meets_the_ring) require_kept("truncate: the next query", tokens);
+    require_next(tokens);
     seen_ = tokens;
     oldest_ = std::min<Index>(oldest_, tokens);
     if constexpr (on_pages) {
       if (tokens <= places_.prefix) dropped_ = 0;
       slots_.truncate(places().slot(tokens));
     }
+  }
+
+  /// Of the tokens from `first` on keeps those listed, as kv_cache does.
+  ///
+  /// \throws std::invalid_argument naming what is wrong, if one of these tokens was overwritten, or
+  ///         as truncate; on pages as paged_cache does; the ring is then unchanged
+  template <detail::integer_list Kept>
+  void keep(Index first, const Kept& kept) {
+    const detail::kept_list list("ring_cache", first, kept, tokens());
+    const Index left = first + list.size();
+    detail::require(first >= oldest_ || oldest_ <= shape_.prefix,
+                    "ring_cache: keeping of the tokens", " from ", first, " on, expected from ",
+                    Index(oldest_), ", the oldest that is kept");
+    require_next(left);
+    if constexpr (on_pages)
+      slots_.keep(places().slot(first), kept);
+    else
+      for (Index i = list.in_place(); i < list.size(); ++i)
+        slots_.copy_token(places().slot(first + list[i]), places().slot(first + i));
+    truncate(left);
   }
 
   /// Forgets every token.
@@ -202,6 +222,12 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
     at_least("prefix", shape.prefix, 0);
     at_least("chunk", shape.chunk, 1);
     return shape;
+  }
+
+  // What the query after so many tokens sees is there, and on pages where it stands.
+  void require_next(Index tokens) const {
+    const bool meets_the_ring = (shape_.window > 1 || on_pages) && tokens > shape_.prefix;
+    if (meets_the_ring) require_kept("truncate: the next query", tokens);
   }
 
   void require_kept(const char* what, Index position) const {

@@ -4,6 +4,7 @@
 
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/hadamard.hpp>
+#include <headroom/detail/kept_list.hpp>
 #include <headroom/detail/nesting.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/kept_tokens.hpp>
@@ -104,6 +105,12 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class rotated_cache {
     detail::scratch memory;
     stored_.append(rotated<computed<Keys>>("k", k, groups(), serial(), memory),
                    rotated<computed<Values>>("v", v, groups(), serial(), memory));
+  }
+
+  /// Of the tokens from `first` on keeps those listed, as the cache in it does.
+  template <detail::integer_list Kept>
+  void keep(Index first, const Kept& kept) {
+    stored_.keep(first, kept);
   }
 
   void truncate(Index tokens) { stored_.truncate(tokens); }

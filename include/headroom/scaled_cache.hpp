@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/detail/channel_shares.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/kept_list.hpp>
 #include <headroom/detail/nesting.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/kept_tokens.hpp>
@@ -158,11 +160,20 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class scaled_cache {
     require_scales<typename Cache::ValueCodec>("value", !value_scales_.empty());
     const auto keys = argument("k", k, groups(), qk_dim());
     detail::scratch memory;
-    const float* const scales = given || taken ? key_scales_.data() : scales_of(keys, memory);
+    float* const found = memory.take<float>(given || taken ? 0 : groups() * qk_dim());
+    if (!given && !taken) detail::channel_shares(keys, found);
+    const float* const scales = given || taken ? key_scales_.data() : found;
     append_over(over<computed<Keys>>(keys, scales, memory), v, memory);
     if (given || taken || tokens() == 0) return;
     key_scales_.assign(scales, scales + groups() * qk_dim());
     origin_ = origin::taken;
+  }
+
+  /// Of the tokens from `first` on keeps those listed, as the cache in it does.
+  template <detail::integer_list Kept>
+  void keep(Index first, const Kept& kept) {
+    stored_.keep(first, kept);
+    if (tokens() == 0) forget_taken_scales();
   }
 
   void truncate(Index tokens) {
@@ -256,28 +267,6 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class scaled_cache {
                         ", expected a positive number");
       }
     return result;
-  }
-
-  // Of each channel the largest number, as a share of the largest of the group.
-  template <class Scalar>
-  const float* scales_of(const view<const Scalar>& keys, detail::scratch& memory) const {
-    float* const scales = memory.take<float>(groups() * qk_dim());
-    const float least = 1 / std::sqrt(static_cast<float>(qk_dim()));
-    for (Index g = 0; g < groups(); ++g) {
-      float* const first = scales + g * qk_dim();
-      float* const end = first + qk_dim();
-      std::fill(first, end, 0.f);
-      for (Index t = 0; t < keys.tokens(); ++t)
-        for (Index d = 0; d < qk_dim(); ++d) {
-          const float size = std::abs(static_cast<float>(keys(t, g, d)));
-          if (std::isfinite(size)) first[d] = std::max(first[d], size);
-        }
-      const float largest = *std::max_element(first, end);
-      std::transform(first, end, first, [&](float size) {
-        return largest > 0 ? std::max(size / largest, least) : 1.f;
-      });
-    }
-    return scales;
   }
 
   template <class Keys, class Values>

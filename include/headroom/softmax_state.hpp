@@ -29,11 +29,10 @@ Scalar share_beside(Scalar sink, Scalar lse) {
 ///   max   = max_j s_j,    sum = sum_j e^(s_j - max),    value = sum_j e^(s_j - max) v_j
 ///
 /// over the keys seen so far; max may lie a little below theirs, as long as e^(s_j - max) does not
-/// overflow. Adding keys or
-/// merging two states over different keys gives the state over all of them; merging is associative
-/// and commutative up to rounding, and the empty state (minus infinity, 0, 0) is neutral. Attention
-/// in tiles, split over the keys, over a shared prefix: all of it is this one idea. The softmax
-/// itself is value / sum.
+/// overflow. Adding keys or merging two states over different keys gives the state over all of
+/// them; merging is associative and commutative up to rounding, and the empty state (minus
+/// infinity, 0, 0) is neutral. Attention in tiles, split over the keys, over a shared prefix: all
+/// of it is this one idea. The softmax itself is value / sum.
 ///
 /// A plain struct over memory of the caller's. \source Milakov and Gimelshein, arXiv 1805.02867,
 /// algorithm 3; merging: Dao et al., arXiv 2205.14135, section 3.1.

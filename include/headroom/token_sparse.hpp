@@ -43,7 +43,7 @@ class selected_tokens {
       : selected_tokens("selected_tokens", source, tokens) {}
   selected_tokens(const Source&&, std::span<const TokenIndex>) = delete;
 
-  /// The same, for another entry point that refuses, or one of its lists.
+  /// The same for another entry point, whose name, and that of the list, refusals give.
   selected_tokens(const detail::caller& who, const Source& source,
                   std::span<const TokenIndex> tokens)
       : source_(&source), tokens_(tokens) {

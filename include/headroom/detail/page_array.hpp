@@ -47,9 +47,13 @@ class page_array {
 
   /// Copies the first `slots` tokens of a page to another.
   void copy(page_id from, page_id to, Index slots) {
+    for (Index s = 0; s < slots; ++s) copy_token(from, s, to, s);
+  }
+
+  /// Copies a token, from a slot of a page to one of another or the same.
+  void copy_token(page_id from, Index from_slot, page_id to, Index to_slot) {
     for (Index g = 0; g < groups_; ++g)
-      for (Index s = 0; s < slots; ++s)
-        std::copy_n(memory_.row(from, g, s), row_size_, row(to, g, s));
+      std::copy_n(memory_.row(from, g, from_slot), row_size_, row(to, g, to_slot));
   }
 
   Index bytes() const { return size_ * static_cast<Index>(sizeof(Storage)); }
