@@ -23,10 +23,9 @@ namespace detail {
 
 template <class Query, class Source, class Out>
 inline constexpr bool supports = false;
-template <viewable Query, class Source, viewable Out>
-requires(kv_source<Source> ||
-         wrapping_cache<Source>) inline constexpr bool supports<Query, Source, Out> =
-    storage_scalar<scalar_of<Query>> && compute_scalar<scalar_of<Out>>;
+template <viewable Query, attended Source, viewable Out>
+inline constexpr bool supports<Query, Source, Out> =
+    storage_scalar<scalar_of<Query>>&& compute_scalar<scalar_of<Out>>;
 
 // The sizes of a call, and what the caller's template calls its widths.
 struct call_sizes {

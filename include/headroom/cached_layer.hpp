@@ -155,16 +155,14 @@ class cached_layer {
   /// encoder's keys and values, or over another layer's cache. The layer then needs no projections
   /// of keys and values.
   ///
-  /// \param source     a cache or any other source of this layer's sizes
+  /// \param source     a cache, one around another too, or any other source of this layer's sizes
   /// \param positions  as above; source.tokens() - tokens onwards if not given
   /// \throws std::invalid_argument naming the argument whose shape disagrees; out is then unchanged
-  template <viewable In, class Source, viewable Out, attention_mask Mask = none,
+  template <viewable In, detail::attended Source, viewable Out, attention_mask Mask = none,
             executor Executor = serial>
-  requires(kv_source<Source> ||
-           wrapping_cache<Source>) void attend(const In& x, const Source& source, Out&& out,
-                                               const Mask& mask = {},
-                                               const std::optional<token_positions>& positions = {},
-                                               const Executor& executor = {}) const {
+  void attend(const In& x, const Source& source, Out&& out, const Mask& mask = {},
+              const std::optional<token_positions>& positions = {},
+              const Executor& executor = {}) const {
     const view<const Scalar> tokens = input(x);
     const view<Scalar> result = checked_output(out, tokens.tokens());
     detail::scratch memory;

@@ -85,6 +85,14 @@ inline constexpr bool wraps_source<C> = kv_source<stored_in<C>> || wraps_source<
 template <class C>
 concept wrapping_cache = detail::wraps_source<C>;
 
+namespace detail {
+
+// What attention takes in place of keys and values.
+template <class S>
+concept attended = kv_source<S> || wrapping_cache<S>;
+
+}  // namespace detail
+
 /// Two views as a source: k [kv_len, KV_groups, qk_dim] and v [kv_len, KV_groups, v_dim], in
 /// place, with any strides.
 template <class KeyScalar, class ValueScalar>

@@ -57,9 +57,8 @@ class paged_tokens {
   /// Removes tokens [begin, end), of whole pages, which are given up; those behind take their place
   /// on the pages that they are on.
   ///
-  /// \throws std::invalid_argument if there are no such tokens, or if they do not begin and end
-  /// with
-  ///         pages; `end` may be tokens() instead
+  /// \param end  the end of a page, or tokens()
+  /// \throws std::invalid_argument if there are no such tokens, or if they are not whole pages
   void erase(Index begin, Index end) {
     detail::require_tokens(who_, "erasing", begin, end, tokens_);
     detail::require(begin % page_tokens() == 0 && (end % page_tokens() == 0 || end == tokens_),

@@ -59,19 +59,14 @@ namespace headroom::inline HEADROOM_ISA {
 ///
 /// Not to be written while it is read; reading from several threads is fine.
 ///
-/// \tparam Cache  a kv_cache or a latent_cache, or paged_cache or paged_latents: what the tokens
-/// are
-///                kept in
+/// \tparam Cache  what the tokens are kept in: a kv_cache or latent_cache, or one of these on pages
 /// \source the prefix: StreamingLLM, arXiv 2309.17453, section 3.2
-template <class Cache>
-requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
+template <detail::attended Cache>
+class ring_cache {
   static_assert(detail::check_ring<Cache>());
   static constexpr bool on_pages = detail::is_on_pages<Cache>();
 
  public:
-  using KeyCodec = typename Cache::KeyCodec;
-  using ValueCodec = typename Cache::ValueCodec;
-
   /// \param sizes  of the cache that the tokens are kept in, after its capacity
   /// \throws std::invalid_argument naming the size that is wrong
   template <std::convertible_to<Index>... Sizes>
@@ -169,7 +164,7 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
     const detail::kept_list list("ring_cache", first, kept, tokens());
     const Index left = first + list.size();
     detail::require(first >= oldest_ || oldest_ <= shape_.prefix,
-                    "ring_cache: keeping of the tokens", " from ", first, " on, expected from ",
+                    "ring_cache: keeping of the tokens from ", first, " on, expected from ",
                     Index(oldest_), ", the oldest that is kept");
     require_next(left);
     if constexpr (on_pages)
@@ -210,8 +205,8 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class ring_cache {
 
  private:
   static const ring_shape& checked(const ring_shape& shape) {
-    static constexpr Index most =
-        std::numeric_limits<Index>::max() / 8;  // sums of them are numbers, too
+    // Of which sums do not overflow.
+    static constexpr Index most = std::numeric_limits<Index>::max() / 8;
     const auto at_least = [](const char* name, Index value, Index least) {
       detail::require(value >= least, "ring_cache: ", name, " = ", value, ", expected at least ",
                       least);

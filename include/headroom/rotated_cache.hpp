@@ -57,8 +57,8 @@ namespace headroom::inline HEADROOM_ISA {
 /// \cost   dim log2(dim) flops more for each row of k, v, q and out
 /// \error  as attention over what the cache in it stores, and log2(dim) roundings more
 /// \source QuaRot, arXiv 2404.00456, section 4
-template <class Cache>
-requires(kv_source<Cache> || wrapping_cache<Cache>) class rotated_cache {
+template <detail::attended Cache>
+class rotated_cache {
   static_assert(detail::check_rotated<Cache>());
 
  public:

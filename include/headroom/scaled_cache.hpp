@@ -72,9 +72,10 @@ concept saturating_codec = requires {
 ///         each number of q and k. From int8_rows k_d comes back within
 ///         s_d max_c |k_c / s_c| (1/254 + 6e-7), or as 0 where that maximum is below 1.5e-36
 /// \source KIVI, arXiv 2402.02750, section 3.1, on the channels of keys; SmoothQuant, 2211.10438
-template <class Cache>
-requires(kv_source<Cache> || wrapping_cache<Cache>) class scaled_cache {
+template <detail::attended Cache>
+class scaled_cache {
   static_assert(detail::check_scaled<Cache>());
+  using Source = typename detail::source_in<Cache>::type;
 
  public:
   /// The sizes of the cache in it.
@@ -156,8 +157,8 @@ requires(kv_source<Cache> || wrapping_cache<Cache>) class scaled_cache {
     // What was moved from has lost them.
     const bool given = origin_ == origin::given && !key_scales_.empty();
     const bool taken = origin_ == origin::taken && !key_scales_.empty();
-    require_scales<typename Cache::KeyCodec>("key", given);
-    require_scales<typename Cache::ValueCodec>("value", !value_scales_.empty());
+    require_scales<typename Source::KeyCodec>("key", given);
+    require_scales<typename Source::ValueCodec>("value", !value_scales_.empty());
     const auto keys = argument("k", k, groups(), qk_dim());
     detail::scratch memory;
     float* const found = memory.take<float>(given || taken ? 0 : groups() * qk_dim());

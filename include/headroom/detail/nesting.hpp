@@ -5,9 +5,17 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/kv_source.hpp>
 
+#include <type_traits>
+
 // Which cache goes into which, and what is said where one does not.
 
 namespace headroom::inline HEADROOM_ISA::detail {
+
+/// The source in a cache around others, or the cache itself.
+template <class C>
+struct source_in : source_in<stored_in<C>> {};
+template <kv_source C>
+struct source_in<C> : std::type_identity<C> {};
 
 /// Whether a cache, or a cache in it, holds latents, rows that are keys and values at once.
 template <class C>
