@@ -57,10 +57,8 @@ class page_index {
     at_least("qk_dim", qk_dim, 1);
     detail::require(Q_heads % KV_groups == 0, "page_index: KV_groups = ", KV_groups,
                     " does not divide Q_heads = ", Q_heads);
-    const Index numbers =
-        detail::array_size<float>("page_index", {pages_of(capacity), KV_groups, qk_dim});
-    low_ = detail::uninitialised<float>(numbers);
-    high_ = detail::uninitialised<float>(numbers);
+    low_ = detail::uninitialised<float>("page_index", {pages_of(capacity), KV_groups, qk_dim});
+    high_ = detail::uninitialised<float>("page_index", {pages_of(capacity), KV_groups, qk_dim});
   }
 
   Index tokens() const { return tokens_; }

@@ -2,13 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Rule: an array starts on a page, a large one on a huge page, and may be of any size, none
-// included.
+// included, but for more than memory counts; what moves leaves nothing behind.
 #include <headroom/detail/memory.hpp>
 
 #include "support/catch.hpp"
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -54,4 +55,26 @@ TEST_CASE("arrays on memory that was freed leave what lies beside them as it is"
     for (std::size_t j = 0; j < beside.size(); ++j)
       CHECK(beside[j] == array(beside[j].size(), static_cast<unsigned char>(j)));
   }
+}
+
+TEST_CASE("sizes are multiplied, unless no memory can hold so many bytes") {
+  using headroom::Index;
+  constexpr Index most = std::numeric_limits<Index>::max();
+  CHECK(headroom::detail::array_size<float>("who", {3, 4, 5}) == 60);
+  CHECK(headroom::detail::array_size<float>("who", {3, 0, most}) == 0);
+  CHECK(headroom::detail::array_size<float>("who", {most / 4}) == most / 4);
+  CHECK_THROWS_WITH(headroom::detail::array_size<float>("who", {Index(1) << 60, 1, 2}),
+                    "who: an array [1152921504606846976, 1, 2] of 4 bytes each, expected at most "
+                    "9223372036854775807 bytes in all");
+}
+
+TEST_CASE("a count goes with what it counts") {
+  headroom::detail::held_count count(5);
+  count += 2;
+  count -= 1;
+  const headroom::detail::held_count copy = count;
+  headroom::detail::held_count moved = std::move(count);
+  CHECK((copy == 6 && moved == 6 && count == 0));
+  count = std::move(moved);
+  CHECK((count == 6 && moved == 0));
 }

@@ -77,16 +77,21 @@ class held_count {
 
 /// How many numbers an array of these sizes, none negative, has.
 ///
-/// \throws std::length_error if no memory can hold them
+/// \throws std::length_error if they come to more bytes than an Index counts
 template <class T>
 Index array_size(const char* who, std::initializer_list<Index> sizes) {
-  Index product = sizeof(T);
+  Index bytes = sizeof(T);
   for (const Index size : sizes) {
-    if (size > 0 && product > std::numeric_limits<Index>::max() / size)
-      throw std::length_error(text(who) + ": its numbers take more bytes than any memory has");
-    product *= size;
+    if (size > 0 && bytes > std::numeric_limits<Index>::max() / size) {
+      std::string shape;
+      for (const Index each : sizes) shape += (shape.empty() ? "" : ", ") + text(each);
+      throw std::length_error(text(who) + ": an array [" + shape + "] of " + text(sizeof(T)) +
+                              " bytes each, expected at most " +
+                              text(std::numeric_limits<Index>::max()) + " bytes in all");
+    }
+    bytes *= size;
   }
-  return product / static_cast<Index>(sizeof(T));
+  return bytes / static_cast<Index>(sizeof(T));
 }
 
 /// Memory that is written before it is read: left uninitialised, so that a large cache costs no
@@ -107,6 +112,12 @@ aligned_array<T> uninitialised(Index size) {
   }
 #endif
   return {static_cast<T*>(memory), start};
+}
+
+/// The same of an array of such sizes, for `who`; throws as array_size.
+template <class T>
+aligned_array<T> uninitialised(const char* who, std::initializer_list<Index> sizes) {
+  return uninitialised<T>(array_size<T>(who, sizes));
 }
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -25,7 +25,7 @@ class page_array {
       : groups_(groups), row_size_(row_size) {
     // With a line beside each row, so that whole lines have room for it, too.
     constexpr Index line = whole_lines(1);
-    array_size<Storage>("page_pool", {pages, groups, page_tokens, row_size + line});
+    array_size<Storage>("a pool of pages", {pages, groups, page_tokens, row_size + line});
     const Index piece = whole_lines(page_tokens * row_size);
     const Index token = whole_lines(groups * row_size);
     if (page_tokens == 1)
