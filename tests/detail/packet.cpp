@@ -5,6 +5,7 @@
 #include <headroom/detail/packet.hpp>
 
 #include "support/catch.hpp"
+#include "support/packets.hpp"
 
 #include <array>
 #include <bit>
@@ -14,15 +15,10 @@
 #include <vector>
 
 namespace hr = headroom::detail;
+using headroom_tests::numbers_of;
 using hr::lanes;
 
 namespace {
-
-std::array<float, lanes> numbers_of(const hr::packet& p) {
-  std::array<float, lanes> numbers;
-  hr::store(numbers.data(), p);
-  return numbers;
-}
 
 bool same(float a, float b) {
   return a == b || (std::isnan(a) && std::isnan(b));

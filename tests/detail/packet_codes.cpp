@@ -5,23 +5,15 @@
 #include <headroom/detail/packet_codes.hpp>
 
 #include "support/catch.hpp"
+#include "support/packets.hpp"
 
 #include <array>
 #include <cmath>
 #include <cstdint>
 
 namespace hr = headroom::detail;
+using headroom_tests::numbers_of;
 using hr::lanes;
-
-namespace {
-
-std::array<float, lanes> numbers_of(const hr::packet& p) {
-  std::array<float, lanes> numbers;
-  hr::store(numbers.data(), p);
-  return numbers;
-}
-
-}  // namespace
 
 TEST_CASE("all bytes are taken apart: nibbles, and codes of fp8") {
   std::array<std::uint8_t, 256 + lanes> bytes;

@@ -6,14 +6,17 @@
 #include <headroom/detail/packet_end.hpp>
 
 #include "support/catch.hpp"
+#include "support/packets.hpp"
 #include "support/random.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <vector>
 
 namespace hr = headroom::detail;
 using Eigen::Index;
+using headroom_tests::numbers_of;
 using hr::lanes;
 
 TEMPLATE_TEST_CASE("the first numbers are widened, and the others are 0", "", float, Eigen::half,
@@ -24,10 +27,9 @@ TEMPLATE_TEST_CASE("the first numbers are widened, and the others are 0", "", fl
     std::vector<TestType> stored;
     for (Index i = 0; i < count; ++i)
       stored.push_back(static_cast<TestType>(random.integer(-127, 127)));
-    float numbers[lanes];
-    hr::store(numbers, hr::load_first(stored.data(), count));
+    const auto numbers = numbers_of(hr::load_first(stored.data(), count));
     for (Index i = 0; i < lanes; ++i)
-      REQUIRE(numbers[i] ==
+      REQUIRE(numbers[static_cast<std::size_t>(i)] ==
               (i < count ? static_cast<float>(stored[static_cast<std::size_t>(i)]) : 0.f));
   }
 }
