@@ -108,6 +108,7 @@ struct fp8_codec {
     float operator[](Index d) const { return detail::e4m3_number(codes[d]) / 256; }
     number_row from(Index column) const { return {codes + column}; }
   };
+
   /// The same times the factor.
   struct packet_row {
     const Storage* codes;

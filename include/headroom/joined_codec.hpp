@@ -28,7 +28,7 @@ struct joined_codec {
   using Storage = typename First::Storage;
   using SecondStorage = typename Second::Storage;
 
-  /// \throws std::invalid_argument if a row is no wider than its first part, `width`
+  /// \throws std::invalid_argument if a row is narrower than its first part, `width`
   static constexpr Index storage_size(Index dim) {
     if (dim < width)
       detail::refuse({"joined_codec: a row has ", dim, " numbers, expected at least ", width,

@@ -48,6 +48,7 @@ class kept_tokens {
   static constexpr bool values_in_keys = detail::has_values_in_keys<Cache>;
 
   /// \param slots     the ring's memory
+  /// \param places    where in it tokens lie
   /// \param seen      tokens of the whole context
   /// \param position  of the first query among these
   kept_tokens(const Cache& slots, const ring_shape& shape, const detail::ring_places& places,

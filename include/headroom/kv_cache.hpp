@@ -114,19 +114,16 @@ class kv_cache {
   kv_cache(Index capacity, Index groups, Index qk_width)
       : kv_cache(capacity, groups, qk_width, v_dim_ > 0 ? v_dim_ : qk_width) {}
 
-  /// \throws std::invalid_argument naming the size that is wrong, std::length_error if no memory
-  /// can
-  ///         hold so many numbers
+  /// \throws std::invalid_argument naming the size that is wrong, std::length_error if they come
+  ///         to more bytes than an Index counts
   kv_cache(Index capacity, Index groups, Index qk_width, Index v_width)
       : groups_(groups, "kv_cache", "KV_groups"),
         key_width_(qk_width, "kv_cache", "qk_dim"),
         value_width_(v_width, "kv_cache", "v_dim"),
         capacity_(capacity) {
     detail::require(capacity >= 0, "kv_cache: capacity = ", capacity, ", expected at least 0");
-    keys_ = detail::uninitialised<Key>(
-        detail::array_size<Key>("kv_cache", {capacity, groups, key_size()}));
-    values_ = detail::uninitialised<Value>(
-        detail::array_size<Value>("kv_cache", {capacity, groups, value_size()}));
+    keys_ = detail::uninitialised<Key>("kv_cache", {groups, capacity, key_size()});
+    values_ = detail::uninitialised<Value>("kv_cache", {groups, capacity, value_size()});
   }
 
   Index tokens() const { return size_; }
@@ -208,8 +205,8 @@ class kv_cache {
   template <detail::integer_list Kept>
   void keep(Index first, const Kept& kept) {
     const detail::kept_list list("kv_cache", first, kept, size_);
-    for (Index i = list.in_place(); i < list.size(); ++i) copy_token(first + list[i], first + i);
-    size_ = first + list.size();
+    list.for_each_moved([this](Index from, Index to) { copy_token(from, to); });
+    size_ = list.end();
   }
 
   /// Copies what is stored of a token over another.

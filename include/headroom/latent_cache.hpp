@@ -136,16 +136,14 @@ class latent_cache {
   explicit latent_cache(Index capacity) requires(detail::all_fixed<latent_rank, rope>)
       : latent_cache(capacity, latent_rank, rope) {}
 
-  /// \throws std::invalid_argument naming the size that is wrong, std::length_error if no memory
-  /// can
-  ///         hold so many numbers
+  /// \throws std::invalid_argument naming the size that is wrong, std::length_error if they come
+  ///         to more bytes than an Index counts
   latent_cache(Index capacity, Index rank, Index rope_width)
       : rank_(rank, "latent_cache", "latent_rank"),
         rope_(rope_width, "latent_cache", "rope", 0),
         capacity_(capacity) {
     detail::require(capacity >= 0, "latent_cache: capacity = ", capacity, ", expected at least 0");
-    rows_ = detail::uninitialised<Storage>(
-        detail::array_size<Storage>("latent_cache", {capacity, row_size()}));
+    rows_ = detail::uninitialised<Storage>("latent_cache", {capacity, row_size()});
   }
 
   Index tokens() const { return size_; }
@@ -216,8 +214,8 @@ class latent_cache {
   template <detail::integer_list Kept>
   void keep(Index first, const Kept& kept) {
     const detail::kept_list list("latent_cache", first, kept, size_);
-    for (Index i = list.in_place(); i < list.size(); ++i) copy_token(first + list[i], first + i);
-    size_ = first + list.size();
+    list.for_each_moved([this](Index from, Index to) { copy_token(from, to); });
+    size_ = list.end();
   }
 
   /// Copies what is stored of a token over another.

@@ -86,7 +86,7 @@ class paged_cache : public paged_tokens {
   template <detail::integer_list Kept>
   void keep(Index first, const Kept& kept) {
     const detail::kept_list list("paged_cache", first, kept, tokens());
-    keep_tokens(first, list, copy_to_page(), [&](const place& from, const place& to) {
+    keep_tokens(list, copy_to_page(), [&](const place& from, const place& to) {
       pool().keys_.copy_token(from.page, from.slot, to.page, to.slot);
       pool().values_.copy_token(from.page, from.slot, to.page, to.slot);
     });

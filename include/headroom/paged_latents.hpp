@@ -144,7 +144,7 @@ class paged_latents : public paged_tokens {
   template <detail::integer_list Kept>
   void keep(Index first, const Kept& kept) {
     const detail::kept_list list("paged_latents", first, kept, tokens());
-    keep_tokens(first, list, copy_to_page(), [&](const place& from, const place& to) {
+    keep_tokens(list, copy_to_page(), [&](const place& from, const place& to) {
       pool().rows_.copy_token(from.page, from.slot, to.page, to.slot);
     });
   }

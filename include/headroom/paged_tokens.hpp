@@ -147,33 +147,29 @@ class paged_tokens {
     tokens_ += count;
   }
 
-  /// Of the tokens from `first` on keeps those listed: move(from, to) copies a token to another
-  /// place. Pages that others hold are copied before they are written.
+  /// Keeps the tokens of a kept_list: move(from, to) copies a token to another place. Pages that
+  /// others hold are copied before they are written.
   ///
   /// \param copy  as for append_tokens
   /// \throws std::length_error if the pool has no pages for that; nothing has changed then
   template <class List, class Copy, class Move>
-  void keep_tokens(Index first, const List& list, const Copy& copy, const Move& move) {
-    const Index in_place = list.in_place(), end = first + list.size();
-    const auto begin_page = static_cast<std::size_t>((first + in_place) / page_tokens());
-    const auto end_page = static_cast<std::size_t>(pages_for(end));
-    if (in_place < list.size()) {
-      Index needed = 0;
-      for (std::size_t i = begin_page; i < end_page; ++i) needed += pool_->is_shared(table_[i]);
-      if (needed > pool_->pages_free())
-        throw std::length_error(detail::text(who_) + ": keeping tokens from " +
-                                detail::text(first) + " on copies " + detail::text(needed) +
-                                " pages, the pool has " + detail::text(pool_->pages_free()) +
-                                " free");
-      for (std::size_t i = begin_page; i < end_page; ++i) {
-        const Index slots =
-            std::min(page_tokens(), tokens_ - static_cast<Index>(i) * page_tokens());
-        if (pool_->is_shared(table_[i])) copy_page(i, slots, copy);
-      }
-      for (Index i = in_place; i < list.size(); ++i)
-        move(place_of(first + list[i]), place_of(first + i));
-    }
-    release_after(end);
+  void keep_tokens(const List& list, const Copy& copy, const Move& move) {
+    // Those that are written, if there are any.
+    const auto begin = static_cast<std::size_t>(list.first_moved() / page_tokens());
+    const auto end =
+        list.first_moved() < list.end() ? static_cast<std::size_t>(pages_for(list.end())) : begin;
+    Index needed = 0;
+    for (std::size_t i = begin; i < end; ++i) needed += pool_->is_shared(table_[i]);
+    if (needed > pool_->pages_free())
+      throw std::length_error(detail::text(who_) + ": keeping some of the last tokens copies " +
+                              detail::text(needed) + " shared pages, the pool has " +
+                              detail::text(pool_->pages_free()) + " free");
+    for (std::size_t i = begin; i < end; ++i)
+      if (pool_->is_shared(table_[i]))
+        copy_page(i, std::min(page_tokens(), tokens_ - static_cast<Index>(i) * page_tokens()),
+                  copy);
+    list.for_each_moved([&](Index from, Index to) { move(place_of(from), place_of(to)); });
+    release_after(list.end());
   }
 
  private:

@@ -162,17 +162,17 @@ class ring_cache {
   template <detail::integer_list Kept>
   void keep(Index first, const Kept& kept) {
     const detail::kept_list list("ring_cache", first, kept, tokens());
-    const Index left = first + list.size();
     detail::require(first >= oldest_ || oldest_ <= shape_.prefix,
                     "ring_cache: keeping of the tokens from ", first, " on, expected from ",
                     Index(oldest_), ", the oldest that is kept");
-    require_next(left);
+    require_next(list.end());
     if constexpr (on_pages)
       slots_.keep(places().slot(first), kept);
     else
-      for (Index i = list.in_place(); i < list.size(); ++i)
-        slots_.copy_token(places().slot(first + list[i]), places().slot(first + i));
-    truncate(left);
+      list.for_each_moved([this](Index from, Index to) {
+        slots_.copy_token(places().slot(from), places().slot(to));
+      });
+    truncate(list.end());
   }
 
   /// Forgets every token.
@@ -244,7 +244,7 @@ class ring_cache {
   // On pages the prefix has whole ones, which stay; slots behind it go on without end.
   static detail::ring_places on_pages_of(const page_stock& pool, const ring_shape& shape) {
     const Index page = pool.page_tokens();
-    return {.prefix = (shape.prefix + page - 1) / page * page,
+    return {.prefix = detail::parts(shape.prefix, page) * page,
             .turn = std::numeric_limits<Index>::max(),
             .page = page};
   }

@@ -154,18 +154,16 @@ class scaled_cache {
   ///         scales; the cache is then unchanged
   template <viewable Keys, viewable Values>
   void append(const Keys& k, const Values& v) {
-    // What was moved from has lost them.
-    const bool given = origin_ == origin::given && !key_scales_.empty();
-    const bool taken = origin_ == origin::taken && !key_scales_.empty();
-    require_scales<typename Source::KeyCodec>("key", given);
+    require_scales<typename Source::KeyCodec>("key", has_key_scales() && origin_ == origin::given);
     require_scales<typename Source::ValueCodec>("value", !value_scales_.empty());
     const auto keys = argument("k", k, groups(), qk_dim());
     detail::scratch memory;
-    float* const found = memory.take<float>(given || taken ? 0 : groups() * qk_dim());
-    if (!given && !taken) detail::channel_shares(keys, found);
-    const float* const scales = given || taken ? key_scales_.data() : found;
+    if (has_key_scales())
+      return append_over(over<computed<Keys>>(keys, key_scales_.data(), memory), v, memory);
+    float* const scales = memory.take<float>(groups() * qk_dim());
+    detail::channel_shares(keys, scales);
     append_over(over<computed<Keys>>(keys, scales, memory), v, memory);
-    if (given || taken || tokens() == 0) return;
+    if (tokens() == 0) return;
     key_scales_.assign(scales, scales + groups() * qk_dim());
     origin_ = origin::taken;
   }
@@ -276,6 +274,9 @@ class scaled_cache {
     stored_.append(keys, over<computed<Values>>(argument("v", v, groups(), v_dim()),
                                                 value_scales_.data(), memory));
   }
+
+  // What was moved from has lost them.
+  bool has_key_scales() const { return origin_ != origin::none && !key_scales_.empty(); }
 
   void forget_scales() {
     key_scales_.assign(static_cast<std::size_t>(groups() * qk_dim()), 1.f);

@@ -20,8 +20,8 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// What the compiler knows of latent calls, whose rows are heads.
 template <int Q_heads, int latent_rank, int rope>
 constexpr known_sizes known_latent_sizes() {
-  constexpr bool widths = latent_rank > 0 && rope >= 0;
-  return known_sizes_of < Q_heads, 1, widths ? latent_rank + rope : 0, latent_rank > ();
+  constexpr int row = latent_rank > 0 && rope >= 0 ? latent_rank + rope : Eigen::Dynamic;
+  return known_sizes_of<Q_heads, 1, row, latent_rank>();
 }
 
 /// Absorbed calls whose rows pass through W_UK, and later through W_UV, as one matrix: a step of

@@ -24,7 +24,9 @@ class kept_list {
   /// \param size  its tokens
   /// \throws std::invalid_argument naming what is wrong
   kept_list(const char* who, Index first, const List& list, Index size)
-      : list_(std::ranges::data(list)), count_(static_cast<Index>(std::ranges::size(list))) {
+      : first_(first),
+        list_(std::ranges::data(list)),
+        count_(static_cast<Index>(std::ranges::size(list))) {
     require(0 <= first && first <= size, who, ": keeping of the tokens from ", first,
             " on, expected 0 to size = ", size);
     for (Index i = 0; i < count_; ++i)
@@ -33,17 +35,27 @@ class kept_list {
               size - first, ", the tokens from ", first, " on");
   }
 
-  Index size() const { return count_; }
-  Index operator[](Index i) const { return static_cast<Index>(list_[i]); }
+  /// Tokens that are left.
+  Index end() const { return first_ + count_; }
 
-  /// How many stay where they are, from the first on.
-  Index in_place() const {
-    Index count = 0;
-    while (count < count_ && (*this)[count] == count) ++count;
-    return count;
+  /// The first token whose place another takes; end() if all stay where they are.
+  Index first_moved() const {
+    Index i = 0;
+    while (i < count_ && (*this)[i] == i) ++i;
+    return first_ + i;
+  }
+
+  /// Calls move(from, to) for each token that moves, in an order in which none is overwritten
+  /// before it has moved.
+  template <class Move>
+  void for_each_moved(const Move& move) const {
+    for (Index to = first_moved(); to < end(); ++to) move(first_ + (*this)[to - first_], to);
   }
 
  private:
+  Index operator[](Index i) const { return static_cast<Index>(list_[i]); }
+
+  Index first_;
   const std::ranges::range_value_t<const List>* list_;
   Index count_;
 };

@@ -150,7 +150,7 @@ class value_tile {
 
   /// Copies the columns into panels, as operands; the last are filled up to a packet.
   void pack(scratch& memory) {
-    packed_ = memory.take<Operand>(depth() * ((dim_ + lanes - 1) / lanes * lanes));
+    packed_ = memory.take<Operand>(depth() * parts(dim_, lanes) * lanes);
     scratch pointers;
     const Number** const stored = pointers.take<const Number*>(tokens_);
     rows_.for_each_part(0, tokens_, [&](const tile<Number>& part, Index begin, Index end) {

@@ -16,8 +16,8 @@ namespace headroom::inline HEADROOM_ISA::detail {
 #if defined(EIGEN_VECTORIZE_AVX)
 // The first lanes of a packet.
 inline auto first_lanes(Index count) {
-  return static_cast<std::conditional_t<(lanes > 8), std::uint16_t, std::uint8_t>>((1u << count) -
-                                                                                   1);
+  using mask = std::conditional_t<(lanes > 8), std::uint16_t, std::uint8_t>;
+  return static_cast<mask>((1u << count) - 1);
 }
 #endif
 

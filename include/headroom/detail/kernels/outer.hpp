@@ -206,8 +206,8 @@ Index for_each_columns(Index dim, int widest, const F& f) {
 /// Rows of c that last_columns_tile takes at a time: as many sums as are to be under way.
 inline constexpr int last_columns_rows = 8;
 
-/// c += a b for the `end` columns from `column` on, fewer than a packet, and at most
-/// last_columns_rows. Pairs of b fill packets all the same.
+/// c += a b for the `end` columns from `column` on, fewer than a packet, of at most
+/// last_columns_rows rows. Pairs of b fill packets all the same.
 template <class A, class B>
 void add_last_columns_tile(const A& a, Index rows, const B& b, Index column, Index end, Index depth,
                            float* c, Index c_stride) {
