@@ -2,11 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
 
 #include <concepts>
 #include <cstdint>
+#include <type_traits>
 
 namespace headroom::inline HEADROOM_ISA {
 
@@ -98,5 +100,19 @@ struct scalar_codec {
     for (; i < dim; ++i) to[i] = static_cast<To>(from[i]);
   }
 };
+
+namespace detail {
+
+// What a cache's first or last parameter names: a codec, or a scalar stored one by one. Anything
+// else is refused by a sentence, and float in its place keeps that the only error.
+template <class Stored>
+struct codec_of : std::conditional<codec<Stored>, Stored, scalar_codec<float>> {};
+template <storage_scalar Stored>
+struct codec_of<Stored> : std::type_identity<scalar_codec<Stored>> {};
+
+template <class Stored>
+inline constexpr bool is_storable = storage_scalar<Stored> || codec<Stored>;
+
+}  // namespace detail
 
 }  // namespace headroom::inline HEADROOM_ISA

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <headroom/codec.hpp>
+#include <headroom/detail/cache_checks.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/kept_list.hpp>
@@ -12,71 +13,8 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <stdexcept>
-#include <string>
-#include <type_traits>
 
 namespace headroom::inline HEADROOM_ISA {
-
-namespace detail {
-
-inline void require_room(const char* who, Index tokens, Index size, Index capacity) {
-  if (tokens > capacity - size)
-    throw std::length_error(text(who) + ": appending " + text(tokens) + " tokens to " + text(size) +
-                            " exceeds the capacity of " + text(capacity));
-}
-
-// Tokens [begin, end) are of a cache of `size`.
-inline void require_tokens(const char* who, const char* what, Index begin, Index end, Index size) {
-  require(0 <= begin && begin <= end && end <= size, who, ": ", what, " tokens [", begin, ", ", end,
-          "), expected a range within size = ", size);
-}
-
-inline void require_token(const char* who, Index token, Index size) {
-  require(0 <= token && token < size, who, ": token ", token, ", expected one of size = ", size);
-}
-
-inline void require_truncation(const char* who, Index tokens, Index size) {
-  require(0 <= tokens && tokens <= size, who, ": truncate to ", tokens,
-          " tokens, expected 0 to size = ", size);
-}
-
-// What a cache's first or last parameter names: a codec, or a scalar stored one by one. Anything
-// else is refused by a sentence, and float in its place keeps that the only error.
-template <class Stored>
-struct codec_of : std::conditional<codec<Stored>, Stored, scalar_codec<float>> {};
-template <storage_scalar Stored>
-struct codec_of<Stored> : std::type_identity<scalar_codec<Stored>> {};
-
-template <class Stored>
-inline constexpr bool is_storable = storage_scalar<Stored> || codec<Stored>;
-
-// Keys or values for a cache of these sizes, called `who`.
-template <viewable Rows>
-view<const scalar_of<Rows>> new_rows(const char* who, const char* name, const Rows& given,
-                                     Index groups, Index dim) {
-  const view<const scalar_of<Rows>> rows = view_argument(who, name, given, groups);
-  require(rows.heads() == groups, who, ": ", name, " has ", rows.heads(),
-          " heads, expected KV_groups = ", groups);
-  require(rows.dim() == dim, who, ": ", name, " has width ", rows.dim(), ", expected ", dim);
-  return rows;
-}
-
-// Both.
-template <viewable Keys, viewable Values>
-struct new_keys_and_values {
-  view<const scalar_of<Keys>> keys;
-  view<const scalar_of<Values>> values;
-
-  new_keys_and_values(const char* who, const Keys& k, const Values& v, Index groups, Index qk_dim,
-                      Index v_dim)
-      : keys(new_rows(who, "k", k, groups, qk_dim)), values(new_rows(who, "v", v, groups, v_dim)) {
-    require(values.tokens() == keys.tokens(), who, ": v has ", values.tokens(),
-            " tokens, expected ", keys.tokens(), " as k");
-  }
-};
-
-}  // namespace detail
 
 /// The keys and values of the tokens so far, of one sequence and one layer, in one block of memory
 /// of fixed capacity. It is a source: `gqa(q, cache, out, causal{})` attends to all of it.

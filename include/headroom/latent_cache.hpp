@@ -3,12 +3,12 @@
 #pragma once
 
 #include <headroom/codec.hpp>
+#include <headroom/detail/cache_checks.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/kept_list.hpp>
 #include <headroom/detail/memory.hpp>
 #include <headroom/joined_codec.hpp>
-#include <headroom/kv_cache.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/view.hpp>
 

@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/detail/cache_checks.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/memory.hpp>
 #include <headroom/detail/scratch.hpp>
-#include <headroom/kv_cache.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/view.hpp>
 

@@ -6,7 +6,6 @@
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/page_array.hpp>
-#include <headroom/kv_cache.hpp>
 #include <headroom/page_stock.hpp>
 #include <headroom/paged_view.hpp>
 

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/detail/cache_checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/kept_list.hpp>
-#include <headroom/kv_cache.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/page_pool.hpp>
 #include <headroom/paged_tokens.hpp>

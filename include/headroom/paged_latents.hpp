@@ -7,7 +7,6 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/kept_list.hpp>
 #include <headroom/detail/page_array.hpp>
-#include <headroom/kv_cache.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/latent_cache.hpp>
 #include <headroom/page_stock.hpp>

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/detail/cache_checks.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
-#include <headroom/kv_cache.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/page_stock.hpp>
 #include <headroom/paged_view.hpp>
