@@ -57,6 +57,7 @@
 #include <headroom/ring_cache.hpp>     // the last tokens of a context without end
 #include <headroom/rotated_cache.hpp>  // outliers spread over all channels, for few bits
 #include <headroom/scaled_cache.hpp>   // a scale for each channel of keys, for outliers too
+#include <headroom/token_slice.hpp>    // some that follow one another, of any of these
 
 // In how many bits
 
