@@ -48,6 +48,8 @@ int main() {
   bool holds = show("causal{}", causal{});
   // A window counts the query's own position.
   holds &= show("causal{} & sliding_window{3}", causal{} & sliding_window{3});
+  // Chunks of four tokens, each on its own.
+  holds &= show("causal{} & local_chunk{4}", causal{} & local_chunk{4});
   // A prefix that is read both ways, as a prefix language model does.
   holds &= show("causal{} | prefix{6}", causal{} | prefix{6});
   // A window that keeps the first token in sight.

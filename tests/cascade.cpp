@@ -200,6 +200,18 @@ TEST_CASE("all that is shared stays visible beside a window, where the mask says
   CHECK(batch.worst(batch.cascade_of(batch.masked(own)), {}, whole) <= 1);
 }
 
+TEST_CASE("a chunk reaches into what is shared as far as it begins there") {
+  const shared_batch batch(mixed, {{2000, 0, 6}, {90, 0, 2}, {33, 2, 4}, {1, 3, 4}});
+  for (const Index chunk : {1, 7, 40, 1000, 2034, 9000}) {
+    INFO("chunk " << chunk);
+    const auto own = [&](std::size_t i) {
+      return hr::causal() & hr::local_chunk(chunk, batch.shared_by(i));
+    };
+    const auto whole = [&](std::size_t) { return hr::causal() & hr::local_chunk(chunk); };
+    REQUIRE(batch.worst(batch.cascade_of(batch.masked(own)), {}, whole) <= 1);
+  }
+}
+
 TEST_CASE("what a window hides of a prefix is not read") {
   shared_batch batch({{1, 4}, {2, 3}}, {{300, 0, 2}});
   const auto mask = [](std::size_t) { return hr::causal() & hr::sliding_window(9); };
@@ -325,6 +337,14 @@ TEST_CASE("a cascade refuses what does not fit, and writes nothing") {
     CHECK(refusal() ==
           "attend_cascade: sequence 1: its first query stands 3 tokens before its own keys, "
           "expected at least position 0: queries come after what is shared");
+  }
+  SECTION("a chunk that counts from somewhere else") {
+    const auto chunks = batch.masked([](std::size_t i) {
+      return hr::causal() & (hr::local_chunk(8, i == 0 ? 20 : 19) | hr::sliding_window(3));
+    });
+    CHECK(refusal_of([&] { batch.cascade_of(chunks); }) ==
+          "attend_cascade: sequence 1: local_chunk counts 19 tokens before key 0, expected the 20 "
+          "that are shared");
   }
   SECTION("what a batch refuses") {
     batch.offsets[1] = 4;

@@ -69,6 +69,10 @@ std::vector<known_mask> known_masks() {
        [](const query_row& r, Index j) { return j > r.position - 2 && j <= r.position + 1; }},
       {hr::sliding_window::symmetric(2),
        [](const query_row& r, Index j) { return std::abs(r.position - j) < 2; }},
+      {hr::local_chunk(3),  // 30 keeps quotients above zero
+       [](const query_row& r, Index j) { return (r.position + 30) / 3 == (j + 30) / 3; }},
+      {hr::local_chunk(2, 1),
+       [](const query_row& r, Index j) { return (r.position + 21) / 2 == (j + 21) / 2; }},
       {hr::prefix(0), [](const query_row&, Index) { return false; }},
       {hr::prefix(2), [](const query_row&, Index j) { return j < 2; }},
       {hr::key_length(4), [](const query_row&, Index j) { return j < 4; }},
@@ -200,12 +204,22 @@ TEST_CASE("llama.cpp symmetric window n: at most n / 2 away") {
 }
 
 TEST_CASE("llama.cpp chunked window n, as in Llama 4: from the start of the own chunk") {
-  const Index n = 8;
-  const auto chunk =
-      hr::mask([=](const query_row& row, Index key) { return key >= row.position / n * n; });
-  CHECK(seen_at(hr::causal() & chunk, 10) == through(8, 10));
-  CHECK(seen_at(hr::causal() & chunk, 15) == through(8, 15));
-  CHECK(seen_at(hr::causal() & chunk, 16) == through(16, 16));
+  const auto mask = hr::causal() & hr::local_chunk(8);
+  CHECK(seen_at(mask, 10) == through(8, 10));
+  CHECK(seen_at(mask, 15) == through(8, 15));
+  CHECK(seen_at(mask, 16) == through(16, 16));
+  // Without causal the whole chunk, as in an encoder.
+  CHECK(seen_at(hr::local_chunk(8), 10) == through(8, 15));
+}
+
+TEST_CASE("chunks are counted from the tokens before key 0, and may be longer than the context") {
+  CHECK(seen_at(hr::local_chunk(8, 3), 4) == through(0, 4));
+  CHECK(seen_at(hr::local_chunk(8, 3), 5) == through(5, 12));
+  CHECK(seen_at(hr::local_chunk(8), -1).empty());
+  const Index most = std::numeric_limits<Index>::max();
+  CHECK(seen_at(hr::local_chunk(most), 5, 9) == through(0, 8));
+  CHECK(seen_at(hr::local_chunk(most), -5, 9).empty());
+  CHECK(seen_at(hr::local_chunk(most, 7), -5, 9) == through(0, 8));
 }
 
 TEST_CASE("StreamingLLM: the first tokens stay beside the window") {
@@ -254,5 +268,8 @@ TEST_CASE("a composition refuses what either part refuses") {
   CHECK_THROWS_AS((hr::causal() & hr::key_length(6)).check(shape), std::invalid_argument);
   CHECK_THROWS_AS((hr::sliding_window(0) & hr::causal()).check(shape), std::invalid_argument);
   CHECK_THROWS_AS((hr::prefix(-1) | hr::causal()).check(shape), std::invalid_argument);
+  CHECK_THROWS_WITH(hr::local_chunk(0).check(shape), "local_chunk: chunk = 0, expected at least 1");
+  CHECK_THROWS_WITH((hr::causal() & hr::local_chunk(4, -1)).check(shape),
+                    "local_chunk: before = -1, expected at least 0");
   CHECK_THROWS_AS((hr::causal() | hr::prefix(-1)).check(shape), std::invalid_argument);
 }

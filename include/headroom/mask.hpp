@@ -137,6 +137,28 @@ struct sliding_window : mask_defaults {
   }
 };
 
+/// The context is cut into chunks of `chunk` tokens, and a query sees the keys of the one it stands
+/// in; compose with causal to hide those after it, as the local layers of Llama 4 do.
+struct local_chunk : mask_defaults {
+  Index chunk;       ///< tokens, at least 1
+  Index before = 0;  ///< tokens of the first chunk that stand before key 0, at least 0: what a
+                     ///< sequence of a cascade shares with others
+
+  explicit local_chunk(Index chunk_tokens, Index tokens_before = 0)
+      : chunk(chunk_tokens), before(tokens_before) {}
+
+  key_range keys(const query_row& row) const {
+    const Index place = row.position + before, into = place % chunk;
+    const Index begin = place - (into < 0 ? into + chunk : into) - before;
+    return {begin, begin + chunk, true};
+  }
+
+  void check(const mask_shape&) const {
+    detail::require(chunk >= 1, "local_chunk: chunk = ", chunk, ", expected at least 1");
+    detail::require(before >= 0, "local_chunk: before = ", before, ", expected at least 0");
+  }
+};
+
 /// Every query sees the first `tokens` keys. `causal{} | prefix{n}` is the prefix language model,
 /// `causal{} & (sliding_window{w} | prefix{n})` keeps the first n tokens beside a window.
 struct prefix : mask_defaults {

@@ -57,6 +57,9 @@ TEST_CASE("a window is followed through & and |, and through a selection") {
   CHECK(reach(wide | narrow, 1) == -18);
   CHECK(reach(narrow | hr::key_length(4), 5) == everything);
   CHECK(reach(hr::mask(lambda) & hr::causal(), 5) == everything);
+  // A chunk of 8 that begins 5 tokens before key 0; then the next.
+  CHECK(reach(hr::causal() & hr::local_chunk(8, 5), 2) == -5);
+  CHECK(reach(hr::causal() & hr::local_chunk(8, 5), 3) == 3);
 
   const Cache cache = cache_of(10);
   const std::vector<Index> some = {1, 2, 9};

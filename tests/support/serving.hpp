@@ -40,8 +40,9 @@ using mask_of_any_kind =
              headroom::both_masks<headroom::causal, headroom::either_mask<headroom::sliding_window,
                                                                           headroom::prefix>>,
              headroom::both_masks<headroom::causal, headroom::key_length>,
+             headroom::both_masks<headroom::causal, headroom::local_chunk>,
              headroom::dense_mask<char>, headroom::tree_mask<16>, Last>;
-constexpr Eigen::Index mask_kinds = 10;
+constexpr Eigen::Index mask_kinds = 11;
 
 /// What was run, to be sure that everything was.
 struct serving_summary {
@@ -134,7 +135,9 @@ mask_of_any_kind<Last> random_mask(Eigen::Index which, member& m, const batch_sh
       return mask(headroom::causal() & (window | prefix));
     case 6:
       return mask(headroom::causal() & headroom::key_length(random.integer(0, m.kv_len)));
-    case 7: {
+    case 7:
+      return mask(headroom::causal() & headroom::local_chunk(random.integer(1, m.kv_len + 2)));
+    case 8: {
       const Eigen::Index heads = random.chance(0.5) ? 1 : s.Q_heads;
       const double density = random.pick<double>({0.02, 0.5, 1});
       for (Eigen::Index i = 0; i < m.q_len * heads * m.kv_len; ++i)
@@ -142,7 +145,7 @@ mask_of_any_kind<Last> random_mask(Eigen::Index which, member& m, const batch_sh
       return mask(headroom::dense_mask<char>(
           headroom::tokens_major<const char>(m.flags.data(), m.q_len, heads, m.kv_len)));
     }
-    case 8: {
+    case 9: {
       std::vector<int> parents;
       for (Eigen::Index i = 0; i < std::min({m.q_len, m.kv_len, Eigen::Index(16)}); ++i)
         parents.push_back(static_cast<int>(random.integer(-1, i - 1)));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <headroom/batch.hpp>
+#include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/mask.hpp>
@@ -12,18 +13,20 @@
 #include <ranges>
 #include <type_traits>
 
-// Windows of sequences that share what stands before their own keys, at -1, -2 and so on. A mask
-// speaks of own keys alone, and what it hides is behind some key, save for a window: that goes on
-// before key 0.
+// Windows and chunks of sequences that share what stands before their own keys, at -1, -2 and so
+// on. A mask speaks of own keys alone, and what it hides is behind some key, save for these: they
+// go on before key 0.
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
 /// How far a mask's windows reach: begin(mask, row) is the first key that `row` may see, below 0
-/// where that is a shared one. `bounded` tells whether there is a window at all.
+/// where that is a shared one. `bounded` tells whether there is a window at all, and check refuses
+/// one that counts from the first of other shared tokens than the `shared` that there are.
 template <attention_mask Mask>
 struct window_reach {
   static constexpr bool bounded = false;
   static Index begin(const Mask&, const query_row&) { return -sliding_window::unlimited; }
+  static void check(const Mask&, const caller&, Index) {}
 };
 
 template <attention_mask Mask>
@@ -35,10 +38,31 @@ struct window_reach<sliding_window> {
   static Index begin(const sliding_window& mask, const query_row& row) {
     return mask.keys(row).begin;
   }
+  static void check(const sliding_window&, const caller&, Index) {}
+};
+
+template <>
+struct window_reach<local_chunk> {
+  static constexpr bool bounded = true;
+  static Index begin(const local_chunk& mask, const query_row& row) { return mask.keys(row).begin; }
+  static void check(const local_chunk& mask, const caller& who, Index shared) {
+    require(mask.before == shared, who, ": local_chunk counts ", mask.before,
+            " tokens before key 0, expected the ", shared, " that are shared");
+  }
+};
+
+/// Of two masks joined.
+template <attention_mask First, attention_mask Second>
+struct joined_reach {
+  template <class Joined>
+  static void check(const Joined& mask, const caller& who, Index shared) {
+    window_reach<First>::check(mask.first, who, shared);
+    window_reach<Second>::check(mask.second, who, shared);
+  }
 };
 
 template <attention_mask First, attention_mask Second>
-struct window_reach<both_masks<First, Second>> {
+struct window_reach<both_masks<First, Second>> : joined_reach<First, Second> {
   static constexpr bool bounded = window_reach<First>::bounded || window_reach<Second>::bounded;
   static Index begin(const both_masks<First, Second>& mask, const query_row& row) {
     return std::max(window_reach<First>::begin(mask.first, row),
@@ -47,7 +71,7 @@ struct window_reach<both_masks<First, Second>> {
 };
 
 template <attention_mask First, attention_mask Second>
-struct window_reach<either_mask<First, Second>> {
+struct window_reach<either_mask<First, Second>> : joined_reach<First, Second> {
   static constexpr bool bounded = window_reach<First>::bounded && window_reach<Second>::bounded;
   static Index begin(const either_mask<First, Second>& mask, const query_row& row) {
     return std::min(window_reach<First>::begin(mask.first, row),
@@ -60,6 +84,9 @@ struct window_reach<selected_mask<Mask, Selection>> {
   static constexpr bool bounded = window_reach<Mask>::bounded;
   static Index begin(const selected_mask<Mask, Selection>& mask, const query_row& row) {
     return window_reach<Mask>::begin(mask.mask, mask.among_all(row));
+  }
+  static void check(const selected_mask<Mask, Selection>& mask, const caller& who, Index shared) {
+    window_reach<Mask>::check(mask.mask, who, shared);
   }
 };
 
@@ -74,6 +101,16 @@ struct shared_window : mask_defaults {
 /// The mask over shared keys of sequences that have such a one over their own.
 template <attention_mask Mask>
 using mask_over_shared = std::conditional_t<window_reach<Mask>::bounded, shared_window, none>;
+
+/// Tokens of the prefixes from the i-th on that a sequence begins with.
+template <class Prefixes>
+Index tokens_shared(Index sequence, const Prefixes& prefixes, Index i = 0) {
+  Index tokens = 0;
+  for (; i < length(prefixes); ++i)
+    if (at(prefixes, i).begin() <= sequence && sequence < at(prefixes, i).end())
+      tokens += at(prefixes, i).source().tokens();
+  return tokens;
+}
 
 /// That over prefix i of a cascade, whose prefixes stand one after another.
 template <offset_range Offsets, class Prefixes, sequence_range Sequences>
@@ -91,10 +128,7 @@ auto windows_over(Index i, const Offsets& offsets, const Prefixes& prefixes,
       const Index q_len = offset(offsets, s + 1) - offset(offsets, s);
       const Index kv_len = sequence.source().tokens();
       const Index position = sequence.first_position().value_or(kv_len - q_len);
-      Index shared = 0;  // keys from the prefix's first to the sequence's own
-      for (Index j = i; j < length(prefixes); ++j)
-        if (at(prefixes, j).begin() <= s && s < at(prefixes, j).end())
-          shared += at(prefixes, j).source().tokens();
+      const Index shared = tokens_shared(s, prefixes, i);  // from the prefix's first to the own
       for (Index t = 0; t < q_len; ++t)
         *next++ = shared + window_reach<Mask>::begin(sequence.mask(), {0, t, position + t, kv_len});
     }
