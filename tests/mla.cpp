@@ -21,6 +21,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <concepts>
 #include <limits>
 #include <vector>
 
@@ -219,6 +220,43 @@ void require_same_bits() {
 }
 
 }  // namespace
+
+TEMPLATE_TEST_CASE("what path_for says is what a call does", "", float, Eigen::half,
+                   Eigen::bfloat16, hr::int8_blocks) {
+  for (const Index q_len : {0, 1, 3, 70})
+    for (const Index kv_len : {70, 3000}) {
+      INFO(q_len << " queries, " << kv_len << " latents");
+      const latent_problem<float> p(7, 4, 32, 16, 8, 16, q_len, kv_len);
+      hr::latent_cache<TestType, 32, 8> cache(kv_len);
+      cache.append(p.latents, p.rope_keys);
+      matrix<float> out(q_len, 4 * 16);
+      std::vector<Index> items;
+      const auto counting = [&](Index count, const auto& work) {
+        items.push_back(count);
+        hr::serial()(count, work);
+      };
+      p.core()(p.q, cache, hr::linear(p.up), out, hr::causal(), {}, counting);
+      const hr::attention_path path = p.core().path_for(q_len, cache);
+      if (p.core().expands(q_len, kv_len) || q_len == 0) {
+        CHECK(items == std::vector<Index>{path.work_items});
+        CHECK(path.work_items == (q_len == 0 ? 0 : 4));
+        CHECK(path.splits == (q_len == 0 ? 0 : 1));
+      } else {
+        CHECK(items == std::vector<Index>{4, path.work_items, 4});
+        const hr::attention<4, 1, 40, 32> over_latents;
+        CHECK(path == over_latents.path_for(q_len, cache));
+      }
+      const bool in_place = std::same_as<TestType, float> || q_len == 0;
+      if (p.core().expands(q_len, kv_len)) CHECK(path.decodes == !in_place);
+    }
+  const hr::latent_cache<float> other(3, 32, 7);
+  const auto core = latent_problem<float>(7, 4, 32, 16, 8, 16, 0, 0).core();
+  CHECK_THROWS_WITH(
+      core.path_for(1, other),
+      "mla: latents with rotary keys have width 39, expected latent_rank + rope = 40");
+  CHECK_THROWS_WITH(core.path_for(-1, hr::latent_cache<float>(3, 32, 8)),
+                    "mla: path_for q_len = -1, expected at least 0");
+}
 
 TEST_CASE("heads that the compiler knows have the bits of those it does not") {
   require_same_bits<2>();

@@ -115,6 +115,16 @@ attention_call<Scalar, Query, Mask, Sizes::known> checked_call(
   return call_of(sizes, q, out, kv_len, mask, options);
 }
 
+// How a call of q_len queries over a source of its sizes is computed.
+template <class Scalar, class Sizes, kv_source Source>
+attention_path path_of(const Sizes& sizes, Index q_len, const Source& source) {
+  require(q_len >= 0, sizes.who, ": path_for q_len = ", q_len, ", expected at least 0");
+  const view<Scalar> q(nullptr, q_len, sizes.Q_heads, sizes.qk_dim, 0, 0);
+  const view<Scalar> out(nullptr, q_len, sizes.Q_heads, sizes.v_dim, 0, 0);
+  return described_path(call_of<Scalar, Scalar>(sizes, q, out, Index(source.tokens()), none(), {}),
+                        source);
+}
+
 }  // namespace detail
 
 /// Scaled dot-product attention: Q_heads query heads share KV_groups key/value heads. Multi-head
@@ -263,12 +273,8 @@ class attention {
   attention_path path_for(Index q_len, const Source& source) const {
     static_assert(detail::compute_scalar<Scalar>, "path_for<Scalar>: Scalar is float or double");
     const auto sizes = detail::sizes_of("attention", *this);
-    detail::require(q_len >= 0, "attention: path_for q_len = ", q_len, ", expected at least 0");
     detail::check_source(sizes, source);
-    const view<Scalar> q(nullptr, q_len, q_heads(), qk_width(), 0, 0);
-    const view<Scalar> out(nullptr, q_len, q_heads(), v_width(), 0, 0);
-    return detail::described_path(
-        detail::checked_call<Scalar>(sizes, q, out, Index(source.tokens()), none{}, {}), source);
+    return detail::path_of<Scalar>(sizes, q_len, source);
   }
 
  private:

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <headroom/attention.hpp>
+#include <headroom/attention_path.hpp>
 #include <headroom/cost.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
@@ -21,6 +22,12 @@
 namespace headroom::inline HEADROOM_ISA {
 
 namespace detail {
+
+template <class Query, class Latents, class Out>
+inline constexpr bool supports_latents = false;
+template <viewable Query, attended Latents, viewable Out>
+inline constexpr bool supports_latents<Query, Latents, Out> =
+    compute_scalar<scalar_of<Out>>&& std::same_as<scalar_of<Query>, scalar_of<Out>>;
 
 // The sizes of a call of mla. Every head has keys and values of its own: multi-head attention, as
 // far as queries and output go.
@@ -181,6 +188,26 @@ class mla {
                 const Mask& mask = {}, const attention_options<scalar_of<Out>>& options = {},
                 const Executor& executor = {}) const {
     attend(false, q, latents, up, out, mask, options, executor);
+  }
+
+  /// Whether a call compiles for these types of q, of a source of latents, and of out; as of
+  /// attention.
+  template <class Query, class Latents, class Out>
+  static constexpr bool supports = detail::supports_latents<Query, Latents, Out>;
+
+  /// How the attention in a call of q_len queries over latents is computed, in the form that
+  /// expands() says; where it is absorbed, what comes before and after has an item for each head.
+  ///
+  /// \throws std::invalid_argument if q_len is negative or the latents have other sizes
+  template <class Scalar = float, kv_source Source>
+  attention_path path_for(Index q_len, const Source& latents) const {
+    static_assert(detail::compute_scalar<Scalar>, "path_for<Scalar>: Scalar is float or double");
+    detail::check_source(detail::latent_sizes("mla", *this), latents);
+    if (q_len > 0 && expands(q_len, latents.tokens()))
+      return detail::expanded_path<Scalar, Source>(q_heads());
+    const detail::fixed_call_sizes<detail::known_latent_sizes<Q_heads, latent_rank, rope>()>
+        absorbed{{"mla", q_heads(), 1, rank() + rope_width(), rank()}};
+    return detail::path_of<Scalar>(absorbed, q_len, latents);
   }
 
  private:

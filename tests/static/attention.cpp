@@ -4,7 +4,9 @@
 // Attention objects are sizes and nothing else; the names of its kinds are names of one template.
 #include <headroom/attention.hpp>
 #include <headroom/kv_cache.hpp>
+#include <headroom/latent_cache.hpp>
 #include <headroom/mla.hpp>
+#include <headroom/ring_cache.hpp>
 
 #include <concepts>
 #include <type_traits>
@@ -65,5 +67,13 @@ static_assert(!heads::supports<hr::view<const int>, cache, result>);
 static_assert(!heads::supports<numbers, cache, hr::view<Eigen::half>>);
 static_assert(!heads::supports<numbers, numbers, result>);
 static_assert(!heads::supports<const float*, cache, result>);
+using core = hr::mla<4, 32, 16, 8, 16>;
+using latents = hr::latent_cache<Eigen::half, 32, 8>;
+static_assert(core::supports<numbers, latents, result>);
+static_assert(core::supports<numbers, hr::ring_cache<latents>, result>);
+static_assert(!core::supports<hr::view<const Eigen::half>, latents, result>);
+static_assert(!core::supports<numbers, latents, hr::view<double>>);
+static_assert(!core::supports<numbers, numbers, result>);
+static_assert(!core::supports<const float*, latents, result>);
 
 }  // namespace

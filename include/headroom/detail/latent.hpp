@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/attention_path.hpp>
 #include <headroom/codec.hpp>
 #include <headroom/detail/block_for.hpp>
 #include <headroom/detail/config.hpp>
@@ -56,6 +57,14 @@ struct up_projection {
     return weight_rows<Number>(weights, h * (nope + value) + nope, value, memory);
   }
 };
+
+/// How the expanded form of a call is computed.
+template <class Scalar, kv_source Source>
+attention_path expanded_path(Index Q_heads) {
+  constexpr bool decodes = !reads_in_place<reads_scalar<Scalar>, typename Source::KeyCodec>;
+  return {has_kernels<Scalar> ? attention_kernel::outer_products : attention_kernel::eigen_products,
+          1, Q_heads, decodes};
+}
 
 /// The expanded form: multi-head attention over keys and values that are made from the latents,
 /// head by head. The keys are the outer loop and a head's query blocks the inner one, so that a
