@@ -38,7 +38,7 @@ struct arguments {
   serve_options options;
   Index block_rows = 8;
   int threads = 1;
-  std::optional<std::filesystem::path> json;
+  std::optional<std::filesystem::path> json, plot;
 };
 
 void declare(CLI::App& app, arguments& a) {
@@ -71,7 +71,10 @@ void declare(CLI::App& app, arguments& a) {
   app.add_option("--threads", a.threads, "to compute with")
       ->capture_default_str()
       ->check(CLI::Range(1, 4096));
-  app.add_option("--json", a.json, "a file to write all figures to, for plot.py");
+  app.add_option("--json", a.json, "a file to write all figures to");
+  app.add_option("--plot", a.plot,
+                 "a picture to draw of them (.svg), by python3 with its matplotlib; the figures go "
+                 "to a .json beside it unless --json says otherwise");
 }
 
 /// A way to serve.
@@ -111,7 +114,7 @@ class comparison {
     }
     std::printf("\n");
     print_table(all);
-    if (arguments_.json) write_json(*arguments_.json, all);
+    write_files(all);
     const bool passed =
         std::all_of(all.begin(), all.end(), [](const figures& f) { return f.differing == 0; });
     std::printf(passed ? "\nEvery text, and every logit, is what it is for the request alone, to "
@@ -192,6 +195,14 @@ class comparison {
       generate::print_wrapped("... " + text_->decode(f.served.answers[i].written.ids), "    ", 76);
     }
     std::printf("\n");
+  }
+
+  void write_files(const std::vector<figures>& all) const {
+    auto json = arguments_.json;
+    if (!json && arguments_.plot)
+      json = std::filesystem::path(*arguments_.plot).replace_extension("json");
+    if (json) write_json(*json, all);
+    if (arguments_.plot) draw(*json, *arguments_.plot);
   }
 
   const arguments& arguments_;

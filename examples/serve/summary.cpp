@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -116,6 +117,19 @@ void write_json(const std::filesystem::path& path, const std::vector<figures>& a
   std::ofstream file(path);
   file << list.dump(1) << '\n';
   if (!file.flush()) generate::fail(path.string(), ": cannot be written");
+}
+
+void draw(const std::filesystem::path& json, const std::filesystem::path& svg) {
+  // The shell takes what is in single quotes as it is, but for those.
+  const auto quoted = [](const std::string& word) {
+    std::string result = "'";
+    for (const char c : word) result += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return result + "'";
+  };
+  const std::string command = quoted(SERVE_PYTHON) + " " + quoted(SERVE_PLOT) + " " +
+                              quoted(json.string()) + " " + quoted(svg.string());
+  if (std::system(command.c_str()) != 0)
+    generate::fail(svg.string(), ": not drawn, which takes python3 and its matplotlib");
 }
 
 }  // namespace serve

@@ -19,4 +19,8 @@ void print_table(const std::vector<figures>& all);
 /// \throws generate::model_error if the file cannot be written
 void write_json(const std::filesystem::path& path, const std::vector<figures>& all);
 
+/// Has plot.py draw what write_json wrote.
+/// \throws generate::model_error if it does not
+void draw(const std::filesystem::path& json, const std::filesystem::path& svg);
+
 }  // namespace serve
