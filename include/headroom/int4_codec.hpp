@@ -69,7 +69,7 @@ struct int4_codec {
     } else {
       for (; d + block_size <= dim; d += block_size, stored += block_bytes)
         decode_block(stored, row + d);
-      for (Index i = 0; d < dim; ++i, ++d) row[d] = static_cast<Out>(number(stored, i));
+      for (Index i = 0; i < dim - d; ++i) row[d + i] = static_cast<Out>(number(stored, i));
     }
   }
 
