@@ -11,9 +11,11 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/paged_source.hpp"
 #include "support/problem.hpp"
 #include "support/sizes.hpp"
 
@@ -67,6 +69,43 @@ void require_contained(const problem<>& p, const problem_size& size, const Mask&
     }
 }
 
+/// A source on pages that notes whether tokens [begin, end) are asked for.
+template <class Scalar>
+struct watched_source : paged_source<Scalar> {
+  Index begin, end;
+  mutable bool asked = false;
+
+  watched_source(const problem<Scalar>& p, Index first, Index last)
+      : paged_source<Scalar>(p.keys(), p.values(), 16), begin(first), end(last) {}
+
+  auto keys(Index g, Index first, Index last) const {
+    asked |= begin <= first && first < end;
+    return paged_source<Scalar>::keys(g, first, last);
+  }
+  auto values(Index g, Index first, Index last) const {
+    asked |= begin <= first && first < end;
+    return paged_source<Scalar>::values(g, first, last);
+  }
+};
+
+template <class Scalar>
+void check_not_asked(Index q_len) {
+  constexpr Index kv_len = 4000, prefix = 3, window = 50;
+  const problem<Scalar> p({q_len, kv_len, 4, 2, 17, 6});
+  const auto mask = hr::causal{} & (hr::sliding_window{window} | hr::prefix{prefix});
+  const Index tile = hr::detail::tile_keys, first_seen = kv_len - q_len - window + 1;
+  const watched_source<Scalar> source(p, prefix + tile, first_seen - tile);
+  answer<Scalar> got{{q_len, 4, 6}, {q_len, 4, 1}};
+  const any_attention attention(4, 2, 17, 6);
+  attention(p.queries(), source, got.out.view(), mask, {.lse = got.lse.per_head()});
+  const auto exact = p.exact(mask);
+  CHECK_FALSE(source.asked);
+  CHECK(error_ratio(std::as_const(got.out).view(), exact.out.view(), exact.bound.out.view()) <= 1);
+  CHECK(error_ratio(std::as_const(got.lse).view(), exact.lse.view(), exact.bound.lse.view()) <= 1);
+  attention(p.queries(), source, got.out.view(), hr::causal{});
+  CHECK(source.asked);
+}
+
 }  // namespace
 
 TEST_CASE("Keys and values that no query sees may hold anything") {
@@ -82,6 +121,14 @@ TEST_CASE("Keys and values that no query sees may hold anything") {
         REQUIRE(error_ratio(attend(p, mask), clean.exact(mask)) <= 1);
       }
     });
+}
+
+TEST_CASE("What lies hidden between a prefix and a window is not read") {
+  for (const Index q_len : {1, 3, 9, 200}) {
+    INFO(q_len << " queries");
+    check_not_asked<float>(q_len);
+    check_not_asked<double>(q_len);
+  }
 }
 
 TEST_CASE("A NaN key is NaN to the queries that see it, and nothing to the others") {

@@ -33,7 +33,8 @@ std::string difference(const Mask& mask, const definition& defined) {
             const bool expected = defined(row, j);
             const bool inside = range.begin <= j && j < range.end;
             const bool seen = inside && (range.shows(j) || mask.visible(row, j));
-            if (seen != expected || hr::sees(mask, row, j) != expected)
+            const bool hidden = range.hidden_begin <= j && j < range.hidden_end;
+            if (seen != expected || hr::sees(mask, row, j) != expected || (hidden && expected))
               return "query " + std::to_string(t) + " at position " + std::to_string(row.position) +
                      ", key " + std::to_string(j) + " of " + std::to_string(kv_len);
           }
@@ -150,6 +151,7 @@ TEST_CASE("masks that are ranges are never asked about single keys") {
   CHECK((hr::causal() | hr::prefix(2)).keys(row).full);
   const auto streaming = hr::causal() & (hr::sliding_window(4) | hr::prefix(2));
   CHECK_FALSE(streaming.keys(row).full);  // a hole between the prefix and the window
+  CHECK((streaming.keys(row).hidden_begin == 2 && streaming.keys(row).hidden_end == 17));
   CHECK(streaming.keys({0, 0, 4, 32}).full);
   // What lies on the longer side of the hole is not asked for.
   const hr::key_range before = (hr::prefix(20) | hr::sliding_window(4, 0)).keys({0, 0, 28, 32});

@@ -84,6 +84,9 @@ TEST_CASE("rows that see nothing, windows and no keys at all agree too") {
   require_forms_agree(latent_problem<double>(9, 3, 24, 10, 6, 12, 140, 290), window);
   require_forms_agree(latent_problem<double>(10, 2, 8, 4, 2, 4, 3, 0), window);
   require_forms_agree(latent_problem<double>(11, 2, 8, 4, 2, 4, 0, 5), window);
+  const auto with_prefix = hr::causal{} & (hr::sliding_window(30) | hr::prefix(3));
+  require_forms_agree(latent_problem<double>(9, 2, 12, 6, 4, 8, 150, 900), with_prefix);
+  require_forms_agree(latent_problem<float>(9, 2, 12, 6, 4, 8, 1, 2500), with_prefix);
 }
 
 TEST_CASE("a long prompt is expanded, one new token is absorbed") {

@@ -15,8 +15,9 @@
 // A mask answers, for one query row, with the half-open range of keys that the row may see. Most
 // masks (causal, a window, a prefix, a length) are such ranges and nothing else: no mask tensor is
 // ever built, whole tiles of keys are skipped, and no score is tested one by one. A mask that has
-// holes in its range says so, and only then is it asked about single keys. Masks compose with &
-// (visible to both) and | (visible to either).
+// holes in its range says so, and only then is it asked about single keys; of the largest hole it
+// may say where it is, and that is skipped as well. Masks compose with & (visible to both) and |
+// (visible to either).
 
 namespace headroom::inline HEADROOM_ISA {
 
@@ -39,6 +40,11 @@ struct key_range {
   /// asked about them. None unless given.
   Index full_begin = begin;
   Index full_end = full ? end : begin;
+
+  /// Keys [hidden_begin, hidden_end) are all hidden, and where every row hides a key it is not
+  /// read: what is between a prefix and a window. None unless given.
+  Index hidden_begin = begin;
+  Index hidden_end = begin;
 
   bool empty() const { return end <= begin; }
 
@@ -197,8 +203,14 @@ struct both_masks {
 
   key_range keys(const query_row& row) const {
     const key_range a = first.keys(row), b = second.keys(row);
-    return {std::max(a.begin, b.begin), std::min(a.end, b.end), a.full && b.full,
-            std::max(a.full_begin, b.full_begin), std::min(a.full_end, b.full_end)};
+    const bool more = b.hidden_end - b.hidden_begin > a.hidden_end - a.hidden_begin;
+    return {std::max(a.begin, b.begin),
+            std::min(a.end, b.end),
+            a.full && b.full,
+            std::max(a.full_begin, b.full_begin),
+            std::min(a.full_end, b.full_end),
+            more ? b.hidden_begin : a.hidden_begin,
+            more ? b.hidden_end : a.hidden_end};
   }
   bool visible(const query_row& row, Index key) const {
     return sees(first, row, key) && sees(second, row, key);
@@ -230,8 +242,10 @@ struct either_mask : mask_defaults {
     if (a.empty()) return b;
     if (b.empty()) return a;
     const auto [full_begin, full_end] = shown_by_either(a, b);
+    const auto [hidden_begin, hidden_end] = hidden_by_both(a, b);
     const Index begin = std::min(a.begin, b.begin), end = std::max(a.end, b.end);
-    return {begin, end, full_begin <= begin && end <= full_end, full_begin, full_end};
+    return {begin,        end,       full_begin <= begin && end <= full_end, full_begin, full_end,
+            hidden_begin, hidden_end};
   }
   bool visible(const query_row& row, Index key) const {
     return sees(first, row, key) || sees(second, row, key);
@@ -242,6 +256,13 @@ struct either_mask : mask_defaults {
   }
 
  private:
+  // The keys between a and b; where these meet, what both hide.
+  static std::pair<Index, Index> hidden_by_both(const key_range& a, const key_range& b) {
+    if (a.end < b.begin) return {a.end, b.begin};
+    if (b.end < a.begin) return {b.end, a.begin};
+    return {std::max(a.hidden_begin, b.hidden_begin), std::min(a.hidden_end, b.hidden_end)};
+  }
+
   // What a range shows beyond its end it does not have.
   static key_range within(key_range range) {
     range.full_begin = std::clamp(range.full_begin, range.begin, std::max(range.begin, range.end));

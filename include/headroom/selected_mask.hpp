@@ -50,8 +50,13 @@ struct selected_mask {
 
   key_range keys(const query_row& row) const {
     const key_range all = mask.keys(among_all(row));
-    return {selection.place(all.begin), selection.place(all.end), all.full,
-            selection.place(all.full_begin), selection.place(all.full_end)};
+    return {selection.place(all.begin),
+            selection.place(all.end),
+            all.full,
+            selection.place(all.full_begin),
+            selection.place(all.full_end),
+            selection.place(all.hidden_begin),
+            selection.place(all.hidden_end)};
   }
   bool visible(const query_row& row, Index key) const {
     return mask.visible(among_all(row), selection.token(key));

@@ -65,6 +65,30 @@ TEST_CASE("a tile within the part that a mask shows unasked is full") {
   });
 }
 
+TEST_CASE("what is hidden between a prefix and a window is told of all rows, and cut off tiles") {
+  const auto mask = hr::causal() & (hr::sliding_window(4) | hr::prefix(2));
+  with_ranges(mask, 12, [](const auto& ranges) {  // of the rows, at 12 to 14: [2, 9) to [2, 11)
+    CHECK((ranges.begin() == 0 && ranges.end() == 15));
+    CHECK((ranges.hidden().begin == 2 && ranges.hidden().end == 9));
+    CHECK(ranges.in_tile(1, 3, 7).empty());
+    CHECK(ranges.in_tile(1, 10, 5).full);
+    const auto first = ranges.in_tile(1, 0, 8);
+    CHECK((first.begin == 0 && first.end == 2 && !first.full));
+    const auto last = ranges.in_tile(1, 5, 10);
+    CHECK((last.begin == 5 && last.end == 9 && last.full));
+    const auto across = ranges.in_tile(1, 0, 20);
+    CHECK((across.begin == 0 && across.end == 14 && !across.full && across.full_begin == 10));
+  });
+  // The first row sees all keys up to its own, the others not.
+  with_ranges(mask, 5,
+              [](const auto& ranges) { CHECK(ranges.hidden().begin >= ranges.hidden().end); });
+  // Cut by what comes after it.
+  with_ranges(mask & hr::key_length(6), 12, [](const auto& ranges) {
+    CHECK(ranges.hidden().end <= ranges.end());
+    CHECK(ranges.in_tile(0, 0, 20).end == 2);
+  });
+}
+
 TEST_CASE("a state lies within its memory, with room for whole packets") {
   for (const Index rows : {Index(1), Index(7), hr::detail::block_rows}) {
     std::vector<float> memory(static_cast<std::size_t>(hr::detail::state_size(rows, 9)));

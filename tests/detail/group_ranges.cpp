@@ -60,6 +60,16 @@ TEST_CASE("what all rows see is within what each sees") {
               });
 }
 
+TEST_CASE("hidden is what all rows of all groups hide") {
+  with_ranges(hr::causal() & (hr::sliding_window(4) | hr::prefix(2)),
+              [](const auto& ranges, const auto&, const auto&) {
+                CHECK((ranges.hidden().begin == 2 && ranges.hidden().end == 7));
+              });
+  with_ranges(hr::causal(), [](const auto& ranges, const auto&, const auto&) {
+    CHECK(ranges.hidden().begin >= ranges.hidden().end);
+  });
+}
+
 TEST_CASE("scores are hidden, or biased, in any order of keys") {
   const auto far = [](float score, const hr::query_row& row, Index key) {
     return score + static_cast<float>(100 * row.head + key);

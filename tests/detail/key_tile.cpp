@@ -54,13 +54,16 @@ constexpr problem_size size{1, 50, 2, 2, 9, 6};
 
 // Stands in for a block of rows and notes the tiles that it is given.
 struct tile_log : hr::detail::reads_scalar<float> {
-  explicit tile_log(Index first, Index last) : first_key(first), last_key(last) {}
+  explicit tile_log(Index first, Index last, hr::detail::hidden_keys between = {0, 0})
+      : first_key(first), last_key(last), no_keys(between) {}
 
   Index first_key, last_key;
+  hr::detail::hidden_keys no_keys;
   mutable std::vector<std::pair<Index, Index>> tiles = {};
 
   Index begin() const { return first_key; }
   Index end() const { return last_key; }
+  const hr::detail::hidden_keys& hidden() const { return no_keys; }
   void add_tile(Index first, Index tokens, hr::detail::tile<float>, hr::detail::tile<float>) const {
     tiles.emplace_back(first, first + tokens);
   }
@@ -168,6 +171,28 @@ TEST_CASE("tiles start at multiples of their size, and only keys that are seen a
   CHECK(tiles(0, 10, T, 2 * T).empty());
   CHECK(tiles(2 * T + 1, 3 * T, T, 2 * T).empty());
   CHECK(tiles(7, 7, 0, 3 * T).empty());
+}
+
+TEST_CASE("whole tiles of hidden keys are passed over") {
+  const Index T = tile_keys;
+  const problem p({1, 6 * T, 1, 1, 4, 4});
+  const hr::view_source<float, float> source(p.keys(), p.values());
+  using list = std::vector<std::pair<Index, Index>>;
+  const auto tiles = [&](Index begin, Index end, hr::detail::hidden_keys hidden) {
+    hr::detail::scratch memory;
+    const tile_log block(0, 6 * T, hidden);
+    hr::detail::add_keys(block, source, 0, begin, end, memory);
+    return block.tiles;
+  };
+  const list ends = {{0, T}, {5 * T, 6 * T}};
+  CHECK(tiles(0, 6 * T, {T, 5 * T}) == ends);
+  CHECK(tiles(0, 6 * T, {3, 5 * T + 1}) == ends);
+  CHECK(tiles(0, 6 * T, {T + 1, 5 * T}) == list{{0, T}, {T, 2 * T}, {5 * T, 6 * T}});
+  CHECK(tiles(0, 3 * T, {T, 3 * T - 1}) == list{{0, T}, {2 * T, 3 * T}});
+  CHECK(tiles(0, T + 9, {3, 5 * T}) == list{{0, T}});
+  CHECK(tiles(T, 5 * T, {T, 5 * T}).empty());
+  CHECK(tiles(2 * T, 6 * T, {3, 5 * T}) == list{{5 * T, 6 * T}});
+  CHECK(tiles(0, 2 * T, {9, 9}) == list{{0, T}, {T, 2 * T}});
 }
 
 TEMPLATE_TEST_CASE("values that lie in their keys are read with them", "", float, Eigen::bfloat16,

@@ -100,16 +100,34 @@ std::span<const softmax_state<Scalar>> states_in(Scalar* numbers, Index distance
   return {states, static_cast<std::size_t>(groups)};
 }
 
+/// Keys [begin, end) that no row of a block sees, though some see keys before and after them. There
+/// are none if it is empty.
+struct hidden_keys {
+  Index begin;
+  Index end;
+
+  hidden_keys both(const hidden_keys& other) const {
+    return {std::max(begin, other.begin), std::min(end, other.end)};
+  }
+
+  /// Where to go on from `key`, the first of a tile, so that tiles of hidden keys are passed over.
+  Index past_tiles(Index key) const {
+    const Index last = end / tile_keys * tile_keys;
+    return begin <= key && key < last ? last : key;
+  }
+};
+
 /// The keys that each row of a block may see, clamped to those there are.
 class row_ranges {
  public:
   template <class Call>
   row_ranges(const Call& call, const stacked_rows& rows, scratch& memory)
-      : ranges_(memory.take<key_range>(rows.count)), begin_(call.kv_len) {
+      : ranges_(memory.take<key_range>(rows.count)), begin_(call.kv_len), hidden_{0, call.kv_len} {
     for (Index r = 0; r < rows.count; ++r) {
       key_range range = call.mask.keys(call.row(rows, r));
       range.begin = std::max<Index>(range.begin, 0);
       range.end = std::min(range.end, call.kv_len);
+      range.hidden_end = std::min(range.hidden_end, range.end);
       if (range.full) {
         range.full_begin = range.begin;
         range.full_end = range.end;
@@ -118,19 +136,27 @@ class row_ranges {
       if (range.empty()) continue;
       begin_ = std::min(begin_, range.begin);
       end_ = std::max(end_, range.end);
+      hidden_ = hidden_.both({range.hidden_begin, range.hidden_end});
     }
   }
 
   /// Keys [begin, end) hold every key that some row sees.
   Index begin() const { return begin_; }
   Index end() const { return end_; }
+  const hidden_keys& hidden() const { return hidden_; }
 
   /// What row r may see of the tile [first, first + tokens), as positions within it; full if it
   /// sees all of that.
   key_range in_tile(Index r, Index first, Index tokens) const {
     const key_range& range = ranges_[r];
-    const Index begin = std::clamp<Index>(range.begin - first, 0, tokens);
-    const Index end = std::clamp<Index>(range.end - first, begin, tokens);
+    Index begin = std::clamp<Index>(range.begin - first, 0, tokens);
+    Index end = std::clamp<Index>(range.end - first, begin, tokens);
+    const Index hidden_begin = std::clamp<Index>(range.hidden_begin - first, begin, end);
+    const Index hidden_end = std::clamp<Index>(range.hidden_end - first, hidden_begin, end);
+    if (hidden_begin == begin)
+      begin = hidden_end;
+    else if (hidden_end == end)
+      end = hidden_begin;
     const Index full_begin = std::clamp<Index>(range.full_begin - first, begin, end);
     const Index full_end = std::clamp<Index>(range.full_end - first, full_begin, end);
     return {begin, end, full_begin == begin && full_end == end, full_begin, full_end};
@@ -140,6 +166,7 @@ class row_ranges {
   key_range* ranges_;  // [rows]
   Index begin_;
   Index end_ = 0;
+  hidden_keys hidden_;
 };
 
 /// Values added one key at a time: of a row's keys [seen) of a tile, those that it sees.

@@ -49,15 +49,26 @@ class dot_block {
 
   /// Takes in those of keys [begin, end) that some row sees.
   void add_keys(Index begin, Index end, const keys_to_come& next = {}) {
-    if (!add_in_turn(begin, end, next))
-      for (Index g = 0; g < together(); ++g)
-        add_alone(rows_[static_cast<std::size_t>(g)], begin, end,
-                  g + 1 < together() ? keys_to_come{1, begin, end}
-                                     : keys_to_come{next.groups - g, next.begin, next.end});
+    hidden_keys hidden{begin, end};
+    for (const Rows& rows : rows_) hidden = hidden.both(rows.hidden());
+    if (hidden.begin < hidden.end) {
+      add_run(begin, hidden.begin, {0, hidden.end, end});
+      add_run(hidden.end, end, next);
+    } else {
+      add_run(begin, end, next);
+    }
     for (const Rows& rows : rows_) rows.finish();
   }
 
  private:
+  void add_run(Index begin, Index end, const keys_to_come& next) {
+    if (add_in_turn(begin, end, next)) return;
+    for (Index g = 0; g < together(); ++g)
+      add_alone(rows_[static_cast<std::size_t>(g)], begin, end,
+                g + 1 < together() ? keys_to_come{1, begin, end}
+                                   : keys_to_come{next.groups - g, next.begin, next.end});
+  }
+
   static std::span<Rows> rows_of(const Call& call, const stacked_rows& rows,
                                  std::span<const softmax_state<float>> states, const Source& source,
                                  Index of_line, Index most_keys, scratch& memory) {

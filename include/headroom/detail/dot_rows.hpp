@@ -86,7 +86,9 @@ class dot_rows {
   const line_shape& key_shape() const { return key_shape_; }
   const line_shape& value_shape() const { return value_shape_; }
 
-  /// Those of keys [begin, end) that some row sees.
+  const hidden_keys& hidden() const { return ranges_.hidden(); }
+
+  /// Those of keys [begin, end) that some row sees, and others between them.
   key_parts parts(Index begin, Index end) const {
     begin = std::max(begin, ranges_.begin());
     end = std::max(begin, std::min(end, ranges_.end()));

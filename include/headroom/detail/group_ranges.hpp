@@ -26,11 +26,13 @@ class group_ranges {
         groups_(groups),
         ranges_(memory.take<row_ranges>(groups)),
         begin_(call.kv_len),
+        hidden_{0, call.kv_len},
         seen_by_all_{0, call.kv_len, true} {
     for (Index g = 0; g < groups; ++g) {
       const row_ranges& ranges = *new (ranges_ + g) row_ranges(call, rows.of_group(g), memory);
       begin_ = std::min(begin_, ranges.begin());
       end_ = std::max(end_, ranges.end());
+      hidden_ = hidden_.both(ranges.hidden());
       for (Index r = 0; r < rows.count; ++r) {
         const key_range seen = ranges.in_tile(r, 0, call.kv_len);
         seen_by_all_.begin = std::max(seen_by_all_.begin, seen.full_begin);
@@ -42,6 +44,7 @@ class group_ranges {
   /// Keys [begin, end) hold every key that some row sees.
   Index begin() const { return begin_; }
   Index end() const { return end_; }
+  const hidden_keys& hidden() const { return hidden_; }
 
   /// Keys that every row sees, as the mask tells without being asked about single keys.
   const key_range& seen_by_all() const { return seen_by_all_; }
@@ -86,6 +89,7 @@ class group_ranges {
   row_ranges* ranges_;  // [groups]
   Index begin_;
   Index end_ = 0;
+  hidden_keys hidden_;
   key_range seen_by_all_;
 };
 

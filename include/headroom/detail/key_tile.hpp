@@ -163,23 +163,23 @@ template <class Block, kv_source Source>
 void add_keys(const Block& block, const Source& source, Index group, Index begin, Index end,
               scratch& memory) {
   const tile_reader<Block, Source> reader(source, group, memory);
-  begin = std::max(begin, block.begin());
+  begin = block.hidden().past_tiles(std::max(begin, block.begin()));
   end = std::min(end, block.end());
   while (begin < end) {
     const Index next = std::min((begin / tile_keys + 1) * tile_keys, end);
-    const Index tokens = next - begin;
+    const Index tokens = next - begin, to_come = block.hidden().past_tiles(next);
     if constexpr (std::derived_from<Block, reads_packets>) {
       const auto keys = reader.joined_keys(begin, next);
       // The tile after this one is asked for meanwhile, even behind `end`: the next split begins
       // with it.
-      const Index after = std::min(next + tile_keys, block.end());
+      const Index after = std::min(to_come + tile_keys, block.end());
       block.add_tile(begin, tokens, keys, reader.joined_values(begin, next, keys),
-                     reader.keys_to_come(next, after), reader.values_to_come(next, after));
+                     reader.keys_to_come(to_come, after), reader.values_to_come(to_come, after));
     } else {
       const auto keys = reader.keys(begin, next);
       block.add_tile(begin, tokens, keys, reader.values(begin, next, keys));
     }
-    begin = next;
+    begin = to_come;
   }
 }
 

@@ -100,6 +100,7 @@ class expanded_plan {
     softmax_state<Scalar>* const states = memory.take<softmax_state<Scalar>>(blocks);
     block_for<Call>* const row_blocks = memory.take<block_for<Call>>(blocks);
     Index begin = call.kv_len, end = 0;
+    hidden_keys hidden{0, call.kv_len};
     for (Index b = 0; b < blocks; ++b) {
       const Index count = rows_of(b).count;
       Scalar* const numbers = memory.take<Scalar>(state_size(count, value));
@@ -108,9 +109,12 @@ class expanded_plan {
       new (row_blocks + b) block_for<Call>(call, rows_of(b), states[b], memory);
       begin = std::min(begin, row_blocks[b].begin());
       end = std::max(end, row_blocks[b].end());
+      hidden = hidden.both(row_blocks[b].hidden());
     }
 
-    for (Index first = begin / tile_keys * tile_keys; first < end; first += tile_keys) {
+    begin = begin / tile_keys * tile_keys;
+    for (Index first = hidden.past_tiles(begin); first < end;
+         first = hidden.past_tiles(first + tile_keys)) {
       const Index tokens = std::min(tile_keys, end - first);
       const auto latent = reader.keys(first, first + tokens);  // [tokens, dc + dr]
       multiply_keys<Scalar>(latent, tokens, w_uk, nope, rank, keys, qk_dim);

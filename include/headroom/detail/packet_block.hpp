@@ -53,9 +53,11 @@ class packet_block : public reads_packets {
     for (Index r = 0; r < rows.count; r += panel_rows_) pack_queries(r);
   }
 
-  /// Keys [begin, end) hold every key that some row sees; no other key need be read.
+  /// Keys [begin, end) hold every key that some row sees; no other key need be read, and none that
+  /// is hidden.
   Index begin() const { return ranges_.begin(); }
   Index end() const { return ranges_.end(); }
+  const hidden_keys& hidden() const { return ranges_.hidden(); }
 
   /// Takes in keys [first, first + tokens), tokens <= tile_keys.
   ///

@@ -37,9 +37,11 @@ class row_block : public reads_scalar<typename Call::Scalar> {
     stack_queries(call.q, rows, call.scale, queries_);
   }
 
-  /// Keys [begin, end) hold every key that some row sees; no other key need be read.
+  /// Keys [begin, end) hold every key that some row sees; no other key need be read, and none that
+  /// is hidden.
   Index begin() const { return ranges_.begin(); }
   Index end() const { return ranges_.end(); }
+  const hidden_keys& hidden() const { return ranges_.hidden(); }
 
   /// Takes in keys [first, first + tokens), tokens <= tile_keys.
   void add_tile(Index first, Index tokens, tile<Scalar> keys, tile<Scalar> values) const {

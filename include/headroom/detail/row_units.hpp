@@ -69,8 +69,10 @@ class row_units {
     const stacked_rows stacked = rows(call, unit);
     const key_range first = call.mask.keys(call.row(stacked, 0));
     const key_range last = call.mask.keys(call.row(stacked, stacked.count - 1));
+    const Index hidden =
+        std::min(first.hidden_end - first.hidden_begin, last.hidden_end - last.hidden_begin);
     begin = std::max(begin, std::min(first.begin, last.begin));
-    end = std::min(end, std::max(first.end, last.end));
+    end = std::min(end, std::max(first.end, last.end)) - std::max(hidden, Index(0));
     return groups(call, unit) * stacked.count * std::max(end - begin, Index(0));
   }
 
