@@ -7,15 +7,15 @@
 //   batch/SEQUENCESxTOKENS     attend_batch against a call for each sequence
 //   latents/SEQUENCESxTOKENS   the same for mla at the shape of DeepSeek-V2-Lite, 16 heads over
 //                              latents of 512 + 64: the up-projection is read once, not once each
-//   cascade/SEQUENCESxPREFIX   attend_cascade over a shared prefix and 128 tokens of each sequence
-//                              against attend_batch over copies of it
+//   cascade/GROUPS/SEQUENCESxPREFIX  attend_cascade over a shared prefix and 128 tokens of each
+//                              sequence against attend_batch over copies of it, 32 query heads
 //   latent_cascade/SEQUENCESxPREFIX  the same over latents
 //
 // `ratio` is the other's time over ours, the median of neighbours; `bytes` what it would be if only
 // bytes of keys and values counted (latents and up-projection): theirs over ours. Queries over a
-// shared prefix are many rows, which are bound by arithmetic before they are bound by bytes. One
-// query of latent attention is so many already: there a shared prefix saves memory, and of time
-// only what more rows still gain.
+// shared prefix are many rows, which are bound by arithmetic before they are bound by bytes. The
+// four rows of a group that one query has with 8 groups nearly are, and its heads of latent
+// attention are: there a shared prefix saves memory, and of time only what more rows still gain.
 
 #include "support/counters.hpp"
 #include "support/in_turn.hpp"
@@ -35,14 +35,12 @@
 namespace headroom_bench {
 namespace {
 
-constexpr int Q_heads = 32, KV_groups = 8, dim = 128;
-using Cache = headroom::kv_cache<Eigen::bfloat16, KV_groups, dim>;
-using Sequence = headroom::batch_sequence<Cache, headroom::causal>;
-const headroom::gqa<Q_heads, KV_groups, dim> heads;
+constexpr int Q_heads = 32, dim = 128;
 
 // Sequences of one query each.
+template <int KV_groups>
 struct step {
-  using Cache = headroom_bench::Cache;
+  using Cache = headroom::kv_cache<Eigen::bfloat16, KV_groups, dim>;
 
   step(numbers& random, Index sequences, Index tokens)
       : q(random(sequences, Q_heads * dim)), out(sequences, Q_heads * dim) {
@@ -74,9 +72,10 @@ struct step {
     return static_cast<double>(tokens * caches.front().bytes_per_token());
   }
 
+  headroom::gqa<Q_heads, KV_groups, dim> heads;
   matrix q, out;
   std::vector<Cache> caches;
-  std::vector<Sequence> batch;
+  std::vector<headroom::batch_sequence<Cache, headroom::causal>> batch;
   std::vector<Index> offsets = {0};
 };
 
@@ -158,7 +157,7 @@ void add_batch(const std::string& name, Index sequences, Index tokens, const Byt
 }
 
 void add_batch(const std::string& prefix, Index sequences, Index tokens) {
-  add_batch<step>(prefix + "batch", sequences, tokens, [](const step&) { return 1.0; });
+  add_batch<step<8>>(prefix + "batch", sequences, tokens, [](const auto&) { return 1.0; });
 }
 
 void add_latents(const std::string& prefix, Index sequences, Index tokens) {
@@ -219,16 +218,17 @@ int main(int argc, char** argv) {
   for (const Index tokens : {64, 1024, 8192}) add_latents("", 8, tokens);
   for (const Index sequences : {4, 16, 64})
     for (const Index shared : {512, 2048}) {
-      add_cascade<step>("cascade", sequences, shared);
+      add_cascade<step<8>>("cascade/8", sequences, shared);
+      if (sequences <= 16) add_cascade<step<32>>("cascade/32", sequences, shared);
       add_cascade<latent_step>("latent_cascade", sequences, shared);
     }
   for (const Index sequences : {4, 16}) {
-    add_cascade<step>("cascade", sequences, 8192);
+    add_cascade<step<8>>("cascade/8", sequences, 8192);
     add_cascade<latent_step>("latent_cascade", sequences, 8192);
   }
   add_batch("smoke/", 3, 100);
   add_latents("smoke/", 3, 100);
-  add_cascade<step>("smoke/cascade", 3, 900);
+  add_cascade<step<8>>("smoke/cascade/8", 3, 900);
   add_cascade<latent_step>("smoke/latent_cascade", 3, 900);
   return run_cases(argc, argv);
 }

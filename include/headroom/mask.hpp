@@ -47,6 +47,7 @@ struct key_range {
   Index hidden_end = begin;
 
   bool empty() const { return end <= begin; }
+  bool holds(Index key) const { return begin <= key && key < end; }
 
   /// Whether `key`, one of the range, is visible without asking.
   bool shows(Index key) const { return full || (full_begin <= key && key < full_end); }
@@ -96,7 +97,7 @@ concept attention_mask = requires(const M& m, const query_row& row, const mask_s
 template <attention_mask Mask>
 bool sees(const Mask& mask, const query_row& row, Index key) {
   const key_range range = mask.keys(row);
-  return range.begin <= key && key < range.end && (range.shows(key) || mask.visible(row, key));
+  return range.holds(key) && (range.shows(key) || mask.visible(row, key));
 }
 
 /// Every query sees every key.

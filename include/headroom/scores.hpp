@@ -8,6 +8,7 @@
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/key_tile.hpp>
+#include <headroom/detail/mask_scores.hpp>
 #include <headroom/detail/matmul.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/tile.hpp>
@@ -120,27 +121,14 @@ class score_block {
     if (stage == score_stage::capped) return;
     for (Index r = 0; r < rows_.count; ++r) {
       Row scores(scores_ + r * tokens, tokens);
-      modify(r, first, scores);
+      mask_scores(call_.mask, call_.row(rows_, r), ranges_.of(r), {first, 1, tokens}, false,
+                  Scalar(1), [&](Index k) -> Scalar& { return scores[k]; });
       if (stage != score_stage::softmax) continue;
       if (sum_[r] == Scalar(0))
         scores.setZero();
       else  // Eigen's exponential of minus infinity need not be 0.
         scores = (scores == softmax_state<Scalar>::minus_infinity)
                      .select(Scalar(0), (scores - max_[r]).exp() / sum_[r]);
-    }
-  }
-
-  // Bias and mask.
-  void modify(Index r, Index first, Row& scores) const {
-    const query_row row = call_.row(rows_, r);
-    const key_range seen = ranges_.in_tile(r, first, scores.size());
-    for (Index j = 0; j < scores.size(); ++j) {
-      const bool visible =
-          j >= seen.begin && j < seen.end && (seen.shows(j) || call_.mask.visible(row, first + j));
-      if (!visible)
-        scores[j] = softmax_state<Scalar>::minus_infinity;
-      else if constexpr (Call::Mask::modifies_scores)
-        scores[j] = call_.mask.modify(scores[j], row, first + j);
     }
   }
 

@@ -145,6 +145,9 @@ class row_ranges {
   Index end() const { return end_; }
   const hidden_keys& hidden() const { return hidden_; }
 
+  /// What row r may see.
+  const key_range& of(Index r) const { return ranges_[r]; }
+
   /// What row r may see of the tile [first, first + tokens), as positions within it; full if it
   /// sees all of that.
   key_range in_tile(Index r, Index first, Index tokens) const {

@@ -6,9 +6,9 @@
 #include <headroom/detail/broadcast.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/line_shape.hpp>
+#include <headroom/detail/mask_scores.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/mask.hpp>
-#include <headroom/softmax_state.hpp>
 
 #include <algorithm>
 #include <new>
@@ -51,9 +51,9 @@ class group_ranges {
 
   /// Whether row r of a group sees a key.
   bool sees(Index g, Index r, Index position) const {
-    const key_range seen = ranges_[g].in_tile(r, position, 1);
-    return !seen.empty() &&
-           (seen.full || call_.mask.visible(call_.row(rows_.of_group(g), r), position));
+    const key_range& range = ranges_[g].of(r);
+    return range.holds(position) &&
+           (range.shows(position) || call_.mask.visible(call_.row(rows_.of_group(g), r), position));
   }
 
   /// Adds biases to the scores of the first `count` keys of an order, and hides those of keys that
@@ -65,21 +65,17 @@ class group_ranges {
   template <class Score>
   bool modify(const line_order& order, Index count, bool all_seen, const Score& score,
               float unit = 1) const {
-    bool hidden = false;
+    bool hides = false;
     for (Index g = 0; g < groups_; ++g)
-      for (Index r = 0; r < rows_.count; ++r) {
-        const query_row row = call_.row(rows_.of_group(g), r);
-        for (Index i = 0; i < count; ++i) {
-          const Index at = order.position(i);
-          if (!all_seen && !sees(g, r, at)) {
-            score(g, i, r) = softmax_state<float>::minus_infinity;
-            hidden = true;
-          } else if constexpr (Call::Mask::modifies_scores) {
-            score(g, i, r) = call_.mask.modify(unit * score(g, i, r), row, at);
-          }
+      for (Index r = 0; r < rows_.count; ++r)
+        for (Index stream = 0; stream < std::min(streams, count); ++stream) {
+          const key_run keys{order.position(stream), order.next,
+                             (count - stream + streams - 1) / streams};
+          hides |= mask_scores(
+              call_.mask, call_.row(rows_.of_group(g), r), ranges_[g].of(r), keys, all_seen, unit,
+              [&, stream](Index k) -> float& { return score(g, stream + k * streams, r); });
         }
-      }
-    return hidden;
+    return hides;
   }
 
  private:

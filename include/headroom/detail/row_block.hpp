@@ -5,6 +5,7 @@
 #include <headroom/detail/block.hpp>
 #include <headroom/detail/broadcast.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/mask_scores.hpp>
 #include <headroom/detail/matmul.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/tile.hpp>
@@ -77,19 +78,10 @@ class row_block : public reads_scalar<typename Call::Scalar> {
       Row row(scores, count);
       row = call_.softcap * (row / call_.softcap).tanh();
     }
-    if (!seen.full || Call::Mask::modifies_scores) modify(r, first, seen, scores);
+    if (!seen.full || Call::Mask::modifies_scores)
+      mask_scores(call_.mask, call_.row(rows_, r), ranges_.of(r), {first + seen.begin, 1, count},
+                  seen.full, Scalar(1), [&](Index k) -> Scalar& { return scores[k]; });
     state_.add_scores(r, scores, count);
-  }
-
-  // Of the keys of a tile that row r may see, with their scores.
-  void modify(Index r, Index first, const key_range& seen, Scalar* scores) const {
-    const query_row row = call_.row(rows_, r);
-    for (Index j = seen.begin; j < seen.end; ++j) {
-      if (!seen.shows(j) && !call_.mask.visible(row, first + j))
-        scores[j - seen.begin] = softmax_state<Scalar>::minus_infinity;
-      else if constexpr (Call::Mask::modifies_scores)
-        scores[j - seen.begin] = call_.mask.modify(scores[j - seen.begin], row, first + j);
-    }
   }
 
   bool all_finite(tile<Scalar> values, Index tokens) const {
