@@ -1,15 +1,15 @@
 // SPDX-FileCopyrightText: 2026 The headroom authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a ring saves: attention over a ring_cache, some turns on, against the same window and prefix
+// What a ring costs: attention over a ring_cache, some turns on, against the same window and prefix
 // as a mask over a kv_cache of the whole context, in turn. Grouped-query attention, 32 heads, 8
 // groups, width 128, causal, on one thread.
 //
 //   ring/decode/KV/WINDOW+PREFIX/QxK
 //   ring/chunk/KV/WINDOW+PREFIX/QxK
 //
-// KV is what keys and values are stored in. Without a prefix both read the window alone; with one
-// the mask has a hole, which a cache of everything reads over.
+// KV is what keys and values are stored in. Both read the window and the prefix alone: what a ring
+// saves is memory.
 
 #include "support/counters.hpp"
 #include "support/grouped_inputs.hpp"
