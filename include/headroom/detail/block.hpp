@@ -110,10 +110,14 @@ struct hidden_keys {
     return {std::max(begin, other.begin), std::min(end, other.end)};
   }
 
-  /// Where to go on from `key`, the first of a tile, so that tiles of hidden keys are passed over.
-  Index past_tiles(Index key) const {
-    const Index last = end / tile_keys * tile_keys;
-    return begin <= key && key < last ? last : key;
+  /// Where to go on from `key`.
+  Index past(Index key) const { return begin <= key && key < end ? end : key; }
+
+  /// The end of a tile that starts with `key`, which is not hidden: a multiple of tile_keys, `last`
+  /// or where keys are hidden.
+  Index tile_end(Index key, Index last) const {
+    const Index next = std::min((key / tile_keys + 1) * tile_keys, last);
+    return key < begin && begin < end ? std::min(next, begin) : next;
   }
 };
 

@@ -157,22 +157,23 @@ class tile_reader {
   value_part* value_parts_;
 };
 
-/// Takes keys [begin, end) of `group` into a block of rows, tile by tile. Tiles start at multiples
-/// of tile_keys, so that the same keys always fall into the same tiles.
+/// Takes keys [begin, end) of `group` into a block of rows, tile by tile. Tiles end at multiples of
+/// tile_keys, so that the same keys always fall into the same tiles.
 template <class Block, kv_source Source>
 void add_keys(const Block& block, const Source& source, Index group, Index begin, Index end,
               scratch& memory) {
   const tile_reader<Block, Source> reader(source, group, memory);
-  begin = block.hidden().past_tiles(std::max(begin, block.begin()));
+  const hidden_keys& hidden = block.hidden();
+  begin = hidden.past(std::max(begin, block.begin()));
   end = std::min(end, block.end());
   while (begin < end) {
-    const Index next = std::min((begin / tile_keys + 1) * tile_keys, end);
-    const Index tokens = next - begin, to_come = block.hidden().past_tiles(next);
+    const Index next = hidden.tile_end(begin, end);
+    const Index tokens = next - begin, to_come = hidden.past(next);
     if constexpr (std::derived_from<Block, reads_packets>) {
       const auto keys = reader.joined_keys(begin, next);
       // The tile after this one is asked for meanwhile, even behind `end`: the next split begins
       // with it.
-      const Index after = std::min(to_come + tile_keys, block.end());
+      const Index after = hidden.tile_end(to_come, block.end());
       block.add_tile(begin, tokens, keys, reader.joined_values(begin, next, keys),
                      reader.keys_to_come(to_come, after), reader.values_to_come(to_come, after));
     } else {

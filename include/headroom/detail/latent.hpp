@@ -112,10 +112,10 @@ class expanded_plan {
       hidden = hidden.both(row_blocks[b].hidden());
     }
 
-    begin = begin / tile_keys * tile_keys;
-    for (Index first = hidden.past_tiles(begin); first < end;
-         first = hidden.past_tiles(first + tile_keys)) {
-      const Index tokens = std::min(tile_keys, end - first);
+    Index next;
+    for (Index first = hidden.past(begin); first < end; first = hidden.past(next)) {
+      next = hidden.tile_end(first, end);
+      const Index tokens = next - first;
       const auto latent = reader.keys(first, first + tokens);  // [tokens, dc + dr]
       multiply_keys<Scalar>(latent, tokens, w_uk, nope, rank, keys, qk_dim);
       multiply_keys<Scalar>(latent, tokens, w_uv, value, rank, values, value);
