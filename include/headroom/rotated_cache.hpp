@@ -2,16 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/detail/cache_around.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/hadamard.hpp>
 #include <headroom/detail/kept_list.hpp>
 #include <headroom/detail/nesting.hpp>
 #include <headroom/detail/scratch.hpp>
-#include <headroom/kept_tokens.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/options.hpp>
-#include <headroom/page_stock.hpp>
 #include <headroom/parallel.hpp>
 #include <headroom/view.hpp>
 
@@ -58,43 +57,19 @@ namespace headroom::inline HEADROOM_ISA {
 /// \error  as attention over what the cache in it stores, and log2(dim) roundings more
 /// \source QuaRot, arXiv 2404.00456, section 4
 template <detail::attended Cache>
-class rotated_cache {
+class rotated_cache : public detail::cache_around<Cache> {
   static_assert(detail::check_rotated<Cache>());
+  using Around = detail::cache_around<Cache>;
+  using Around::stored_;
 
  public:
-  /// The sizes of the cache in it.
-  template <std::convertible_to<Index>... Sizes>
-  requires std::constructible_from<Cache, Sizes...>
-  explicit rotated_cache(Sizes... sizes) : stored_(sizes...) {}
-
-  /// What a ring in it keeps, then the sizes of the cache in that.
-  template <std::convertible_to<Index>... Sizes>
-  requires std::constructible_from<Cache, const ring_shape&, Sizes...>
-  explicit rotated_cache(const ring_shape& shape, Sizes... sizes) : stored_(shape, sizes...) {}
-
-  /// The pool of a cache on pages, which outlives this, then what else that is made of.
-  template <std::derived_from<page_stock> Pool, std::convertible_to<Index>... Sizes>
-  requires std::constructible_from<Cache, Pool&, Sizes...>
-  explicit rotated_cache(Pool& pool, Sizes... sizes) : stored_(pool, sizes...) {}
-  template <std::derived_from<page_stock> Pool>
-  requires std::constructible_from<Cache, const ring_shape&, Pool&> rotated_cache(
-      const ring_shape& shape, Pool& pool)
-      : stored_(shape, pool) {}
+  using Around::Around;
+  using Around::groups;
 
   /// On pages: a sequence of the same tokens on the same pages, see paged_cache.
   rotated_cache fork() const requires(detail::is_on_pages<Cache>()) {
     return rotated_cache(stored_.fork());
   }
-
-  Index tokens() const { return stored_.tokens(); }
-  Index capacity() const { return stored_.capacity(); }
-  Index groups() const { return stored_.groups(); }
-  Index qk_dim() const { return stored_.qk_dim(); }
-  Index v_dim() const { return stored_.v_dim(); }
-  Index bytes_per_token() const { return stored_.bytes_per_token(); }
-
-  /// The cache in it, of rotated keys and values.
-  const Cache& stored() const { return stored_; }
 
   /// Adds tokens at the end, rotated, then converted to what is stored.
   ///
@@ -164,9 +139,7 @@ class rotated_cache {
   }
 
   // A fork.
-  explicit rotated_cache(Cache&& stored) : stored_(std::move(stored)) {}
-
-  Cache stored_;
+  explicit rotated_cache(Cache&& stored) : Around(std::move(stored)) {}
 };
 
 }  // namespace headroom::inline HEADROOM_ISA

@@ -2,17 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/detail/cache_around.hpp>
 #include <headroom/detail/channel_shares.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/kept_list.hpp>
 #include <headroom/detail/nesting.hpp>
 #include <headroom/detail/scratch.hpp>
-#include <headroom/kept_tokens.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/options.hpp>
-#include <headroom/page_stock.hpp>
 #include <headroom/parallel.hpp>
 #include <headroom/view.hpp>
 
@@ -73,49 +72,24 @@ concept saturating_codec = requires {
 ///         s_d max_c |k_c / s_c| (1/254 + 6e-7), or as 0 where that maximum is below 1.5e-36
 /// \source KIVI, arXiv 2402.02750, section 3.1, on the channels of keys; SmoothQuant, 2211.10438
 template <detail::attended Cache>
-class scaled_cache {
+class scaled_cache : public detail::cache_around<Cache> {
   static_assert(detail::check_scaled<Cache>());
+  using Around = detail::cache_around<Cache>;
+  using Around::stored_;
   using Source = typename detail::source_in<Cache>::type;
 
  public:
-  /// The sizes of the cache in it.
-  template <std::convertible_to<Index>... Sizes>
-  requires std::constructible_from<Cache, Sizes...>
-  explicit scaled_cache(Sizes... sizes) : stored_(sizes...) { forget_scales(); }
-
-  /// What a ring in it keeps, then the sizes of the cache in that.
-  template <std::convertible_to<Index>... Sizes>
-  requires std::constructible_from<Cache, const ring_shape&, Sizes...>
-  explicit scaled_cache(const ring_shape& shape, Sizes... sizes) : stored_(shape, sizes...) {
-    forget_scales();
-  }
-
-  /// The pool of a cache on pages, which outlives this, then what else that is made of.
-  template <std::derived_from<page_stock> Pool, std::convertible_to<Index>... Sizes>
-  requires std::constructible_from<Cache, Pool&, Sizes...>
-  explicit scaled_cache(Pool& pool, Sizes... sizes) : stored_(pool, sizes...) { forget_scales(); }
-  template <std::derived_from<page_stock> Pool>
-  requires std::constructible_from<Cache, const ring_shape&, Pool&> scaled_cache(
-      const ring_shape& shape, Pool& pool)
-      : stored_(shape, pool) {
-    forget_scales();
-  }
+  using Around::Around;
+  using Around::groups;
+  using Around::qk_dim;
+  using Around::tokens;
+  using Around::v_dim;
 
   /// On pages: a sequence of the same tokens on the same pages, under the same scales, see
   /// paged_cache.
   scaled_cache fork() const requires(detail::is_on_pages<Cache>()) {
     return scaled_cache(*this, stored_.fork());
   }
-
-  Index tokens() const { return stored_.tokens(); }
-  Index capacity() const { return stored_.capacity(); }
-  Index groups() const { return stored_.groups(); }
-  Index qk_dim() const { return stored_.qk_dim(); }
-  Index v_dim() const { return stored_.v_dim(); }
-  Index bytes_per_token() const { return stored_.bytes_per_token(); }
-
-  /// The cache in it, of keys and values over their scales.
-  const Cache& stored() const { return stored_; }
 
   /// Scales for all tokens to come, in place of those that would be taken from the first.
   ///
@@ -175,9 +149,9 @@ class scaled_cache {
     if (tokens() == 0) forget_taken_scales();
   }
 
-  void truncate(Index tokens) {
-    stored_.truncate(tokens);
-    if (tokens == 0) forget_taken_scales();
+  void truncate(Index kept) {
+    stored_.truncate(kept);
+    if (kept == 0) forget_taken_scales();
   }
   void clear() {
     stored_.clear();
@@ -220,7 +194,7 @@ class scaled_cache {
  private:
   // A fork.
   scaled_cache(const scaled_cache& other, Cache&& stored)
-      : stored_(std::move(stored)),
+      : Around(std::move(stored)),
         origin_(other.origin_),
         key_scales_(other.key_scales_),
         value_scales_(other.value_scales_) {}
@@ -278,8 +252,9 @@ class scaled_cache {
   // What was moved from has lost them.
   bool has_key_scales() const { return origin_ != origin::none && !key_scales_.empty(); }
 
+  std::size_t key_numbers() const { return static_cast<std::size_t>(groups() * qk_dim()); }
   void forget_scales() {
-    key_scales_.assign(static_cast<std::size_t>(groups() * qk_dim()), 1.f);
+    key_scales_.assign(key_numbers(), 1.f);
     origin_ = origin::none;
   }
   void forget_taken_scales() {
@@ -318,9 +293,8 @@ class scaled_cache {
     return result;
   }
 
-  Cache stored_;
   origin origin_ = origin::none;
-  std::vector<float> key_scales_;    // [KV_groups, qk_dim]
+  std::vector<float> key_scales_ = std::vector<float>(key_numbers(), 1.f);  // [KV_groups, qk_dim]
   std::vector<float> value_scales_;  // [KV_groups, v_dim], or none
 };
 

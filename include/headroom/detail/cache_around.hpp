@@ -1,0 +1,55 @@
+// SPDX-FileCopyrightText: 2026 The headroom authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <headroom/detail/config.hpp>
+#include <headroom/kept_tokens.hpp>
+#include <headroom/page_stock.hpp>
+
+#include <concepts>
+#include <utility>
+
+namespace headroom::inline HEADROOM_ISA::detail {
+
+/// What rotated_cache and scaled_cache have in common: they are made as the cache in them is, and
+/// have its sizes.
+template <class Cache>
+class cache_around {
+ public:
+  /// The sizes of the cache in it.
+  template <std::convertible_to<Index>... Sizes>
+  requires std::constructible_from<Cache, Sizes...>
+  explicit cache_around(Sizes... sizes) : stored_(sizes...) {}
+
+  /// What a ring in it keeps, then the sizes of the cache in that.
+  template <std::convertible_to<Index>... Sizes>
+  requires std::constructible_from<Cache, const ring_shape&, Sizes...>
+  explicit cache_around(const ring_shape& shape, Sizes... sizes) : stored_(shape, sizes...) {}
+
+  /// The pool of a cache on pages, which outlives this, then what else that is made of.
+  template <std::derived_from<page_stock> Pool, std::convertible_to<Index>... Sizes>
+  requires std::constructible_from<Cache, Pool&, Sizes...>
+  explicit cache_around(Pool& pool, Sizes... sizes) : stored_(pool, sizes...) {}
+  template <std::derived_from<page_stock> Pool>
+  requires std::constructible_from<Cache, const ring_shape&, Pool&> cache_around(
+      const ring_shape& shape, Pool& pool)
+      : stored_(shape, pool) {}
+
+  Index tokens() const { return stored_.tokens(); }
+  Index capacity() const { return stored_.capacity(); }
+  Index groups() const { return stored_.groups(); }
+  Index qk_dim() const { return stored_.qk_dim(); }
+  Index v_dim() const { return stored_.v_dim(); }
+  Index bytes_per_token() const { return stored_.bytes_per_token(); }
+
+  /// The cache in it, of what its keys and values become.
+  const Cache& stored() const { return stored_; }
+
+ protected:
+  // A fork.
+  explicit cache_around(Cache&& stored) : stored_(std::move(stored)) {}
+
+  Cache stored_;
+};
+
+}  // namespace headroom::inline HEADROOM_ISA::detail
