@@ -14,7 +14,7 @@ function(headroom_add_consumer name)
     --build-and-test ${CMAKE_CURRENT_SOURCE_DIR}/package ${consumer_dir}/${name}
     --build-generator ${CMAKE_GENERATOR} --build-makeprogram ${CMAKE_MAKE_PROGRAM}
     --build-options -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER} -DEigen3_DIR=${Eigen3_DIR} ${ARGN}
-    --test-command consumer)
+    --test-command ${CMAKE_CROSSCOMPILING_EMULATOR} ${consumer_dir}/${name}/consumer)
 endfunction()
 
 # Configures the consumer, which must stop with a message that matches.
