@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/paged_source.hpp"
 #include "support/problem.hpp"
 #include "support/random.hpp"
 #include "support/sizes.hpp"
@@ -41,6 +42,23 @@ template <class Scalar>
 hr::view<const Scalar> tokens_of(const tensor<Scalar>& x, Index begin, Index end) {
   return x.view().slice_tokens(begin, end);
 }
+
+/// Each head has a window of its own, beside the same first tokens.
+struct windows_of_heads : hr::mask_defaults {
+  Index narrowest;
+  Index prefix;
+  Index first_head;
+
+  windows_of_heads(Index window, Index first_tokens, Index first = 0)
+      : narrowest(window), prefix(first_tokens), first_head(first) {}
+
+  auto of(const hr::query_row& row) const {
+    return hr::causal{} &
+           (hr::sliding_window{narrowest * (1 + first_head + row.head)} | hr::prefix{prefix});
+  }
+  hr::key_range keys(const hr::query_row& row) const { return of(row).keys(row); }
+  bool visible(const hr::query_row& row, Index key) const { return of(row).visible(row, key); }
+};
 
 }  // namespace
 
@@ -73,6 +91,37 @@ TEST_CASE("Each group by itself gives its heads of the whole") {
                         whole.out.view().slice_heads(4 * g, 4 * g + 4),
                         bound.out.view().slice_heads(4 * g, 4 * g + 4)) <= 2);
   }
+}
+
+TEST_CASE("A group has the bits that it has alone, whatever other heads see") {
+  constexpr Index groups = 4;
+  for (const Index q_len : {1, 2, 9})
+    for (const Index window : {3, 17, 60})
+      for (const Index first_tokens : {0, 5, 70}) {
+        INFO(q_len << " queries, window " << window << ", first tokens " << first_tokens);
+        const problem p({q_len, 700, 2 * groups, groups, 32, 32});
+        const auto whole = attend(p, windows_of_heads(window, first_tokens));
+        const paged_source<float> pages(p.keys(), p.values(), 16);
+        const any_attention attention(2 * groups, groups, 32, 32);
+        const auto on_pages = [&](const auto& executor) {
+          answer<float> result = whole;
+          attention(p.queries(), pages, result.out.view(), windows_of_heads(window, first_tokens),
+                    {.lse = result.lse.per_head()}, executor);
+          return result;
+        };
+        const auto in_parts = [](Index count, const auto& work) {
+          for (Index i = count; i-- > 0;) work(i);
+        };
+        CHECK(same_bits(on_pages(hr::serial()), whole));
+        CHECK(same_bits(on_pages(in_parts), whole));
+        for (Index g = 0; g < groups; ++g) {
+          const auto part = attend<float>(
+              p.queries().slice_heads(2 * g, 2 * g + 2), p.keys().slice_heads(g, g + 1),
+              p.values().slice_heads(g, g + 1), windows_of_heads(window, first_tokens, 2 * g));
+          CHECK(same_bits(std::as_const(part.out).view(),
+                          whole.out.view().slice_heads(2 * g, 2 * g + 2)));
+        }
+      }
 }
 
 TEST_CASE("A window over the whole cache is attention on the slice that it shows") {

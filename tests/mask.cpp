@@ -222,6 +222,7 @@ TEST_CASE("chunks are counted from the tokens before key 0, and may be longer th
   CHECK(seen_at(hr::local_chunk(most), 5, 9) == through(0, 8));
   CHECK(seen_at(hr::local_chunk(most), -5, 9).empty());
   CHECK(seen_at(hr::local_chunk(most, 7), -5, 9) == through(0, 8));
+  CHECK(seen_at(hr::local_chunk(most, 7), -8, 9).empty());
 }
 
 TEST_CASE("StreamingLLM: the first tokens stay beside the window") {

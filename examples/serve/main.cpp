@@ -74,7 +74,7 @@ void declare(CLI::App& app, arguments& a) {
   app.add_option("--json", a.json, "a file to write all figures to");
   app.add_option("--plot", a.plot,
                  "a picture to draw of them (.svg), by python3 with its matplotlib; the figures go "
-                 "to a .json beside it unless --json says otherwise");
+                 "to FILE.json unless --json says otherwise");
 }
 
 /// A way to serve.
@@ -199,8 +199,7 @@ class comparison {
 
   void write_files(const std::vector<figures>& all) const {
     auto json = arguments_.json;
-    if (!json && arguments_.plot)
-      json = std::filesystem::path(*arguments_.plot).replace_extension("json");
+    if (!json && arguments_.plot) json = arguments_.plot->string() + ".json";
     if (json) write_json(*json, all);
     if (arguments_.plot) draw(*json, *arguments_.plot);
   }

@@ -51,6 +51,8 @@ struct key_range {
 
   /// Whether `key`, one of the range, is visible without asking.
   bool shows(Index key) const { return full || (full_begin <= key && key < full_end); }
+
+  bool operator==(const key_range&) const = default;
 };
 
 /// The sizes a mask is checked against before anything is computed.
@@ -155,9 +157,10 @@ struct local_chunk : mask_defaults {
       : chunk(chunk_tokens), before(tokens_before) {}
 
   key_range keys(const query_row& row) const {
-    const Index place = row.position + before, into = place % chunk;
-    const Index begin = place - (into < 0 ? into + chunk : into) - before;
-    return {begin, begin + chunk, true};
+    const Index tokens = std::min(chunk, sliding_window::unlimited);
+    const Index place = row.position + before, into = place % tokens;
+    const Index begin = place - (into < 0 ? into + tokens : into) - before;
+    return {begin, begin + tokens, true};
   }
 
   void check(const mask_shape&) const {

@@ -8,6 +8,7 @@
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/latent_batch.hpp>
+#include <headroom/detail/nesting.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/linear.hpp>
@@ -27,7 +28,8 @@ template <class Query, class Latents, class Out>
 inline constexpr bool supports_latents = false;
 template <viewable Query, attended Latents, viewable Out>
 inline constexpr bool supports_latents<Query, Latents, Out> =
-    compute_scalar<scalar_of<Out>>&& std::same_as<scalar_of<Query>, scalar_of<Out>>;
+    compute_scalar<scalar_of<Out>>&& std::same_as<scalar_of<Query>, scalar_of<Out>> &&
+    (kv_source<Latents> || keeps_some<Latents>);
 
 // The sizes of a call of mla. Every head has keys and values of its own: multi-head attention, as
 // far as queries and output go.

@@ -6,6 +6,8 @@
 #include <headroom/detail/block.hpp>
 #include <headroom/score_mod.hpp>
 
+#include <limits>
+
 #include "support/block_call.hpp"
 #include "support/catch.hpp"
 
@@ -14,6 +16,17 @@ using namespace headroom_tests;
 using Eigen::Index;
 
 namespace {
+
+// As large as numbers are: everything, a hole of everything, nothing.
+struct all_numbers : hr::mask_defaults {
+  hr::key_range keys(const hr::query_row& row) const {
+    constexpr Index least = std::numeric_limits<Index>::min(),
+                    most = std::numeric_limits<Index>::max();
+    if (row.query == 0) return {least, most, true};
+    if (row.query == 1) return {least, most, false, least, most, least, most};
+    return {most, least, false, most, least, most, least};
+  }
+};
 
 // Asks `f` about the ranges of three queries over 20 keys.
 template <class Mask, class F>
@@ -62,6 +75,15 @@ TEST_CASE("a tile within the part that a mask shows unasked is full") {
     const auto after = ranges.in_tile(0, 12, 8);  // row 0 stands at 15
     CHECK((after.end == 4 && !after.full && after.full_begin == after.full_end));
     CHECK(ranges.in_tile(0, 16, 4).full);  // none of them, and none to ask for
+  });
+}
+
+TEST_CASE("ranges may be as large as numbers are") {
+  with_ranges(all_numbers(), 0, [](const auto& ranges) {
+    CHECK((ranges.begin() == 0 && ranges.end() == 20));
+    CHECK(ranges.in_tile(0, 13, 7).full);
+    CHECK(ranges.in_tile(1, 13, 7).empty());
+    CHECK(ranges.in_tile(2, 13, 7).empty());
   });
 }
 

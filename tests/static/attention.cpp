@@ -7,6 +7,7 @@
 #include <headroom/latent_cache.hpp>
 #include <headroom/mla.hpp>
 #include <headroom/ring_cache.hpp>
+#include <headroom/rotated_cache.hpp>
 
 #include <concepts>
 #include <type_traits>
@@ -74,6 +75,7 @@ static_assert(core::supports<numbers, hr::ring_cache<latents>, result>);
 static_assert(!core::supports<hr::view<const Eigen::half>, latents, result>);
 static_assert(!core::supports<numbers, latents, hr::view<double>>);
 static_assert(!core::supports<numbers, numbers, result>);
+static_assert(!core::supports<numbers, hr::rotated_cache<hr::kv_cache<float, 1, 40, 40>>, result>);
 static_assert(!core::supports<const float*, latents, result>);
 
 }  // namespace

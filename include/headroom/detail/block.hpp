@@ -100,11 +100,13 @@ std::span<const softmax_state<Scalar>> states_in(Scalar* numbers, Index distance
   return {states, static_cast<std::size_t>(groups)};
 }
 
-/// Keys [begin, end) that no row of a block sees, though some see keys before and after them. There
-/// are none if it is empty.
+/// Keys [begin, end) that no row of a block sees: what their masks hide between others. There are
+/// none if it is empty.
 struct hidden_keys {
   Index begin;
   Index end;
+
+  bool operator==(const hidden_keys&) const = default;
 
   hidden_keys both(const hidden_keys& other) const {
     return {std::max(begin, other.begin), std::min(end, other.end)};
@@ -129,8 +131,9 @@ class row_ranges {
       : ranges_(memory.take<key_range>(rows.count)), begin_(call.kv_len), hidden_{0, call.kv_len} {
     for (Index r = 0; r < rows.count; ++r) {
       key_range range = call.mask.keys(call.row(rows, r));
-      range.begin = std::max<Index>(range.begin, 0);
-      range.end = std::min(range.end, call.kv_len);
+      for (Index* const bound : {&range.begin, &range.end, &range.full_begin, &range.full_end,
+                                 &range.hidden_begin, &range.hidden_end})
+        *bound = std::clamp<Index>(*bound, 0, call.kv_len);
       range.hidden_end = std::min(range.hidden_end, range.end);
       if (range.full) {
         range.full_begin = range.begin;

@@ -107,6 +107,18 @@ bool share_lines(const Source& source, Index rows, Index kv_len) {
   return std::abs(address(second.rows) - address(first.rows)) < std::abs(stride);
 }
 
+/// Whether the same rows of several groups may see the same keys, so that these are cut together as
+/// they are cut for each.
+template <class Call>
+bool see_alike(const Call& call, const stacked_rows& rows, Index groups) {
+  for (Index r = 0; r < rows.count; ++r) {
+    const key_range first = call.mask.keys(call.row(rows, r));
+    for (Index g = 1; g < groups; ++g)
+      if (call.mask.keys(call.row(rows.of_group(g), r)) != first) return false;
+  }
+  return true;
+}
+
 /// How many groups are taken into one block: several, where a token's keys of all groups lie side
 /// by side, or those of a page, so that memory is read from one end to the other. Results are the
 /// same bits either way.
@@ -139,7 +151,9 @@ void attend_rows(const Call& call, const stacked_rows& rows, const Source& sourc
   for (const auto& state : states) state.clear();
   [[maybe_unused]] const auto groups = static_cast<Index>(states.size());
   [[maybe_unused]] const Index of_line =
-      groups > 1 && share_lines(source, rows.count, call.kv_len) ? groups : 1;
+      groups > 1 && share_lines(source, rows.count, call.kv_len) && see_alike(call, rows, groups)
+          ? groups
+          : 1;
   [[maybe_unused]] const attention_kernel kernel =
       kernel_for<typename Call::Scalar>(rows.count, source);
   if constexpr (has_kernels<typename Call::Scalar> && Call::rows_multiple <= most_dot_rows) {

@@ -49,24 +49,40 @@ class dot_block {
 
   /// Takes in those of keys [begin, end) that some row sees.
   void add_keys(Index begin, Index end, const keys_to_come& next = {}) {
-    hidden_keys hidden{begin, end};
-    for (const Rows& rows : rows_) hidden = hidden.both(rows.hidden());
-    if (hidden.begin < hidden.end) {
-      add_run(begin, hidden.begin, {0, hidden.end, end});
-      add_run(hidden.end, end, next);
-    } else {
-      add_run(begin, end, next);
-    }
+    // Keys of each group are cut as they are where it is alone.
+    const auto alike = [&](const Rows& rows) { return rows.hidden() == rows_[0].hidden(); };
+    if (std::ranges::all_of(rows_, alike))
+      for_each_run(rows_[0], begin, end, next,
+                   [&](Index from, Index to, const keys_to_come& after) {
+                     if (!add_in_turn(from, to, after))
+                       for (Index g = 0; g < together(); ++g)
+                         add_alone(g, from, to, after_group(g, from, to, after));
+                   });
+    else
+      for (Index g = 0; g < together(); ++g)
+        for_each_run(rows_[static_cast<std::size_t>(g)], begin, end,
+                     after_group(g, begin, end, next),
+                     [&](Index from, Index to, const keys_to_come& after) {
+                       add_alone(g, from, to, after);
+                     });
     for (const Rows& rows : rows_) rows.finish();
   }
 
  private:
-  void add_run(Index begin, Index end, const keys_to_come& next) {
-    if (add_in_turn(begin, end, next)) return;
-    for (Index g = 0; g < together(); ++g)
-      add_alone(rows_[static_cast<std::size_t>(g)], begin, end,
-                g + 1 < together() ? keys_to_come{1, begin, end}
-                                   : keys_to_come{next.groups - g, next.begin, next.end});
+  // The keys before those that the rows hide, and after them, each with what comes next.
+  template <class Take>
+  static void for_each_run(const Rows& rows, Index begin, Index end, const keys_to_come& next,
+                           const Take& take) {
+    const hidden_keys hidden = rows.hidden().both({begin, end});
+    if (hidden.begin >= hidden.end) return take(begin, end, next);
+    take(begin, hidden.begin, keys_to_come{0, hidden.end, end});
+    take(hidden.end, end, next);
+  }
+
+  // What comes after a group's keys: the same of the group after it, or what is next after all.
+  keys_to_come after_group(Index g, Index begin, Index end, const keys_to_come& next) const {
+    if (g + 1 < together()) return {1, begin, end};
+    return {next.groups - g, next.begin, next.end};
   }
 
   static std::span<Rows> rows_of(const Call& call, const stacked_rows& rows,
@@ -96,7 +112,8 @@ class dot_block {
     };
   }
 
-  void add_alone(Rows& rows, Index begin, Index end, const keys_to_come& next) {
+  void add_alone(Index g, Index begin, Index end, const keys_to_come& next) {
+    Rows& rows = rows_[static_cast<std::size_t>(g)];
     const key_parts keys = rows.parts(begin, end), after = rows.parts(next.begin, next.end);
     const parts_in_order in_order(keys, after.streams_of(next.groups));
     for (int i = 0; i < in_order.count; ++i)

@@ -24,7 +24,7 @@ struct key_run {
 // mask's formula.
 inline constexpr Index most_masked_together = 64;
 
-/// The same for so few keys.
+/// mask_scores of so few keys.
 template <class Scalar, attention_mask Mask, class Score>
 bool mask_few_scores(const Mask& mask, const query_row& row, const key_range& range,
                      const key_run& keys, bool all_seen, Scalar unit, const Score& score) {

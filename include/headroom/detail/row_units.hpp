@@ -69,10 +69,11 @@ class row_units {
     const stacked_rows stacked = rows(call, unit);
     const key_range first = call.mask.keys(call.row(stacked, 0));
     const key_range last = call.mask.keys(call.row(stacked, stacked.count - 1));
-    const Index hidden =
-        std::min(first.hidden_end - first.hidden_begin, last.hidden_end - last.hidden_begin);
     begin = std::max(begin, std::min(first.begin, last.begin));
-    end = std::min(end, std::max(first.end, last.end)) - std::max(hidden, Index(0));
+    end = std::min(end, std::max(first.end, last.end));
+    const Index hidden_begin = std::max({begin, first.hidden_begin, last.hidden_begin});
+    const Index hidden_end = std::min({end, first.hidden_end, last.hidden_end});
+    end -= std::max(hidden_end - hidden_begin, Index(0));
     return groups(call, unit) * stacked.count * std::max(end - begin, Index(0));
   }
 
