@@ -131,13 +131,17 @@ class row_ranges {
       : ranges_(memory.take<key_range>(rows.count)), begin_(call.kv_len), hidden_{0, call.kv_len} {
     for (Index r = 0; r < rows.count; ++r) {
       key_range range = call.mask.keys(call.row(rows, r));
-      for (Index* const bound : {&range.begin, &range.end, &range.full_begin, &range.full_end,
-                                 &range.hidden_begin, &range.hidden_end})
-        *bound = std::clamp<Index>(*bound, 0, call.kv_len);
-      range.hidden_end = std::min(range.hidden_end, range.end);
+      const auto clamped = [&](Index key) { return std::clamp<Index>(key, 0, call.kv_len); };
+      range.begin = clamped(range.begin);
+      range.end = clamped(range.end);
       if (range.full) {
-        range.full_begin = range.begin;
+        range.full_begin = range.hidden_begin = range.hidden_end = range.begin;
         range.full_end = range.end;
+      } else {
+        range.full_begin = clamped(range.full_begin);
+        range.full_end = clamped(range.full_end);
+        range.hidden_begin = clamped(range.hidden_begin);
+        range.hidden_end = std::min(clamped(range.hidden_end), range.end);
       }
       ranges_[r] = range;
       if (range.empty()) continue;
