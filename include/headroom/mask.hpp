@@ -47,6 +47,8 @@ struct key_range {
   Index hidden_end = begin;
 
   bool empty() const { return end <= begin; }
+
+  /// Whether `key` is one of the range.
   bool holds(Index key) const { return begin <= key && key < end; }
 
   /// Whether `key`, one of the range, is visible without asking.
@@ -95,11 +97,20 @@ concept attention_mask = requires(const M& m, const query_row& row, const mask_s
   m.check(shape);
 };
 
+namespace detail {
+
+// Whether `row`, of which `range` is what the mask says, sees `key`.
+template <attention_mask Mask>
+bool sees_within(const key_range& range, const Mask& mask, const query_row& row, Index key) {
+  return range.holds(key) && (range.shows(key) || mask.visible(row, key));
+}
+
+}  // namespace detail
+
 /// Whether `row` sees `key` under `mask`: the two answers of a mask in one.
 template <attention_mask Mask>
 bool sees(const Mask& mask, const query_row& row, Index key) {
-  const key_range range = mask.keys(row);
-  return range.holds(key) && (range.shows(key) || mask.visible(row, key));
+  return detail::sees_within(mask.keys(row), mask, row, key);
 }
 
 /// Every query sees every key.

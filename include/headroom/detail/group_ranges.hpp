@@ -51,9 +51,7 @@ class group_ranges {
 
   /// Whether row r of a group sees a key.
   bool sees(Index g, Index r, Index position) const {
-    const key_range& range = ranges_[g].of(r);
-    return range.holds(position) &&
-           (range.shows(position) || call_.mask.visible(call_.row(rows_.of_group(g), r), position));
+    return sees_within(ranges_[g].of(r), call_.mask, call_.row(rows_.of_group(g), r), position);
   }
 
   /// Adds biases to the scores of the first `count` keys of an order, and hides those of keys that

@@ -33,8 +33,7 @@ bool mask_few_scores(const Mask& mask, const query_row& row, const key_range& ra
   if (!all_seen) {
     seen_count = 0;
     for (Index k = 0; k < keys.count; ++k)
-      seen_count += seen[k] =
-          range.holds(keys(k)) && (range.shows(keys(k)) || mask.visible(row, keys(k)));
+      seen_count += seen[k] = sees_within(range, mask, row, keys(k));
   }
   const bool hides = seen_count < keys.count;
   if constexpr (Mask::modifies_scores) {
