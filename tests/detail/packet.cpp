@@ -7,6 +7,7 @@
 #include "support/catch.hpp"
 #include "support/packets.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -75,6 +76,26 @@ TEST_CASE("a square is transposed, and its packets are summed") {
   const auto sums = numbers_of(hr::sums_of(square));
   for (int i = 0; i < lanes; ++i)
     CHECK(sums[std::size_t(i)] == float(100 * i * lanes + lanes * (lanes - 1) / 2));
+}
+
+TEST_CASE("sizes, extremes of two packets, and those of a packet's lanes") {
+  std::array<float, lanes> a, b;
+  for (int i = 0; i < lanes; ++i) {
+    a[std::size_t(i)] = float(i) - 2.5f;
+    b[std::size_t(i)] = 1.25f - float(i);
+  }
+  const hr::packet x = hr::load(a.data()), y = hr::load(b.data());
+  const auto size = numbers_of(hr::absolute(x));
+  const auto less = numbers_of(hr::minimum(x, y)), more = numbers_of(hr::maximum(x, y));
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    CHECK(size[i] == std::abs(a[i]));
+    CHECK(less[i] == std::min(a[i], b[i]));
+    CHECK(more[i] == std::max(a[i], b[i]));
+  }
+  CHECK(hr::least_of(x) == -2.5f);
+  CHECK(hr::largest_of(x) == float(lanes) - 3.5f);
+  CHECK(hr::least_of(y) == 2.25f - float(lanes));
+  CHECK(hr::largest_of(y) == 1.25f);
 }
 
 TEST_CASE("lanes are rotated around the end") {

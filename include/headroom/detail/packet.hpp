@@ -3,13 +3,13 @@
 #pragma once
 
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/packet_bits.hpp>
 
-#include <bit>
 #include <cstdint>
 
-// The SIMD vocabulary of the micro-kernels, in Eigen's packets: with packet_end.hpp the only file
-// that names Eigen::internal. Whatever the instruction set, AVX-512, AVX2, SSE, NEON or none (a
-// packet is then one float), the kernels are written once.
+// The SIMD vocabulary of the micro-kernels, in Eigen's packets: with packet_bits.hpp and
+// packet_end.hpp the only files that name Eigen::internal. Whatever the instruction set, AVX-512,
+// AVX2, SSE, NEON or none (a packet is then one float), the kernels are written once.
 
 #if defined(__GNUC__)
 #define HEADROOM_ALWAYS_INLINE __attribute__((always_inline))
@@ -72,6 +72,13 @@ inline packet divide(const packet& a, const packet& b) {
 /// The larger, lane by lane; whether a NaN stays is up to the instruction set.
 inline packet maximum(const packet& a, const packet& b) {
   return Eigen::internal::pmax(a, b);
+}
+/// The smaller; as to a NaN, see above.
+inline packet minimum(const packet& a, const packet& b) {
+  return Eigen::internal::pmin(a, b);
+}
+inline packet absolute(const packet& a) {
+  return Eigen::internal::pabs(a);
 }
 /// Whether some lane of a is less than that of b.
 inline bool any_less(const packet& a, const packet& b) {
@@ -207,6 +214,12 @@ inline packet rotate(const packet& a, Index by) {
 inline float sum_of(const packet& a) {
   return Eigen::internal::predux(a);
 }
+inline float least_of(const packet& a) {
+  return Eigen::internal::predux_min(a);
+}
+inline float largest_of(const packet& a) {
+  return Eigen::internal::predux_max(a);
+}
 
 using square = Eigen::internal::PacketBlock<packet, lanes>;
 
@@ -223,25 +236,13 @@ inline packet sums_of(square& packets) {
   return sum;
 }
 
-// The 32 bits of each number, shifted to the left.
-template <int count>
-float shift_bits_left(float x) {
-  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) << count);
-}
-template <int count, class P>
-P shift_bits_left(const P& x) {
-  using namespace Eigen::internal;
-  using bits = typename unpacket_traits<P>::integer_packet;
-  return preinterpret<P>(plogical_shift_left<count>(preinterpret<bits>(x)));
-}
-
 /// Of each lane's 32 bits the low or the high half as the high half of a float: a bfloat16,
 /// widened.
 inline packet low_half_as_float(const packet& x) {
   return shift_bits_left<16>(x);
 }
 inline packet high_half_as_float(const packet& x) {
-  return Eigen::internal::pand(x, broadcast(std::bit_cast<float>(0xffff0000u)));
+  return masked(x, 0xffff0000u);
 }
 
 /// 2^x for x < 127. Maximal relative error 2e-7 (below 2 ulp); 0 for x <= -127, minus infinity
