@@ -5,6 +5,7 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_int16.hpp>
+#include <headroom/detail/row_range.hpp>
 
 #include <algorithm>
 #include <limits>
@@ -24,26 +25,16 @@ struct int16_scale {
   /// Smaller ones have no inverse.
   static constexpr float least = 4 * most_int16 * std::numeric_limits<float>::min();
 
-  /// \param poison  0 times each number, added up: 0 if all are finite
-  static int16_scale of(float largest, float poison) {
-    if (!(poison == 0.f)) return {0, std::numeric_limits<float>::quiet_NaN()};
-    if (largest < least) return {0, 0};
-    return {most_int16 / largest, largest / most_int16};
+  static int16_scale of(const row_range& range) {
+    if (!range.finite) return {0, std::numeric_limits<float>::quiet_NaN()};
+    if (range.largest() < least) return {0, 0};
+    return {most_int16 / range.largest(), range.largest() / most_int16};
   }
 };
 
 /// Rounds a row of `dim` numbers, whole packets; returns its unit.
 inline float round_row(const float* row, Index dim, std::int16_t* rounded) {
-  packet largest = broadcast(0.f), poison = largest;
-  for (Index d = 0; d < dim; d += lanes) {
-    const packet numbers = load(row + d);
-    largest = maximum(largest, maximum(numbers, multiply(numbers, broadcast(-1.f))));
-    poison = multiply_add(numbers, broadcast(0.f), poison);
-  }
-  float largest_of_lane[lanes];
-  store(largest_of_lane, largest);
-  const auto scale =
-      int16_scale::of(*std::max_element(largest_of_lane, largest_of_lane + lanes), sum_of(poison));
+  const auto scale = int16_scale::of(row_range::of(row, dim));
   // A NaN is not rounded: there is no whole number for it.
   if (scale.inverse == 0.f)
     std::fill(rounded, rounded + dim, std::int16_t(0));
