@@ -6,6 +6,7 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_codes.hpp>
+#include <headroom/detail/row_range.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -68,18 +69,20 @@ struct fp8_codec {
 
   template <class In>
   static void encode(const In* row, Storage* stored, Index dim) {
-    float largest = 0, poison = 0;
-    for (Index d = 0; d < dim; ++d) {
-      const float x = static_cast<float>(row[d]);
-      largest = std::max(largest, std::abs(x));
-      poison += x * 0.f;
-    }
-    const int exponent = exponent_for(largest);
-    const double inverse = std::ldexp(1., -exponent);
-    for (Index d = 0; d < dim; ++d)
-      stored[d] = detail::e4m3_of(static_cast<float>(double(static_cast<float>(row[d])) * inverse));
+    const auto range = detail::row_range::of(row, dim);
+    const int exponent = exponent_for(range.finite ? range.largest() : 0.f);
+    // In two steps: a float has no room for the inverse of the smallest scale.
+    const float first = std::ldexp(1.f, -exponent / 2),
+                second = std::ldexp(1.f, -exponent - -exponent / 2);
+    const Index whole = dim / detail::lanes * detail::lanes;
+    for (Index d = 0; d < whole; d += detail::lanes)
+      detail::store_e4m3(stored + d, detail::multiply(detail::multiply(detail::load(row + d),
+                                                                       detail::broadcast(first)),
+                                                      detail::broadcast(second)));
+    for (Index d = whole; d < dim; ++d)
+      stored[d] = detail::e4m3_of(static_cast<float>(row[d]) * first * second);
     const float factor =
-        poison == 0.f ? std::ldexp(256.f, exponent) : std::numeric_limits<float>::quiet_NaN();
+        range.finite ? std::ldexp(256.f, exponent) : std::numeric_limits<float>::quiet_NaN();
     std::memcpy(stored + dim, &factor, sizeof(float));
   }
 

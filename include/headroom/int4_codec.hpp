@@ -7,9 +7,11 @@
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_codes.hpp>
 #include <headroom/detail/packet_end.hpp>
+#include <headroom/detail/row_range.hpp>
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -145,30 +147,41 @@ struct int4_codec {
   }
 
   static void encode_block(const float* numbers, Storage* block) {
-    float least = numbers[0], most = numbers[0], poison = 0;
-    for (int i = 0; i < block_size; ++i) {
-      least = std::min(least, numbers[i]);
-      most = std::max(most, numbers[i]);
-      poison += numbers[i] * 0.f;
-    }
+    const auto [least, most, finite] = detail::row_range::of(numbers, block_size);
     float minimum = std::numeric_limits<float>::quiet_NaN(), scale = minimum;
-    // In double no difference of floats overflows or loses what decides.
-    double inverse = 0;
-    if (poison == 0.f && -0x1p127f <= least && most <= 0x1p127f) {
+    if (finite && -0x1p127f <= least && most <= 0x1p127f) {
       minimum = least < 0 ? away_from_zero(least) : towards_zero(least);
+      // In double no difference of floats overflows.
       scale = away_from_zero(static_cast<float>((double(most) - double(minimum)) / 15));
-      if (scale > 0) inverse = 1 / double(scale);
     }
     const std::uint32_t bits =
         std::bit_cast<std::uint32_t>(scale) >> 16 | std::bit_cast<std::uint32_t>(minimum);
     std::memcpy(block, &bits, step_bytes);
-    const auto steps = [&](float x) {
-      return inverse > 0 ? static_cast<unsigned>((double(x) - double(minimum)) * inverse + 0.5)
-                         : 0u;
-    };
-    for (int i = 0; i < half_block; ++i)
-      block[step_bytes + i] =
-          static_cast<Storage>(steps(numbers[i]) | steps(numbers[half_block + i]) << 4);
+    if (scale > 0)
+      count_steps(numbers, minimum, scale, block + step_bytes);
+    else
+      std::fill_n(block + step_bytes, half_block, Storage(0));
+  }
+
+  static void count_steps(const float* numbers, float minimum, float scale, Storage* bytes) {
+    // Differences of halves do not overflow, and of small scales, so raised, there is an inverse.
+    const float unit = scale < 0x1p-100f ? 0x1p24f : 0.5f;
+    const float inverse = static_cast<float>(1 / (double(scale) * unit));
+    if constexpr (fills_packets) {
+      using namespace detail;
+      const auto steps = [&](const float* from) HEADROOM_ALWAYS_INLINE {
+        return multiply(subtract(multiply(load(from), broadcast(unit)), broadcast(unit * minimum)),
+                        broadcast(inverse));
+      };
+      for (int i = 0; i < half_block; i += lanes)
+        store_nibbles(bytes + i, steps(numbers + i), steps(numbers + half_block + i));
+    } else {
+      const auto steps = [&](float x) {
+        return static_cast<int>(std::nearbyint((unit * x - unit * minimum) * inverse));
+      };
+      for (int i = 0; i < half_block; ++i)
+        bytes[i] = static_cast<Storage>(steps(numbers[i]) | steps(numbers[half_block + i]) << 4);
+    }
   }
 };
 

@@ -5,7 +5,10 @@
 #include <headroom/codec.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/packet_bits.hpp>
+#include <headroom/detail/packet_codes.hpp>
 #include <headroom/detail/packet_end.hpp>
+#include <headroom/detail/row_range.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -44,20 +47,14 @@ struct int8_codec {
   template <class In>
   static void encode(const In* row, Storage* stored, Index dim) {
     for_each_block(dim, [&](Index block, Index begin, Index end) {
-      float largest = 0, poison = 0;
-      for (Index d = begin; d < end; ++d) {
-        const float x = static_cast<float>(row[d]);
-        largest = std::max(largest, std::abs(x));
-        poison += x * 0.f;
-      }
+      const auto range = detail::row_range::of(row + begin, end - begin);
+      const float scale =
+          range.finite ? range.largest() / 127 : std::numeric_limits<float>::quiet_NaN();
       // A block of subnormals has no inverse of a scale, and rounds to 0.
-      const float scale = poison == 0.f ? largest / 127 : std::numeric_limits<float>::quiet_NaN();
-      const float inverse = scale >= std::numeric_limits<float>::min() ? 127 / largest : 0.f;
-      for (Index d = begin; d < end; ++d)
-        stored[d] =
-            inverse == 0.f
-                ? Storage(0)
-                : static_cast<Storage>(std::nearbyint(static_cast<float>(row[d]) * inverse));
+      if (scale >= std::numeric_limits<float>::min())
+        round(row + begin, stored + begin, end - begin, 127 / range.largest());
+      else
+        std::fill(stored + begin, stored + end, Storage(0));
       std::memcpy(scale_at(stored, dim, block), &scale, sizeof(float));
     });
   }
@@ -121,6 +118,16 @@ struct int8_codec {
   }
 
  private:
+  template <class In>
+  static void round(const In* row, Storage* stored, Index count, float inverse) {
+    const Index whole = count / detail::lanes * detail::lanes;
+    for (Index d = 0; d < whole; d += detail::lanes)
+      detail::store_rounded(stored + d,
+                            detail::multiply(detail::load(row + d), detail::broadcast(inverse)));
+    for (Index d = whole; d < count; ++d)
+      stored[d] = static_cast<Storage>(std::nearbyint(static_cast<float>(row[d]) * inverse));
+  }
+
   template <class F>
   static void for_each_block(Index dim, const F& f) {
     const Index size = block_size > 0 ? block_size : dim;
@@ -155,7 +162,13 @@ struct saturating_int8 {
 
   template <class In>
   static void encode(const In* row, Storage* stored, Index dim) {
-    for (Index d = 0; d < dim; ++d) {
+    const detail::packet most = detail::broadcast(127.f), least = detail::broadcast(-127.f);
+    const Index whole = dim / detail::lanes * detail::lanes;
+    for (Index d = 0; d < whole; d += detail::lanes) {
+      const detail::packet numbers = detail::zero_where_nan(detail::load(row + d));
+      detail::store_rounded(stored + d, detail::maximum(detail::minimum(numbers, most), least));
+    }
+    for (Index d = whole; d < dim; ++d) {
       const float x = static_cast<float>(row[d]);
       stored[d] = std::isnan(x)
                       ? Storage(0)

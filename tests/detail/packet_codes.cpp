@@ -1,15 +1,19 @@
 // SPDX-FileCopyrightText: 2026 The headroom authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Rule: codes become the numbers that they stand for, whatever the instruction set.
+// Rule: codes become the numbers that they stand for, and numbers the nearest codes, whatever the
+// instruction set.
 #include <headroom/detail/packet_codes.hpp>
+#include <headroom/fp8_codec.hpp>
 
 #include "support/catch.hpp"
 #include "support/packets.hpp"
 
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 namespace hr = headroom::detail;
 using headroom_tests::numbers_of;
@@ -38,4 +42,64 @@ TEST_CASE("all bytes are taken apart: nibbles, and codes of fp8") {
         REQUIRE(some[i] == (i < std::size_t(count) ? fp8[i] : 0.f));
     }
   }
+}
+
+TEST_CASE("whole numbers are rounded to, ties to even") {
+  for (int first = -508; first <= 508; ++first) {
+    std::array<float, lanes> numbers;
+    for (int i = 0; i < lanes; ++i) {
+      const float x = float((first + 3 * i) % 509) / 4;
+      numbers[std::size_t(i)] = i % 2 ? x : std::nextafter(x, 0.f);
+    }
+    std::array<std::int8_t, lanes> rounded;
+    hr::store_rounded(rounded.data(), hr::load(numbers.data()));
+    for (std::size_t i = 0; i < std::size_t(lanes); ++i)
+      REQUIRE(float(rounded[i]) == std::nearbyint(numbers[i]));
+  }
+}
+
+TEST_CASE("two packets become the halves of bytes") {
+  for (int first = 0; first <= 60; ++first) {
+    std::array<float, lanes> low, high;
+    for (int i = 0; i < lanes; ++i) {
+      low[std::size_t(i)] = float((first + i) % 61) / 4;
+      high[std::size_t(i)] = float((2 * first + 7 * i) % 61) / 4;
+    }
+    std::array<std::uint8_t, lanes> bytes;
+    hr::store_nibbles(bytes.data(), hr::load(low.data()), hr::load(high.data()));
+    for (std::size_t i = 0; i < std::size_t(lanes); ++i) {
+      REQUIRE(float(bytes[i] % 16) == std::nearbyint(low[i]));
+      REQUIRE(float(bytes[i] / 16) == std::nearbyint(high[i]));
+    }
+  }
+}
+
+TEST_CASE("packets are rounded to codes of fp8 as single numbers are") {
+  std::uint32_t bits = 0;
+  const auto check_next = [&] {
+    std::array<float, lanes> numbers;
+    for (float& x : numbers) {
+      x = std::bit_cast<float>(bits);
+      if (std::isnan(x)) x = std::numeric_limits<float>::infinity();
+      bits += 9973;  // all signs and exponents, fractions of all kinds
+    }
+    std::array<std::uint8_t, lanes> codes;
+    hr::store_e4m3(codes.data(), hr::load(numbers.data()));
+    for (std::size_t i = 0; i < std::size_t(lanes); ++i) {
+      INFO(numbers[i]);
+      if (codes[i] != hr::e4m3_of(numbers[i])) FAIL("codes differ");
+    }
+  };
+  for (std::uint32_t before = 0; before <= bits; check_next()) before = bits;
+  // Every number of e4m3, what is half between it and the next, and the floats beside both.
+  for (int code = 0; code < 0x7e; ++code)
+    for (const float middle :
+         {hr::e4m3_number(std::uint8_t(code)),
+          (hr::e4m3_number(std::uint8_t(code)) + hr::e4m3_number(std::uint8_t(code + 1))) / 2})
+      for (const float x : {std::nextafter(middle, 0.f), middle, std::nextafter(middle, 1e9f)})
+        for (const float number : {x, -x}) {
+          std::array<std::uint8_t, lanes> codes;
+          hr::store_e4m3(codes.data(), hr::broadcast(number));
+          for (const std::uint8_t got : codes) REQUIRE(got == hr::e4m3_of(number));
+        }
 }

@@ -71,4 +71,60 @@ inline packet load_first_e4m3(const std::uint8_t* from, Index count) {
 #endif
 }
 
+/// The low 8 bits of each lane.
+inline void store_low_bytes(std::uint8_t* to, const packet& from) {
+#if defined(EIGEN_VECTORIZE_AVX512)
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(_mm512_castps_si512(from)));
+#elif defined(EIGEN_VECTORIZE_AVX2)
+  // To the first four bytes of each half.
+  const __m256i bytes = _mm256_shuffle_epi8(
+      _mm256_castps_si256(from), _mm256_broadcastsi128_si256(_mm_setr_epi8(
+                                     0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1)));
+  _mm_storel_epi64(
+      reinterpret_cast<__m128i*>(to),
+      _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1)));
+#else
+  float numbers[lanes];
+  store(numbers, from);
+  for (int i = 0; i < lanes; ++i)
+    to[i] = static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(numbers[i]));
+#endif
+}
+
+/// Rounds to the nearest whole numbers, ties to even, of at most 127 each: 1.5 * 2^23 and one of
+/// these leave no bits for a fraction, and the lowest are the number's.
+inline void store_rounded(std::int8_t* to, const packet& from) {
+  store_low_bytes(reinterpret_cast<std::uint8_t*>(to), add(from, broadcast(0x1.8p23f)));
+}
+
+/// Rounds likewise, to whole numbers from 0 to 15: those of `low` to the low, those of `high` to
+/// the high four bits of a byte.
+inline void store_nibbles(std::uint8_t* to, const packet& low, const packet& high) {
+  const packet magic = broadcast(0x1.8p23f);
+  const packet whole = subtract(add(high, magic), magic);
+  store_low_bytes(to, multiply_add(whole, broadcast(16.f), add(low, magic)));
+}
+
+/// The codes of the numbers of fp8 e4m3 that are nearest, ties to even, and at most 448; of what is
+/// no number, any.
+///
+/// Added to a number's power of two times 1.5 * 2^20, or to that of the smallest normal number, it
+/// keeps the bits that a code has room for. Times 2^-120 these are the code, but below the smallest
+/// normal number, where codes count steps: there a bit is set for as long as it takes, since
+/// floats that small are slow, or 0.
+inline void store_e4m3(std::uint8_t* to, const packet& from) {
+  constexpr float least_normal = 0x1p-6f;
+  const packet least = broadcast(least_normal);
+  const packet size = minimum(absolute(from), broadcast(448.f));
+  const packet power = maximum(masked(size, 0x7f800000u), least);
+  const packet magic = multiply(power, broadcast(0x1.8p20f));
+  const packet rounded = subtract(add(size, magic), magic);
+  const packet raised =
+      add(rounded, where_less(rounded, least, std::bit_cast<std::uint32_t>(least_normal)));
+  const packet code =
+      without(multiply(raised, broadcast(0x1p-120f)), where_less(rounded, least, 0x00800000u));
+  const packet sign = shift_bits_right<4>(masked(from, 0x80000000u));
+  store_low_bytes(to, shift_bits_right<20>(either(code, sign)));
+}
+
 }  // namespace headroom::inline HEADROOM_ISA::detail
