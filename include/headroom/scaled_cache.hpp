@@ -15,7 +15,6 @@
 #include <headroom/parallel.hpp>
 #include <headroom/view.hpp>
 
-#include <algorithm>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
@@ -169,8 +168,8 @@ class scaled_cache : public detail::cache_around<Cache> {
     const view<Scalar> queries = room_for<Scalar>(given, memory);
     executor(queries.heads(), [&](Index h) {
       for (Index t = 0; t < queries.tokens(); ++t)
-        std::transform(given.row(t, h), given.row(t, h) + queries.dim(), queries.row(t, h),
-                       [](const auto& x) { return static_cast<Scalar>(x); });
+        numbers_at(queries.row(t, h), queries.dim()) =
+            numbers_at(given.row(t, h), queries.dim()).template cast<Scalar>();
       prepare_queries(queries, h);
     });
     attention(view<const Scalar>(queries), stored_, out, mask, options, executor);
@@ -267,9 +266,18 @@ class scaled_cache : public detail::cache_around<Cache> {
   template <class Scalar>
   void multiply(const view<Scalar>& rows, Index h, const std::vector<float>& scales) const {
     if (scales.empty()) return;
-    const float* const of_group = scales.data() + group(h, rows.heads()) * rows.dim();
+    const auto of_group =
+        numbers_at(scales.data() + group(h, rows.heads()) * rows.dim(), rows.dim());
     for (Index t = 0; t < rows.tokens(); ++t)
-      for (Index d = 0; d < rows.dim(); ++d) rows(t, h, d) *= static_cast<Scalar>(of_group[d]);
+      numbers_at(rows.row(t, h), rows.dim()) *= of_group.template cast<Scalar>();
+  }
+
+  // A row, number by number.
+  template <class Number>
+  static auto numbers_at(Number* row, Index dim) {
+    using Numbers = Eigen::Array<std::remove_const_t<Number>, Eigen::Dynamic, 1>;
+    return Eigen::Map<std::conditional_t<std::is_const_v<Number>, const Numbers, Numbers>>(row,
+                                                                                           dim);
   }
 
   // Memory for rows of such a shape.
@@ -286,10 +294,9 @@ class scaled_cache : public detail::cache_around<Cache> {
     const view<Scalar> result = room_for<Scalar>(rows, memory);
     for (Index t = 0; t < rows.tokens(); ++t)
       for (Index g = 0; g < rows.heads(); ++g)
-        std::transform(rows.row(t, g), rows.row(t, g) + rows.dim(), scales + g * rows.dim(),
-                       result.row(t, g), [](const auto& x, float scale) {
-                         return static_cast<Scalar>(x) / static_cast<Scalar>(scale);
-                       });
+        numbers_at(result.row(t, g), rows.dim()) =
+            numbers_at(rows.row(t, g), rows.dim()).template cast<Scalar>() /
+            numbers_at(scales + g * rows.dim(), rows.dim()).template cast<Scalar>();
     return result;
   }
 
