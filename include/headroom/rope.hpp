@@ -2,13 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/detail/checks.hpp>
+#include <headroom/detail/config.hpp>
+#include <headroom/detail/packet.hpp>
+#include <headroom/rope_scaling.hpp>
+#include <headroom/view.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <concepts>
-#include <headroom/detail/checks.hpp>
-#include <headroom/detail/config.hpp>
-#include <headroom/rope_scaling.hpp>
-#include <headroom/view.hpp>
 #include <iterator>
 #include <ranges>
 #include <span>
@@ -67,7 +69,17 @@ void rotate_row(const In* x, Out* y, Index pairs, Index begin, Index count, cons
                 const Real* sine) {
   constexpr Index step = pairing == rope_pairing::half ? 1 : 2;
   const Index partner = pairing == rope_pairing::half ? pairs : 1;
-  for (Index i = 0; i < count; ++i) {
+  Index i = 0;
+  if constexpr (pairing == rope_pairing::half && std::same_as<Real, float>) {
+    const Index whole = count / lanes * lanes;
+    for (; i < whole; i += lanes) {
+      const Index a = begin + i, b = a + partner;
+      const packet x1 = load(x + a), x2 = load(x + b), c = load(cosine + i), s = load(sine + i);
+      store(y + a, subtract(multiply(x1, c), multiply(x2, s)));
+      store(y + b, add(multiply(x2, c), multiply(x1, s)));
+    }
+  }
+  for (; i < count; ++i) {
     const Index a = step * (begin + i), b = a + partner;
     const Real x1 = static_cast<Real>(x[a]), x2 = static_cast<Real>(x[b]);
     y[a] = static_cast<Out>(x1 * cosine[i] - x2 * sine[i]);
