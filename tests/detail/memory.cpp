@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -28,6 +29,9 @@ TEST_CASE("arrays start on a page, and all of them is there") {
 
 TEST_CASE("an array that moves is in one place") {
   using array = headroom::detail::aligned_array<int>;
+  static_assert(std::is_nothrow_move_assignable_v<array>);
+  // What holds one asks this to know whether it can be copied itself.
+  static_assert(!std::is_copy_constructible_v<array> && !std::is_copy_assignable_v<array>);
   array first = headroom::detail::uninitialised<int>(3);
   int* const memory = first.get();
   array second = std::move(first);

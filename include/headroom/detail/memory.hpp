@@ -41,9 +41,10 @@ class aligned_array {
   aligned_array(T* memory, std::align_val_t start) : memory_(memory), start_(start) {}
   aligned_array(aligned_array&& other) noexcept
       : memory_(std::exchange(other.memory_, nullptr)), start_(other.start_) {}
-  aligned_array& operator=(aligned_array other) noexcept {
-    std::swap(memory_, other.memory_);
-    std::swap(start_, other.start_);
+  aligned_array& operator=(aligned_array&& other) noexcept {
+    aligned_array taken(std::move(other));
+    std::swap(memory_, taken.memory_);
+    std::swap(start_, taken.start_);
     return *this;
   }
   ~aligned_array() { ::operator delete(memory_, start_); }
