@@ -3,11 +3,18 @@
 
 // Rule: a cache holds the tokens that were appended and not truncated, in order, each number
 // rounded once to the stored scalar. What lies past its end has no effect, and a call that throws
-// changes nothing.
+// changes nothing. Tokens of another cache are the same bits as there.
+#include <headroom/int4_codec.hpp>
+#include <headroom/int8_codec.hpp>
 #include <headroom/kv_cache.hpp>
+
+#include <cstring>
+#include <stdexcept>
+#include <type_traits>
 
 #include "support/catch.hpp"
 #include "support/problem.hpp"
+#include "support/refusal.hpp"
 
 namespace hr = headroom;
 using namespace headroom_tests;
@@ -18,6 +25,12 @@ namespace {
 using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 constexpr problem_size size{3, 11, 4, 2, 8, 5};
+
+// It moves, and is not copied by accident.
+using any_cache = hr::kv_cache<hr::int8_rows>;
+static_assert(std::is_nothrow_move_constructible_v<any_cache> &&
+              std::is_nothrow_move_assignable_v<any_cache>);
+static_assert(!std::is_copy_constructible_v<any_cache> && !std::is_copy_assignable_v<any_cache>);
 
 // Whether the cache holds the tokens [0, count) of k and v, rounded.
 template <class Cache>
@@ -31,6 +44,23 @@ bool holds(const Cache& cache, hr::view<const float> k, hr::view<const float> v,
       for (Index d = 0; d < cache.v_dim(); ++d)
         if (cache.value_view()(t, g, d) != static_cast<Scalar>(v(t, g, d))) return false;
     }
+  return true;
+}
+
+template <class Storage>
+bool same_rows(const hr::token_run<Storage>& a, const hr::token_run<Storage>& b) {
+  const auto bytes = static_cast<std::size_t>(a.stride * a.tokens) * sizeof(Storage);
+  return a.stride == b.stride && a.tokens == b.tokens && !std::memcmp(a.rows, b.rows, bytes);
+}
+
+// Whether the tokens of `cache` from `first` on are stored as tokens [begin, end) of `other`.
+template <class Cache>
+bool stored_alike(const Cache& cache, Index first, const Cache& other, Index begin, Index end) {
+  const Index last = first + end - begin;
+  for (Index g = 0; g < cache.groups(); ++g)
+    if (!same_rows(cache.keys(g, first, last), other.keys(g, begin, end)) ||
+        !same_rows(cache.values(g, first, last), other.values(g, begin, end)))
+      return false;
   return true;
 }
 
@@ -148,6 +178,96 @@ TEST_CASE("tokens behind those that are erased move up") {
   CHECK(holds(cache, p.keys(), p.values(), 3));
 }
 
+TEMPLATE_TEST_CASE("tokens of another cache are appended as they are stored there", "", float,
+                   Eigen::half, hr::int8_rows, hr::int4_blocks) {
+  const problem p({0, 11, 2, 2, 40, 24});
+  using cache_type = hr::kv_cache<TestType>;
+  cache_type other(11, 2, 40, 24), cache(30, 2, 40, 24);
+  other.append(p.keys(), p.values());
+  cache.append(other, 4, 9);
+  CHECK(cache.tokens() == 5);
+  for (const Index at : {0, 6, 11}) cache.append(other, at, at);
+  CHECK(cache.tokens() == 5);
+  cache.append(other, 0, 11);
+  REQUIRE(cache.tokens() == 16);
+  CHECK(stored_alike(cache, 0, other, 4, 9));
+  CHECK(stored_alike(cache, 5, other, 0, 11));
+  // Its own, up to the last.
+  cache.append(cache, 2, 16);
+  REQUIRE(cache.tokens() == 30);
+  CHECK(stored_alike(cache, 16, cache, 2, 16));
+  CHECK(stored_alike(cache, 0, other, 4, 9));
+  CHECK(stored_alike(cache, 5, other, 0, 11));
+
+  // A smaller cache takes what it has room for.
+  cache_type small(3, 2, 40, 24);
+  small.append(cache, 27, 30);
+  CHECK(stored_alike(small, 0, cache, 27, 30));
+  CHECK(small.tokens() == small.capacity());
+}
+
+TEST_CASE("keys and values that are stored differently are appended so") {
+  const problem p(size);
+  hr::kv_cache<Eigen::bfloat16, 2, 8, 5, hr::int8_blocks> other(size.kv_len), cache(7);
+  other.append(p.keys(), p.values());
+  cache.append(other, 0, 1);
+  cache.append(other, 5, 11);
+  CHECK(stored_alike(cache, 0, other, 0, 1));
+  CHECK(stored_alike(cache, 1, other, 5, 11));
+}
+
+TEMPLATE_TEST_CASE("two that begin with one cache's tokens attend as if each had them first", "",
+                   float, Eigen::half, hr::int8_rows, hr::int4_blocks) {
+  const problem prompt({1, 70, 4, 2, 40, 24}), more({1, 3, 4, 2, 40, 24}, 2);
+  const auto attend_to = [&](const auto& cache) {
+    answer<float> result{{1, 4, 24}, {1, 4, 1}};
+    const any_attention heads(4, 2, 40, 24);
+    heads(prompt.queries(), cache, result.out.view(), hr::causal(), {.lse = result.lse.per_head()});
+    return result;
+  };
+  hr::kv_cache<TestType> one(80, 2, 40, 24), two(73, 2, 40, 24);
+  one.append(prompt.keys(), prompt.values());
+  two.append(one, 0, 70);
+  CHECK(same_bits(attend_to(two), attend_to(one)));
+  one.append(more.keys(), more.values());
+  two.append(more.keys(), more.values());
+  CHECK(same_bits(attend_to(two), attend_to(one)));
+}
+
+TEST_CASE("tokens of another cache that do not fit are refused, all or nothing") {
+  const problem p(size);
+  const auto filled = [&](Index groups, Index qk_dim, Index v_dim) {
+    hr::kv_cache<float> cache(11, groups, qk_dim, v_dim);
+    cache.append(p.keys().slice_heads(0, groups).slice_dim(0, qk_dim),
+                 p.values().slice_heads(0, groups).slice_dim(0, v_dim));
+    return cache;
+  };
+  const auto other = filled(2, 8, 5);
+  hr::kv_cache<float> cache(10, 2, 8, 5);
+  cache.append(other, 0, 8);
+  const auto refused = [&](const hr::kv_cache<float>& from, Index begin, Index end) {
+    return refusal_of([&] { cache.append(from, begin, end); });
+  };
+  CHECK(refused(filled(1, 8, 5), 0, 1) == "kv_cache: other has KV_groups = 1, expected 2");
+  CHECK(refused(filled(2, 7, 5), 0, 1) == "kv_cache: other has qk_dim = 7, expected 8");
+  CHECK(refused(filled(2, 8, 4), 0, 0) == "kv_cache: other has v_dim = 4, expected 5");
+  CHECK(refused(other, 10, 12) ==
+        "kv_cache: appending other's tokens [10, 12), expected a range within size = 11");
+  CHECK(refused(other, 2, 1) ==
+        "kv_cache: appending other's tokens [2, 1), expected a range within size = 11");
+  CHECK(refused(other, -1, 1) ==
+        "kv_cache: appending other's tokens [-1, 1), expected a range within size = 11");
+  CHECK(refused(cache, 7, 9) ==
+        "kv_cache: appending other's tokens [7, 9), expected a range within size = 8");
+  CHECK(refusal_of<std::length_error>([&] { cache.append(other, 8, 11); }) ==
+        "kv_cache: appending 3 tokens to 8 exceeds the capacity of 10");
+  CHECK(refusal_of<std::length_error>([&] { cache.append(cache, 0, 3); }) ==
+        "kv_cache: appending 3 tokens to 8 exceeds the capacity of 10");
+  CHECK(holds(cache, p.keys(), p.values(), 8));
+  cache.append(other, 8, 10);
+  CHECK(holds(cache, p.keys(), p.values(), 10));
+}
+
 TEST_CASE("attention over a cache does not see what lies past its end") {
   const problem p(size);
   problem garbage(size);
@@ -201,4 +321,5 @@ TEST_CASE("a cache moves with its tokens") {
   CHECK(holds(moved, p.keys(), p.values(), size.kv_len));
   CHECK((cache.tokens() == 0 && cache.capacity() == 0));
   CHECK_THROWS_AS(cache.append(p.keys(), p.values()), std::length_error);
+  CHECK_THROWS_AS(cache.append(moved, 0, 1), std::length_error);
 }

@@ -22,6 +22,9 @@ namespace headroom::inline HEADROOM_ISA {
 /// Stored [KV_groups, capacity, dim]: the tokens of a group lie one after another, the order in
 /// which they are read. Not to be written while it is read; reading from several threads is fine.
 ///
+/// A cache moves, which leaves one without tokens or room. It is not copied as a whole, which would
+/// be gigabytes by accident: append takes tokens of another.
+///
 /// \tparam Stored_    what keys are stored as: float, double, Eigen::half, Eigen::bfloat16, or a
 ///                    codec such as int8_blocks
 /// \tparam KV_groups  key/value heads, or Eigen::Dynamic
@@ -85,6 +88,30 @@ class kv_cache {
   template <viewable Keys, viewable Values>
   void append(const Keys& k, const Values& v) {
     write(size_, k, v);
+  }
+
+  /// Adds tokens [begin, end) of another cache at the end, as they are stored there: the same bits,
+  /// whatever the codec. So several answers begin with one prompt, and beams go on from the best:
+  ///
+  ///   answer.append(prompt, 0, prompt.tokens());
+  ///
+  /// Keys stay rotated to the positions that they had, see context_shift.hpp.
+  ///
+  /// \param other  of the same sizes, of any capacity; may be this cache, since what is written
+  ///               lies behind what is read
+  /// \throws std::invalid_argument if a size disagrees or there are no such tokens,
+  ///         std::length_error if there is no room; the cache is then unchanged
+  void append(const kv_cache& other, Index begin, Index end) {
+    detail::require_same_size("kv_cache", "KV_groups", other.groups(), groups());
+    detail::require_same_size("kv_cache", "qk_dim", other.qk_dim(), qk_dim());
+    detail::require_same_size("kv_cache", "v_dim", other.v_dim(), v_dim());
+    detail::require_tokens("kv_cache", "appending other's", begin, end, other.size_);
+    detail::require_room("kv_cache", end - begin, size_, capacity_);
+    for (Index g = 0; g < groups(); ++g) {
+      std::copy(other.key_row(g, begin), other.key_row(g, end), key_row(g, size_));
+      std::copy(other.value_row(g, begin), other.value_row(g, end), value_row(g, size_));
+    }
+    size_ += end - begin;
   }
 
   /// Writes tokens in place of those from `first` on; what is more than these, it appends.

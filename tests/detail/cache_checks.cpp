@@ -38,6 +38,12 @@ TEST_CASE("a range of tokens begins and ends within those that there are") {
         "cache: erasing tokens [-1, 4), expected a range within size = 8");
 }
 
+TEST_CASE("another cache is of this one's sizes") {
+  CHECK_NOTHROW(require_same_size("cache", "qk_dim", 8, 8));
+  CHECK(refusal_of([] { require_same_size("cache", "qk_dim", 7, 8); }) ==
+        "cache: other has qk_dim = 7, expected 8");
+}
+
 TEST_CASE("a token is one of those that there are") {
   CHECK_NOTHROW(require_token("cache", 7, 8));
   CHECK(refusal_of([] { require_token("cache", 8, 8); }) ==

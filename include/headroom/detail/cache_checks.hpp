@@ -25,6 +25,11 @@ inline void require_tokens(const char* who, const char* what, Index begin, Index
           "), expected a range within size = ", size);
 }
 
+// A size of another cache, called `other`, is that of this one.
+inline void require_same_size(const char* who, const char* name, Index others, Index own) {
+  require(others == own, who, ": other has ", name, " = ", others, ", expected ", own);
+}
+
 inline void require_token(const char* who, Index token, Index size) {
   require(0 <= token && token < size, who, ": token ", token, ", expected one of size = ", size);
 }
