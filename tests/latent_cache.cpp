@@ -3,8 +3,10 @@
 
 // latent_cache: the latents and rotary keys of the tokens so far. As a source it is one group with
 // keys [c, k_pe] and values c, the prefix of the same row; what is appended comes back rounded to
-// the stored scalar; truncating is exact; a refused append leaves it as it was.
+// the stored scalar; truncating is exact; tokens of another cache are the same bits as there; a
+// refused append leaves it as it was.
 
+#include <headroom/attention.hpp>
 #include <headroom/cost.hpp>
 #include <headroom/int8_codec.hpp>
 #include <headroom/kv_source.hpp>
@@ -12,20 +14,30 @@
 
 #include "support/catch.hpp"
 #include "support/random.hpp"
+#include "support/refusal.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <stdexcept>
+#include <type_traits>
 #include <vector>
 
 namespace {
 
 using headroom::Index;
 using headroom_tests::random_source;
+using headroom_tests::refusal_of;
 using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 static_assert(headroom::kv_source<headroom::latent_cache<float, 8, 4>>);
 static_assert(headroom::kv_source<headroom::latent_cache<Eigen::bfloat16>>);
 static_assert(headroom::kv_source<headroom::latent_cache<headroom::int8_blocks, 512, 64>>);
+
+// It moves, and is not copied by accident.
+using any_cache = headroom::latent_cache<float>;
+static_assert(std::is_nothrow_move_constructible_v<any_cache> &&
+              std::is_nothrow_move_assignable_v<any_cache>);
+static_assert(!std::is_copy_constructible_v<any_cache> && !std::is_copy_assignable_v<any_cache>);
 
 matrix random_matrix(random_source& random, Index rows, Index cols) {
   matrix result(rows, cols);
@@ -35,6 +47,15 @@ matrix random_matrix(random_source& random, Index rows, Index cols) {
 
 matrix ones(Index rows, Index cols) {
   return matrix::Ones(rows, cols);
+}
+
+// Whether the tokens of `cache` from `first` on are stored as tokens [begin, end) of `other`.
+template <class Cache>
+bool stored_alike(const Cache& cache, Index first, const Cache& other, Index begin, Index end) {
+  const auto rows = cache.keys(0, first, first + end - begin), others = other.keys(0, begin, end);
+  return rows.stride == others.stride &&
+         std::memcmp(rows.rows, others.rows,
+                     static_cast<std::size_t>(cache.bytes_per_token() * (end - begin))) == 0;
 }
 
 }  // namespace
@@ -155,6 +176,67 @@ TEST_CASE("tokens are written over others, rotary keys alone too, and erased fro
   cache.erase(1, 3);
   CHECK(cache.tokens() == 4);
   for (Index t = 0; t < 4; ++t) CHECK(same(t, t < 1 ? t : t + 2));
+}
+
+// Rotary keys beside codecs are in 16 bits.
+TEMPLATE_TEST_CASE("tokens of another cache are appended as they are stored there", "", float,
+                   Eigen::bfloat16, headroom::int8_rows, headroom::int8_blocks) {
+  random_source random(9);
+  const matrix c = random_matrix(random, 11, 64), k_pe = random_matrix(random, 11, 6);
+  headroom::latent_cache<TestType, 64, 6> other(14), cache(30);
+  other.append(c, k_pe);
+  cache.append(other, 4, 9);
+  CHECK(cache.tokens() == 5);
+  for (const Index at : {0, 6, 11}) cache.append(other, at, at);
+  CHECK(cache.tokens() == 5);
+  cache.append(other, 0, 11);
+  REQUIRE(cache.tokens() == 16);
+  CHECK(stored_alike(cache, 0, other, 4, 9));
+  CHECK(stored_alike(cache, 5, other, 0, 11));
+  // Its own, up to the last.
+  cache.append(cache, 2, 16);
+  REQUIRE(cache.tokens() == 30);
+  CHECK(stored_alike(cache, 16, cache, 2, 16));
+  CHECK(stored_alike(cache, 5, other, 0, 11));
+
+  const matrix q = random_matrix(random, 2, 3 * 70);
+  const auto attend_to = [&](const auto& source) {
+    matrix z(2, 3 * 64);
+    headroom::attention<3, 1, 70, 64>()(q, source, z, headroom::causal());
+    return z;
+  };
+  headroom::latent_cache<TestType, 64, 6> copy(20);
+  copy.append(other, 0, 11);
+  CHECK(attend_to(copy) == attend_to(other));
+  copy.append(c.topRows(3), k_pe.topRows(3));
+  other.append(c.topRows(3), k_pe.topRows(3));
+  CHECK(attend_to(copy) == attend_to(other));
+}
+
+TEST_CASE("tokens of another cache that do not fit are refused, all or nothing") {
+  const auto filled = [](Index tokens, Index rank, Index rope) {
+    headroom::latent_cache<float> cache(tokens, rank, rope);
+    cache.append(ones(tokens, rank), ones(tokens, rope));
+    return cache;
+  };
+  const auto other = filled(5, 3, 2);
+  headroom::latent_cache<float> cache(4, 3, 2);
+  cache.append(other, 0, 2);
+  const auto refused = [&](const headroom::latent_cache<float>& from, Index begin, Index end) {
+    return refusal_of([&] { cache.append(from, begin, end); });
+  };
+  CHECK(refused(filled(1, 4, 2), 0, 1) == "latent_cache: other has latent_rank = 4, expected 3");
+  CHECK(refused(filled(1, 3, 1), 0, 0) == "latent_cache: other has rope = 1, expected 2");
+  CHECK(refused(other, 4, 6) ==
+        "latent_cache: appending other's tokens [4, 6), expected a range within size = 5");
+  CHECK(refused(other, 2, 1) ==
+        "latent_cache: appending other's tokens [2, 1), expected a range within size = 5");
+  CHECK(refused(cache, -1, 1) ==
+        "latent_cache: appending other's tokens [-1, 1), expected a range within size = 2");
+  CHECK(refusal_of<std::length_error>([&] { cache.append(other, 0, 3); }) ==
+        "latent_cache: appending 3 tokens to 2 exceeds the capacity of 4");
+  CHECK(cache.tokens() == 2);
+  CHECK(stored_alike(cache, 0, other, 0, 2));
 }
 
 TEST_CASE("the cost model knows what a token takes") {

@@ -102,7 +102,8 @@ struct new_latents {
 /// Latents may be stored by a codec, such as int8_blocks. Rotary keys are then stored beside them
 /// in 16 bits, since they serve all heads and are few.
 ///
-/// Not to be written while it is read; reading from several threads is fine.
+/// Not to be written while it is read; reading from several threads is fine. It moves as a kv_cache
+/// does.
 ///
 /// \tparam Stored_      what latents are stored as: float, double, Eigen::half, Eigen::bfloat16, or
 ///                      a codec
@@ -168,6 +169,21 @@ class latent_cache {
   template <viewable Latent, viewable RopeKey>
   void append(const Latent& latents, const RopeKey& rope_keys) {
     write(size_, latents, rope_keys);
+  }
+
+  /// Adds tokens [begin, end) of another cache at the end, as they are stored there, as kv_cache
+  /// does.
+  ///
+  /// \param other  of the same sizes, of any capacity; may be this cache
+  /// \throws std::invalid_argument if a size disagrees or there are no such tokens,
+  ///         std::length_error if there is no room; the cache is then unchanged
+  void append(const latent_cache& other, Index begin, Index end) {
+    detail::require_same_size("latent_cache", "latent_rank", other.rank(), rank());
+    detail::require_same_size("latent_cache", "rope", other.rope_width(), rope_width());
+    detail::require_tokens("latent_cache", "appending other's", begin, end, other.size_);
+    detail::require_room("latent_cache", end - begin, size_, capacity_);
+    std::copy(other.row(begin), other.row(end), row(size_));
+    size_ += end - begin;
   }
 
   /// Writes tokens in place of those from `first` on; what is more than these, it appends.
