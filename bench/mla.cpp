@@ -3,16 +3,17 @@
 //
 // Latent attention over a latent_cache at the shapes of DeepSeek's models, causal, on one thread.
 //
-//   prefill/MODEL/FORM/SCALAR/QxK   the expanded form, keys and values made tile by tile
-//   decode/MODEL/FORM/SCALAR/QxK    the absorbed form, multi-query attention over the latents
-//   decode/MODEL/latents/SCALAR/QxK   that attention alone, without the two products with the
+//   prefill/MODEL/FORM/STORED/QxK   the expanded form, keys and values made tile by tile
+//   decode/MODEL/FORM/STORED/QxK    the absorbed form, multi-query attention over the latents
+//   decode/MODEL/latents/STORED/QxK   that attention alone, without the two products with the
 //                                   up-projection around it
-//   chunk/MODEL/FORM/SCALAR/QxK     both forms on either side of mla_shape::crossover, 157 queries
+//   chunk/MODEL/FORM/STORED/QxK     both forms on either side of mla_shape::crossover, 157 queries
 //                                   for 2048 keys of these models
 //   .../naive_FORM/...              the baseline: the same form as Eigen expressions
 //
-// SCALAR is what latents and up-projection are stored in; QxK is q_len x kv_len. Flops are those of
-// the form that is measured, up-projections included, so compare the two forms by their time.
+// STORED is what latents and up-projection are stored in; beside latents in a codec, up-projection
+// and rotary keys are in bfloat16. QxK is q_len x kv_len. Flops are those of the form that is
+// measured, up-projections included, so compare the two forms by their time.
 
 #include "support/counters.hpp"
 #include "support/inputs.hpp"
@@ -21,6 +22,8 @@
 
 #include <cmath>
 #include <headroom/cost.hpp>
+#include <headroom/fp8_codec.hpp>
+#include <headroom/int8_codec.hpp>
 #include <headroom/mla.hpp>
 #include <string>
 
@@ -33,8 +36,8 @@ struct expanded {
            shape.up_projection_flops() * n.kv_len;
   }
 
-  template <class Scalar>
-  void operator()(const latent_inputs<Scalar>& in, matrix& out) const {
+  template <class Stored>
+  void operator()(const latent_inputs<Stored>& in, matrix& out) const {
     headroom::mla<Eigen::Dynamic, latent_rank, nope_dim, rope_dim, v_dim>(in.heads, latent_rank,
                                                                           nope_dim, rope_dim, v_dim)
         .expanded(in.q, in.latents, headroom::linear(in.weights), out, headroom::causal{});
@@ -47,8 +50,8 @@ struct absorbed {
            shape.up_projection_flops() * n.q_len;
   }
 
-  template <class Scalar>
-  void operator()(const latent_inputs<Scalar>& in, matrix& out) const {
+  template <class Stored>
+  void operator()(const latent_inputs<Stored>& in, matrix& out) const {
     headroom::mla<Eigen::Dynamic, latent_rank, nope_dim, rope_dim, v_dim>(in.heads, latent_rank,
                                                                           nope_dim, rope_dim, v_dim)
         .absorbed(in.q, in.latents, headroom::linear(in.weights), out, headroom::causal{});
@@ -56,9 +59,9 @@ struct absorbed {
 };
 
 // The attention between the products with the up-projection, of queries that are absorbed already.
-template <class Scalar>
+template <class Stored>
 void attend_latents(benchmark::State& state, Index heads, lengths n) {
-  const latent_inputs<Scalar> in(heads, n);
+  const latent_inputs<Stored> in(heads, n);
   constexpr Index width = latent_rank + rope_dim;
   numbers random;
   const matrix q = queries(random, n.q_len, heads * width);
@@ -120,9 +123,9 @@ struct naive_absorbed : absorbed {
 };
 
 // One case: `form(in, out)` is the library or the baseline.
-template <class Scalar, class Form>
+template <class Stored, class Form>
 void attend(benchmark::State& state, Index heads, lengths n, Form form) {
-  const latent_inputs<Scalar> in(heads, n);
+  const latent_inputs<Stored> in(heads, n);
   matrix out(n.q_len, heads * v_dim);
   const auto call = [&] { form(in, out); };
 
@@ -136,11 +139,11 @@ struct model {
   std::string name;
   Index heads;
 
-  template <class Scalar, class Form>
+  template <class Stored, class Form>
   void add(const std::string& kind, const std::string& form, lengths n) const {
     add_case(kind + '/' + name + '/' + form, n,
              [heads = heads](benchmark::State& state, lengths sizes) {
-               attend<Scalar>(state, heads, sizes, Form());
+               attend<Stored>(state, heads, sizes, Form());
              });
   }
 
@@ -158,15 +161,23 @@ struct model {
   void add_decode(const std::string& prefix, Index kv_len) const {
     add_all<absorbed, naive_absorbed>(prefix + "decode", "absorbed", {1, kv_len});
     add<Eigen::half, absorbed>(prefix + "decode", "absorbed/half", {1, kv_len});
+    add_codecs(prefix, kv_len);
     add_latents<float>(prefix, "float", kv_len);
     add_latents<Eigen::bfloat16>(prefix, "bfloat16", kv_len);
   }
 
-  template <class Scalar>
-  void add_latents(const std::string& prefix, const std::string& scalar, Index kv_len) const {
-    add_case(prefix + "decode/" + name + "/latents/" + scalar, {1, kv_len},
+  // In 8 bits: with a scale for each 32 numbers, or for each latent.
+  void add_codecs(const std::string& prefix, Index kv_len) const {
+    add<headroom::int8_blocks, absorbed>(prefix + "decode", "absorbed/int8_blocks", {1, kv_len});
+    add<headroom::int8_rows, absorbed>(prefix + "decode", "absorbed/int8_rows", {1, kv_len});
+    add<headroom::fp8_codec, absorbed>(prefix + "decode", "absorbed/fp8", {1, kv_len});
+  }
+
+  template <class Stored>
+  void add_latents(const std::string& prefix, const std::string& stored, Index kv_len) const {
+    add_case(prefix + "decode/" + name + "/latents/" + stored, {1, kv_len},
              [heads = heads](benchmark::State& state, lengths n) {
-               attend_latents<Scalar>(state, heads, n);
+               attend_latents<Stored>(state, heads, n);
              });
   }
 };

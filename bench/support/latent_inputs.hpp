@@ -17,9 +17,13 @@ namespace headroom_bench {
 inline constexpr Index latent_rank = 512, nope_dim = 128, rope_dim = 64, v_dim = 128;
 inline constexpr Index latent_qk_dim = nope_dim + rope_dim;
 
-/// Queries, a full cache of latents and an up-projection, for latent attention.
-template <class Scalar>
+/// Queries, a full cache of latents and an up-projection, for latent attention. Stored is the
+/// scalar or the codec that latents are stored in.
+template <class Stored>
 struct latent_inputs {
+  // Of the up-projection, as of the rotary keys: beside codecs, which are for caches, in 16 bits.
+  using Weight = headroom::detail::rope_key_storage<Stored>;
+
   latent_inputs(Index Q_heads, lengths n)
       : heads(Q_heads),
         q(queries(random, n.q_len, heads * latent_qk_dim)),
@@ -47,7 +51,7 @@ struct latent_inputs {
   Index bytes() const {
     constexpr Index bytes_per_float = sizeof(float);
     return latents.bytes_per_token() * latents.tokens() +
-           weights.size() * static_cast<Index>(sizeof(Scalar)) +
+           weights.size() * static_cast<Index>(sizeof(Weight)) +
            (q.size() + q.rows() * heads * v_dim) * bytes_per_float;
   }
 
@@ -55,32 +59,31 @@ struct latent_inputs {
   ///
   /// \throws std::runtime_error if `out` is not causal attention
   void check(const matrix& out) const {
-    const auto c_view = latents.latent_view(), rope_keys = latents.rope_key_view();
-    using stored = Eigen::Map<const row_major<Scalar>, 0, Eigen::OuterStride<>>;
+    using Cache = decltype(latents);
     const Index tokens = latents.tokens();
-    const stored c(c_view.data(), tokens, latent_rank,
-                   Eigen::OuterStride<>(latent_rank + rope_dim));
-    const stored k_pe(rope_keys.data(), tokens, rope_dim,
-                      Eigen::OuterStride<>(latent_rank + rope_dim));
-    const row_major<double> c_exact = c.template cast<double>();
-    row_major<double> k(tokens, latent_qk_dim), v(tokens, v_dim);
-    k.rightCols(rope_dim) = k_pe.template cast<double>();
+    row_major<double> c(tokens, latent_rank), k(tokens, latent_qk_dim), v(tokens, v_dim);
+    Eigen::RowVectorXf row(latent_rank + rope_dim);
+    for (Index j = 0; j < tokens; ++j) {
+      Cache::KeyCodec::decode(latents.keys(0, j, j + 1).rows, row.data(), row.size());
+      c.row(j) = row.head(latent_rank).template cast<double>();
+      k.row(j).tail(rope_dim) = row.tail(rope_dim).template cast<double>();
+    }
     for (Index h : spots(heads)) {
-      k.leftCols(nope_dim).noalias() = c_exact * w_uk(h).template cast<double>().transpose();
-      v.noalias() = c_exact * w_uv(h).template cast<double>().transpose();
+      k.leftCols(nope_dim).noalias() = c * w_uk(h).template cast<double>().transpose();
+      v.noalias() = c * w_uv(h).template cast<double>().transpose();
       for (Index t : spots(out.rows()))
         check_row(headroom::as_view(q, heads), headroom::as_view(out, heads), t, h,
                   headroom::as_view(std::as_const(k), 1), headroom::as_view(std::as_const(v), 1),
-                  allowed_error<Scalar>);
+                  allowed_error<Weight>);
     }
   }
 
   numbers random = {};
   Index heads;
   matrix q;  // [q_len, H * (nope_dim + rope_dim)]
-  drawn_weights<Scalar> drawn;
-  Eigen::Map<const row_major<Scalar>> weights;  // [H * (nope_dim + v_dim), latent_rank]
-  headroom::latent_cache<Scalar, latent_rank, rope_dim> latents;
+  drawn_weights<Weight> drawn;
+  Eigen::Map<const row_major<Weight>> weights;  // [H * (nope_dim + v_dim), latent_rank]
+  headroom::latent_cache<Stored, latent_rank, rope_dim> latents;
 };
 
 }  // namespace headroom_bench
