@@ -10,6 +10,7 @@
 #include <headroom/paged_cache.hpp>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <stdexcept>
 #include <thread>
@@ -109,6 +110,81 @@ TEST_CASE("a refused append names what disagrees and changes nothing") {
     }
 }
 
+TEST_CASE("keys are written over others, values stay, and forks keep both") {
+  const problem<> p({0, 11, 2, 2, 8, 6}, 1), other({0, 11, 2, 2, 8, 6}, 2);
+  for (const Index page_tokens : {1, 3, 4, 16}) {
+    hr::page_pool<Eigen::half, 2, 8, 6> pool(30, page_tokens);
+    poison(pool);
+    hr::paged_cache one(pool);
+    one.append(p.keys(), p.values());
+    const hr::paged_cache two = one.fork();
+    const auto k = other.keys().slice_tokens(4, 9);
+    one.write_keys(4, k);
+    for (Index t = 0; t < 11; ++t)
+      for (Index g = 0; g < 2; ++g) {
+        const auto now = (4 <= t && t < 9 ? other : p).keys();
+        for (Index d = 0; d < 8; ++d) {
+          REQUIRE(one.keys(g, t, 11).rows[d] == static_cast<Eigen::half>(now(t, g, d)));
+          REQUIRE(two.keys(g, t, 11).rows[d] == static_cast<Eigen::half>(p.keys()(t, g, d)));
+        }
+        for (Index d = 0; d < 6; ++d)
+          REQUIRE(one.values(g, t, 11).rows[d] == static_cast<Eigen::half>(p.values()(t, g, d)));
+      }
+    // Pages before and behind stay shared.
+    const Index written = (9 + page_tokens - 1) / page_tokens - 4 / page_tokens;
+    REQUIRE(pool.pages_in_use() == std::ssize(two.block_table()) + written);
+    REQUIRE(pool.pages_shared() == std::ssize(two.block_table()) - written);
+    one.write_keys(4, k);
+    REQUIRE(pool.pages_in_use() == std::ssize(two.block_table()) + written);
+    one.write_keys(0, k.slice_tokens(0, 0));
+    one.write_keys(11, k.slice_tokens(0, 0));
+
+    CHECK_THROWS_WITH(one.write_keys(8, k.slice_tokens(0, 4)),
+                      "paged_cache: writing keys of tokens [8, 12), expected a range within size = "
+                      "11");
+    CHECK_THROWS_WITH(one.write_keys(12, k), contains("writing keys from tokens [0, 12)"));
+    CHECK_THROWS_AS(one.write_keys(-1, k), std::invalid_argument);
+    CHECK_THROWS_WITH(one.write_keys(0, k.slice_dim(0, 5)),
+                      "paged_cache: k has width 5, expected 8");
+  }
+}
+
+TEST_CASE("keys whose pages the pool has no copies for are not written") {
+  const problem<> p({0, 11, 1, 1, 4, 4}, 1);
+  hr::page_pool<float, 1, 4> pool(4, 4);
+  hr::paged_cache one(pool);
+  one.append(p.keys(), p.values());
+  const hr::paged_cache two = one.fork();
+  CHECK_THROWS_WITH(one.write_keys(2, p.keys().slice_tokens(0, 3)),
+                    "paged_cache: writing tokens copies 2 shared pages, the pool has 1 free");
+  CHECK((pool.pages_free() == 1 && pool.pages_shared() == 3));
+  CHECK(std::ranges::equal(one.block_table(), two.block_table()));
+  for (Index d = 0; d < 4; ++d) CHECK(one.keys(0, 2, 11).rows[d] == p.keys()(2, 0, d));
+  CHECK_NOTHROW(one.write_keys(5, p.keys().slice_tokens(0, 3)));
+}
+
+TEST_CASE("what is left of erased tokens is what a kv_cache is left with") {
+  const problem<> p({2, 40, 4, 2, 16, 8});
+  for (const Index page_tokens : {1, 3, 16, 64})
+    for (const auto& [begin, end] :
+         {std::array<Index, 2>{0, 40}, {0, 1}, {5, 5}, {16, 32}, {4, 36}, {3, 37}, {30, 40}}) {
+      INFO("pages of " << page_tokens << ", tokens [" << begin << ", " << end << ")");
+      hr::page_pool<float, 2, 16, 8> pool(90, page_tokens);
+      poison(pool);
+      hr::paged_cache pages(pool);
+      hr::kv_cache<float, 2, 16, 8> cache(40);
+      pages.append(p.keys(), p.values());
+      cache.append(p.keys(), p.values());
+      const auto before = attend_to(p.queries(), cache);
+      const hr::paged_cache fork = pages.fork();
+      pages.erase(begin, end);
+      cache.erase(begin, end);
+      REQUIRE(pages.tokens() == cache.tokens());
+      REQUIRE(same_bits(attend_to(p.queries(), pages), attend_to(p.queries(), cache)));
+      REQUIRE(same_bits(attend_to(p.queries(), fork), before));
+    }
+}
+
 TEST_CASE("appending, cutting, clearing and attending allocate nothing") {
   const problem<> p({1, 700, 8, 2, 64, 64});
   hr::page_pool<Eigen::bfloat16, 2, 64> pool(60, 16);
@@ -120,6 +196,8 @@ TEST_CASE("appending, cutting, clearing and attending allocate nothing") {
       one.append(p.keys().slice_tokens(t, t + 1), p.values().slice_tokens(t, t + 1));
       if (t % 50 == 49) attend(p.queries(), one, out.view());
     }
+    one.erase(7, 200);
+    one.write_keys(100, p.keys().slice_tokens(0, 90));
     one.truncate(333);
     two.append(p.keys().slice_tokens(0, 400), p.values().slice_tokens(0, 400));
     one.clear();
@@ -133,6 +211,8 @@ TEST_CASE("appending, cutting, clearing and attending allocate nothing") {
     hr::paged_cache moved = std::move(fork);
     moved.append(p.keys().slice_tokens(0, 1), p.values().slice_tokens(0, 1));
     fork = std::move(moved);
+    fork.erase(3, 350);
+    fork.write_keys(0, p.keys().slice_tokens(0, 40));
     fork.clear();
   });
   const long count = allocations_of(steps);

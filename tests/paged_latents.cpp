@@ -15,6 +15,7 @@
 #include "support/random.hpp"
 
 #include <algorithm>
+#include <array>
 #include <stdexcept>
 
 namespace hr = headroom;
@@ -171,6 +172,66 @@ TEST_CASE("rows of a codec are those of a latent_cache, after forks and truncati
   append(two, 3, 6);
   holds(two, 9, [](Index t) { return t; });
   holds(one, 8, [](Index t) { return t; });
+}
+
+TEST_CASE("latents are erased, and rotary keys written, as in a latent_cache; forks keep theirs") {
+  random_source random(7);
+  const matrix c = random_matrix(random, 21, 64), k_pe = random_matrix(random, 21, 3);
+  const matrix written = random_matrix(random, 6, 3);
+  using Cache = hr::latent_cache<hr::int8_blocks, 64, 3>;
+  const auto same_rows = [](const auto& paged, const Cache& cache) {
+    REQUIRE(paged.tokens() == cache.tokens());
+    for (Index t = 0; t < cache.tokens(); ++t)
+      REQUIRE(std::equal(cache.keys(0, t, t + 1).rows, cache.keys(0, t, t + 1).rows + 64 + 8 + 6,
+                         paged.keys(0, t, t + 1).rows));
+  };
+  for (const Index page_tokens : {1, 4, 5, 32})
+    for (const auto& [begin, end] :
+         {std::array<Index, 2>{0, 1}, {3, 4}, {4, 12}, {2, 15}, {9, 9}, {1, 21}, {0, 21}}) {
+      INFO("pages of " << page_tokens << ", tokens [" << begin << ", " << end << ")");
+      Cache cache(21), before(21);
+      cache.append(c, k_pe);
+      before.append(c, k_pe);
+      hr::latent_page_pool<hr::int8_blocks, 64, 3> pool(50, page_tokens);
+      poison(pool);
+      hr::paged_latents one(pool);
+      one.append(c, k_pe);
+      hr::paged_latents two = one.fork();
+      one.write_rope_keys(11, written);
+      cache.write_rope_keys(11, written);
+      same_rows(one, cache);
+      const Index pages = (17 + page_tokens - 1) / page_tokens - 11 / page_tokens;
+      REQUIRE(pool.pages_in_use() == std::ssize(two.block_table()) + pages);
+      const hr::paged_latents three = one.fork();
+      one.erase(begin, end);
+      same_rows(three, cache);
+      two.erase_and_unshare(begin, end);
+      cache.erase(begin, end);
+      same_rows(one, cache);
+      before.erase(begin, end);
+      same_rows(two, before);
+    }
+}
+
+TEST_CASE("rotary keys that cannot be written are refused by name") {
+  hr::latent_page_pool<float> pool(3, 2, 3, 2);
+  hr::paged_latents one(pool);
+  one.append(matrix(matrix::Ones(4, 3)), matrix(matrix::Ones(4, 2)));
+  const hr::paged_latents two = one.fork();
+  CHECK_THROWS_WITH(one.write_rope_keys(3, matrix(2, 2)),
+                    "paged_latents: writing rotary keys of tokens [3, 5), expected a range within "
+                    "size = 4");
+  CHECK_THROWS_WITH(one.write_rope_keys(-1, matrix(1, 2)),
+                    contains("paged_latents: writing rotary keys from tokens [0, -1)"));
+  CHECK_THROWS_WITH(one.write_rope_keys(0, matrix(1, 3)),
+                    contains("paged_latents: rope_keys are [1, 1, 3]"));
+  CHECK_THROWS_WITH(one.write_rope_keys(0, matrix(3, 2)),
+                    "paged_latents: writing tokens copies 2 shared pages, the pool has 1 free");
+  CHECK_THROWS_WITH(one.erase(0, 1),
+                    "paged_latents: erasing tokens copies 2 shared pages, the pool has 1 free");
+  CHECK_THROWS_WITH(one.erase(3, 5), contains("paged_latents: erasing tokens [3, 5)"));
+  CHECK_THROWS_WITH(one.unshare(3, 5), contains("paged_latents: unsharing tokens [3, 5)"));
+  CHECK((pool.pages_free() == 1 && pool.pages_shared() == 2 && one.tokens() == 4));
 }
 
 TEST_CASE("a token of a codec takes on pages what it takes in a cache, as the cost model has it") {

@@ -20,10 +20,9 @@ using page_id = std::int32_t;
 /// is the base of page_pool and latent_page_pool, and stays where it was made, because sequences
 /// point to it. It must outlive them; where it does not, its destructor fails an eigen_assert.
 ///
-/// Threads: these numbers change whenever a sequence of the pool is made, moved, forked, appended
-/// to, truncated, cleared or destroyed, so one thread at a time may do any of that, or ask for
-/// them. Meanwhile other sequences may be read: what is written lies in pages that their tokens do
-/// not.
+/// Threads: these numbers change whenever a sequence of the pool is made, moved, forked, written,
+/// cut or destroyed, so one thread at a time may do any of that, or ask for them. Meanwhile other
+/// sequences may be read: what is written lies in pages that their tokens do not.
 class page_stock {
  public:
   page_stock(const page_stock&) = delete;

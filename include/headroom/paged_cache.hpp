@@ -50,7 +50,7 @@ class paged_cache : public paged_tokens {
   paged_cache& operator=(paged_cache&&) noexcept = default;
 
   /// A sequence of the same tokens on the same pages. From here on each is changed without the
-  /// other, and a page is copied when one of them appends to it; fork and truncate for a part.
+  /// other, and a page is copied when one of them writes to it; fork and truncate for a part.
   paged_cache fork() const { return *this; }
 
   Index groups() const { return pool().groups(); }
@@ -79,6 +79,52 @@ class paged_cache : public paged_tokens {
     });
   }
 
+  /// Writes keys in place of those from token `first` on, whose values stay. Forks keep theirs.
+  ///
+  /// \param k  [tokens, KV_groups, qk_dim]
+  /// \throws std::invalid_argument if a shape disagrees, or if there are fewer tokens,
+  ///         std::length_error as unshare; every sequence and the pool are then unchanged
+  template <viewable Keys>
+  void write_keys(Index first, const Keys& k) {
+    const auto keys = detail::new_rows("paged_cache", "k", k, groups(), qk_dim());
+    detail::require_tokens("paged_cache", "writing keys from", 0, first, tokens());
+    detail::require_tokens("paged_cache", "writing keys of", first, first + keys.tokens(),
+                           tokens());
+    write_tokens(first, keys.tokens(), copy_to_page(), [&](Index t, const place& at) {
+      for (Index g = 0; g < groups(); ++g)
+        KeyCodec::encode(keys.row(t, g), pool().keys_.row(at.page, g, at.slot), qk_dim());
+    });
+  }
+
+  /// Copies those pages of tokens [begin, end) that forks hold too, so that writing these tokens
+  /// takes no page any more.
+  ///
+  /// \throws std::invalid_argument if there are no such tokens, std::length_error if the pool has
+  ///         no pages for copies; every sequence and the pool are then unchanged
+  void unshare(Index begin, Index end) {
+    detail::require_tokens("paged_cache", "unsharing", begin, end, tokens());
+    unshare_tokens(begin, end, copy_to_page());
+  }
+
+  /// Removes tokens [begin, end). Whole pages are given up, and those behind stay as they are,
+  /// shared or not; where the range is not of whole pages, tokens behind move up as they are stored
+  /// by what is more, and by less than a page. Forks keep what they have. Where keys are rotated by
+  /// their positions see context_shift.hpp.
+  ///
+  /// \throws std::invalid_argument if there are no such tokens, std::length_error if the pool has
+  /// no
+  ///         pages for copies of shared ones; every sequence and the pool are then unchanged
+  void erase(Index begin, Index end) {
+    erase_tokens(begin, end, false, copy_to_page(), move_token());
+  }
+
+  /// Does what erase does, and unshare for the tokens that were behind; both or none.
+  ///
+  /// \throws as erase
+  void erase_and_unshare(Index begin, Index end) {
+    erase_tokens(begin, end, true, copy_to_page(), move_token());
+  }
+
   /// Of the tokens from `first` on keeps those listed, as kv_cache does. Forks keep what they have.
   ///
   /// \throws std::invalid_argument naming what is wrong, std::length_error if the pool has no pages
@@ -86,10 +132,7 @@ class paged_cache : public paged_tokens {
   template <detail::integer_list Kept>
   void keep(Index first, const Kept& kept) {
     const detail::kept_list list("paged_cache", first, kept, tokens());
-    keep_tokens(list, copy_to_page(), [&](const place& from, const place& to) {
-      pool().keys_.copy_token(from.page, from.slot, to.page, to.slot);
-      pool().values_.copy_token(from.page, from.slot, to.page, to.slot);
-    });
+    keep_tokens(list, copy_to_page(), move_token());
   }
 
   token_run<Key> keys(Index g, Index begin, Index end) const {
@@ -108,6 +151,13 @@ class paged_cache : public paged_tokens {
     return [&pool = pool()](page_id from, page_id to, Index slots) {
       pool.keys_.copy(from, to, slots);
       pool.values_.copy(from, to, slots);
+    };
+  }
+
+  auto move_token() const {
+    return [&pool = pool()](const place& from, const place& to) {
+      pool.keys_.copy_token(from.page, from.slot, to.page, to.slot);
+      pool.values_.copy_token(from.page, from.slot, to.page, to.slot);
     };
   }
 };

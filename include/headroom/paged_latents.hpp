@@ -45,6 +45,7 @@ class latent_page_pool : public page_stock {
  public:
   using KeyCodec = typename Row::KeyCodec;
   using ValueCodec = typename Row::ValueCodec;
+  using RopeCodec = typename Row::RopeCodec;
   using Storage = typename Row::Storage;
 
   /// `pages` pages of `page_tokens` tokens each.
@@ -95,6 +96,7 @@ class paged_latents : public paged_tokens {
   using Pool = latent_page_pool<Stored_, latent_rank, rope, StoredRope_>;
   using KeyCodec = typename Pool::KeyCodec;
   using ValueCodec = typename Pool::ValueCodec;
+  using RopeCodec = typename Pool::RopeCodec;
   using Storage = typename Pool::Storage;
   static constexpr bool values_in_keys = true;
 
@@ -139,13 +141,45 @@ class paged_latents : public paged_tokens {
     });
   }
 
+  /// Writes rotary keys in place of those from token `first` on, whose latents stay. Forks keep
+  /// theirs.
+  ///
+  /// \param rope_keys  [tokens, 1, rope]
+  /// \throws std::invalid_argument if a shape disagrees, or if there are fewer tokens,
+  ///         std::length_error as unshare; every sequence and the pool are then unchanged
+  template <viewable RopeKeys>
+  void write_rope_keys(Index first, const RopeKeys& rope_keys) {
+    const auto k_pe = detail::new_rope_keys("paged_latents", rope_keys, rope_width());
+    detail::require_tokens("paged_latents", "writing rotary keys from", 0, first, tokens());
+    detail::require_tokens("paged_latents", "writing rotary keys of", first, first + k_pe.tokens(),
+                           tokens());
+    write_tokens(first, k_pe.tokens(), copy_to_page(), [&](Index t, const place& at) {
+      RopeCodec::encode(k_pe.row(t, 0),
+                        Row::rope_key(pool().rows_.row(at.page, 0, at.slot), rank()), rope_width());
+    });
+  }
+
+  /// Copies those pages of tokens [begin, end) that forks hold too, as paged_cache does.
+  void unshare(Index begin, Index end) {
+    detail::require_tokens("paged_latents", "unsharing", begin, end, tokens());
+    unshare_tokens(begin, end, copy_to_page());
+  }
+
+  /// Removes tokens [begin, end), as paged_cache does.
+  void erase(Index begin, Index end) {
+    erase_tokens(begin, end, false, copy_to_page(), move_token());
+  }
+
+  /// Does what erase does, and unshare for the tokens that were behind, as paged_cache does.
+  void erase_and_unshare(Index begin, Index end) {
+    erase_tokens(begin, end, true, copy_to_page(), move_token());
+  }
+
   /// Of the tokens from `first` on keeps those listed, as paged_cache does.
   template <detail::integer_list Kept>
   void keep(Index first, const Kept& kept) {
     const detail::kept_list list("paged_latents", first, kept, tokens());
-    keep_tokens(list, copy_to_page(), [&](const place& from, const place& to) {
-      pool().rows_.copy_token(from.page, from.slot, to.page, to.slot);
-    });
+    keep_tokens(list, copy_to_page(), move_token());
   }
 
   token_run<Storage> keys(Index, Index begin, Index end) const {
@@ -161,6 +195,12 @@ class paged_latents : public paged_tokens {
   auto copy_to_page() const {
     return [&rows = pool().rows_](page_id from, page_id to, Index slots) {
       rows.copy(from, to, slots);
+    };
+  }
+
+  auto move_token() const {
+    return [&rows = pool().rows_](const place& from, const place& to) {
+      rows.copy_token(from.page, from.slot, to.page, to.slot);
     };
   }
 };

@@ -23,9 +23,8 @@ namespace headroom::inline HEADROOM_ISA {
 /// paged_latents. It holds the pages of its tokens until it is destroyed. Token t is slot
 /// t % page_tokens of page block_table()[t / page_tokens].
 ///
-/// Forks hold the same pages. Tokens that are appended go to pages that no other sequence holds:
-/// where the last page is shared and not full, its tokens are copied to a page of the sequence's
-/// own first.
+/// Forks hold the same pages. Tokens are written to pages that no other sequence holds: one that is
+/// shared, such as a last page that is not full, is copied to a page of the sequence's own first.
 ///
 /// A sequence that was moved from is empty. Its threads' rule is that of a cache, not to be written
 /// while it is read, and that of its pool, see page_stock.
@@ -52,24 +51,6 @@ class paged_tokens {
   void truncate(Index tokens) {
     detail::require_truncation(who_, tokens, tokens_);
     release_after(tokens);
-  }
-
-  /// Removes tokens [begin, end), of whole pages, which are given up; those behind take their place
-  /// on the pages that they are on.
-  ///
-  /// \param end  the end of a page, or tokens()
-  /// \throws std::invalid_argument if there are no such tokens, or if they are not whole pages
-  void erase(Index begin, Index end) {
-    detail::require_tokens(who_, "erasing", begin, end, tokens_);
-    detail::require(begin % page_tokens() == 0 && (end % page_tokens() == 0 || end == tokens_),
-                    who_, ": erasing tokens [", begin, ", ", end, "), expected whole pages of ",
-                    page_tokens());
-    if (end == tokens_) return release_after(begin);
-    const auto first = table_.begin() + begin / page_tokens();
-    const auto last = table_.begin() + end / page_tokens();
-    std::for_each(first, last, [this](page_id page) { pool_->release(page); });
-    table_.erase(first, last);
-    tokens_ -= end - begin;
   }
 
   /// Forgets every token and gives up every page.
@@ -158,21 +139,78 @@ class paged_tokens {
     const auto begin = static_cast<std::size_t>(list.first_moved() / page_tokens());
     const auto end =
         list.first_moved() < list.end() ? static_cast<std::size_t>(pages_for(list.end())) : begin;
-    Index needed = 0;
-    for (std::size_t i = begin; i < end; ++i) needed += pool_->is_shared(table_[i]);
-    if (needed > pool_->pages_free())
-      throw std::length_error(detail::text(who_) + ": keeping some of the last tokens copies " +
-                              detail::text(needed) + " shared pages, the pool has " +
-                              detail::text(pool_->pages_free()) + " free");
-    for (std::size_t i = begin; i < end; ++i)
-      if (pool_->is_shared(table_[i]))
-        copy_page(i, std::min(page_tokens(), tokens_ - static_cast<Index>(i) * page_tokens()),
-                  copy);
+    own_pages("keeping some of the last tokens", begin, end, copy);
     list.for_each_moved([&](Index from, Index to) { move(place_of(from), place_of(to)); });
     release_after(list.end());
   }
 
+  /// Copies those pages of tokens [begin, end) that others hold.
+  ///
+  /// \param copy  as for append_tokens
+  /// \throws std::length_error if the pool has no pages for that; nothing has changed then
+  template <class Copy>
+  void unshare_tokens(Index begin, Index end, const Copy& copy) {
+    const auto first = static_cast<std::size_t>(begin / page_tokens());
+    own_pages("writing tokens", first,
+              begin < end ? static_cast<std::size_t>(pages_for(end)) : first, copy);
+  }
+
+  /// Writes in place of `count` tokens from `first` on: write(t, place) writes the t-th of them.
+  ///
+  /// \param copy  as for append_tokens
+  /// \throws std::length_error as unshare_tokens
+  template <class Copy, class Write>
+  void write_tokens(Index first, Index count, const Copy& copy, const Write& write) {
+    unshare_tokens(first, first + count, copy);
+    for (Index t = 0; t < count; ++t) write(t, place_of(first + t));
+  }
+
+  /// Removes tokens [begin, end): by whole pages, which are given up, and where they are more than
+  /// that, by moving those behind up, less than a page.
+  ///
+  /// \param written_next  whether the tokens behind are to be on pages of their own
+  /// \param copy, move    as for keep_tokens
+  /// \throws std::invalid_argument if there are no such tokens, std::length_error as keep_tokens;
+  ///         nothing has changed then
+  template <class Copy, class Move>
+  void erase_tokens(Index begin, Index end, bool written_next, const Copy& copy, const Move& move) {
+    detail::require_tokens(who_, "erasing", begin, end, tokens_);
+    if (end == tokens_) return release_after(begin);
+    const Index gap = (end - begin) % page_tokens(), whole = end - begin - gap;
+    // Tokens before the range that are on the first page that goes. The page behind those that go
+    // has tokens of the range in the same slots, and takes them in.
+    const Index stay = whole > 0 ? begin % page_tokens() : 0;
+    const auto first = static_cast<std::size_t>((end - gap) / page_tokens());
+    const auto last = gap > 0 || written_next ? static_cast<std::size_t>(pages_for(tokens_ - gap))
+                                              : first + (stay > 0);
+    own_pages("erasing tokens", first, last, copy);
+    if (gap > 0)
+      for (Index t = end; t < tokens_; ++t) move(place_of(t), place_of(t - gap));
+    release_after(tokens_ - gap);
+    for (Index t = begin - stay; t < begin; ++t) move(place_of(t), place_of(t + whole));
+    const auto given_up = table_.begin() + begin / page_tokens();
+    std::for_each(given_up, given_up + whole / page_tokens(),
+                  [this](page_id page) { pool_->release(page); });
+    table_.erase(given_up, given_up + whole / page_tokens());
+    tokens_ -= whole;
+  }
+
  private:
+  // Copies those of pages [first, last) of the table that others hold; all of them or none.
+  template <class Copy>
+  void own_pages(const char* doing, std::size_t first, std::size_t last, const Copy& copy) {
+    Index needed = 0;
+    for (std::size_t i = first; i < last; ++i) needed += pool_->is_shared(table_[i]);
+    if (needed > pool_->pages_free())
+      throw std::length_error(detail::text(who_) + ": " + doing + " copies " +
+                              detail::text(needed) + " shared pages, the pool has " +
+                              detail::text(pool_->pages_free()) + " free");
+    for (std::size_t i = first; i < last; ++i)
+      if (pool_->is_shared(table_[i]))
+        copy_page(i, std::min(page_tokens(), tokens_ - static_cast<Index>(i) * page_tokens()),
+                  copy);
+  }
+
   // Takes a page of its own in place of a shared one.
   template <class Copy>
   void copy_page(std::size_t i, Index slots, const Copy& copy) {
