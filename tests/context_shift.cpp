@@ -3,17 +3,28 @@
 
 // Rule: after a context shift a cache is as one that was filled without the tokens dropped, the
 // keys behind them rotated to the positions that they now have: values, latents and the keys before
-// are the same bits, turned keys are within a rounding or two of what they are stored in.
+// are the same bits, turned keys are within a rounding or two of what they are stored in. On pages
+// all of it is the same bits as in one piece, and forks keep what they have.
 #include <headroom/context_shift.hpp>
 #include <headroom/int8_codec.hpp>
+#include <headroom/kv_cache.hpp>
+#include <headroom/latent_cache.hpp>
+#include <headroom/paged_cache.hpp>
+#include <headroom/paged_latents.hpp>
+#include <headroom/rope.hpp>
 
 #include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
+#include "support/pages.hpp"
 #include "support/problem.hpp"
+#include "support/random.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <numbers>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 namespace hr = headroom;
@@ -104,6 +115,64 @@ const std::vector<hr::rope>& ropes() {
                {.scaling = hr::yarn_scaling{8, 64}, .amplitude = hr::yarn_magnitude(8).amplitude})};
   return all;
 }
+
+// All bytes that a source holds, token by token.
+template <class Source>
+std::vector<unsigned char> bytes_of(const Source& source) {
+  std::vector<unsigned char> result;
+  const auto add = [&](const auto* row, Index count) {
+    const auto* const bytes = reinterpret_cast<const unsigned char*>(row);
+    result.insert(result.end(), bytes, bytes + std::size_t(count) * sizeof(*row));
+  };
+  for (Index t = 0; t < source.tokens(); ++t)
+    for (Index g = 0; g < source.groups(); ++g) {
+      add(source.keys(g, t, t + 1).rows, Source::KeyCodec::storage_size(source.qk_dim()));
+      add(source.values(g, t, t + 1).rows, Source::ValueCodec::storage_size(source.v_dim()));
+    }
+  return result;
+}
+
+std::vector<hr::page_id> table_of(const hr::paged_tokens& pages) {
+  return {pages.block_table().begin(), pages.block_table().end()};
+}
+
+// Keys and values, or latents and rotary keys, and the caches that they go to.
+template <class Stored>
+struct keys_and_values {
+  using Flat = hr::kv_cache<Stored, 2, 16, 5>;
+  using Pages = hr::paged_cache<Stored, 2, 16, 5>;
+  problem<float> p{{0, tokens, 2, 2, 16, 5}};
+  hr::rope rotary{12, {.base = 500, .pairing = hr::rope_pairing::interleaved}};
+
+  template <class Cache>
+  void append(Cache& to, Index begin, Index end) const {
+    to.append(p.keys().slice_tokens(begin, end), p.values().slice_tokens(begin, end));
+  }
+  template <class Cache>
+  void append_nan(Cache& to, Index count) const {
+    const std::vector<float> nan(std::size_t(count * 2 * 16), quiet_nan<float>());
+    to.append(hr::tokens_major(nan.data(), count, 2, 16),
+              hr::tokens_major(nan.data(), count, 2, 5));
+  }
+};
+template <class Stored, class StoredRope = hr::detail::rope_key_storage<Stored>>
+struct latents_and_keys {
+  using Flat = hr::latent_cache<Stored, 32, 8, StoredRope>;
+  using Pages = hr::paged_latents<Stored, 32, 8, StoredRope>;
+  problem<float> p{{0, tokens, 1, 1, 8, 32}};
+  hr::rope rotary{8};
+
+  template <class Cache>
+  void append(Cache& to, Index begin, Index end) const {
+    to.append(p.values().slice_tokens(begin, end), p.keys().slice_tokens(begin, end));
+  }
+  template <class Cache>
+  void append_nan(Cache& to, Index count) const {
+    const std::vector<float> nan(std::size_t(count * 32), quiet_nan<float>());
+    to.append(hr::tokens_major(nan.data(), count, 1, 32),
+              hr::tokens_major(nan.data(), count, 1, 8));
+  }
+};
 
 }  // namespace
 
@@ -226,6 +295,16 @@ TEST_CASE("what cannot be shifted is refused, and the cache is unchanged") {
       hr::rotate_cached_keys(cache, 5, 101, rotary, 1),
       "rotate_cached_keys: rotating tokens [5, 101), expected a range within size = 100");
   CHECK_THROWS_AS(hr::rotate_cached_keys(cache, 6, 5, rotary, 1), std::invalid_argument);
+  hr::page_pool<float> pool(8, 16, groups, dim, 5);
+  hr::paged_cache pages(pool);
+  pages.append(p.keys(), p.values());
+  CHECK_THROWS_WITH(hr::shift_context(pages, 60, 41, rotary),
+                    "shift_context: keep = 60 and drop = 41, expected at least 0 each, and in all "
+                    "at most size = 100");
+  CHECK_THROWS_WITH(hr::shift_context(pages, 4, 10, wide),
+                    "rotate_cached_keys: rotary turns 34 channels, expected at most qk_dim = 32");
+  CHECK_THROWS_AS(hr::rotate_cached_keys(pages, 6, 101, rotary, 1), std::invalid_argument);
+  CHECK(pages.tokens() == tokens);
   hr::latent_cache<float> latents(4, 8, 4);
   CHECK_THROWS_WITH(hr::rotate_cached_keys(latents, 0, 0, hr::rope(6), 1),
                     "rotate_cached_keys: rotary turns 6 channels, expected at most rope = 4");
@@ -244,4 +323,189 @@ TEST_CASE("a shift after the first like it allocates nothing") {
   const long count = allocations_of(shift);
   if (counts_allocations) CHECK(count == 0);
   CHECK(cache.tokens() == 20);
+}
+
+TEMPLATE_TEST_CASE(
+    "a shift on pages is that of a cache in one piece, and forks keep what they have", "",
+    keys_and_values<float>, keys_and_values<Eigen::half>, keys_and_values<hr::int8_blocks>,
+    latents_and_keys<float>, latents_and_keys<hr::int8_blocks>,
+    (latents_and_keys<Eigen::bfloat16, double>)) {
+  const TestType kind;
+  using Pages = typename TestType::Pages;
+  random_source random(1);
+  for (int round = 0; round < 150; ++round) {
+    const Index page_tokens = random.pick<Index>({1, 2, 3, 7, 16, 16, 64, 128});
+    const auto pages_for = [&](Index count) { return (count + page_tokens - 1) / page_tokens; };
+    const Index size = random.integer(1, tokens);
+    Index keep = random.integer(0, random.chance(0.5) ? std::min<Index>(size, 5) : size);
+    Index drop = random.integer(0, size - keep);
+    if (random.chance(0.3)) keep -= keep % page_tokens;
+    if (random.chance(0.3)) drop -= drop % page_tokens;
+    INFO("round " << round << ": pages of " << page_tokens << ", " << size << " tokens, keep "
+                  << keep << ", drop " << drop);
+    typename TestType::Flat flat(tokens);
+    typename Pages::Pool pool(2 * pages_for(tokens + 9) + 1, page_tokens);
+    poison(pool);
+    Pages pages(pool);
+    kind.append(flat, 0, size);
+    kind.append(pages, 0, size);
+    if (random.chance(0.5)) {
+      kind.append_nan(pages, 9);
+      pages.truncate(size);
+    }
+    const Index common = random.pick<Index>({size, size, random.integer(0, size)});
+    Pages fork = pages.fork();
+    fork.truncate(common);
+    const auto of_fork = bytes_of(fork);
+    const auto table = table_of(fork);
+
+    hr::shift_context(flat, keep, drop, kind.rotary);
+    hr::shift_context(pages, keep, drop, kind.rotary);
+    REQUIRE(pages.tokens() == size - drop);
+    REQUIRE(bytes_of(pages) == bytes_of(flat));
+    REQUIRE(bytes_of(fork) == of_fork);
+    REQUIRE(table_of(fork) == table);
+    // Pages that lie wholly before the gap are shared as they were, those behind are its own.
+    const bool written = drop > 0 && keep + drop < size;
+    const Index unchanged = written ? keep / page_tokens : pages_for(size - drop);
+    const Index shared = std::min(unchanged, pages_for(common));
+    REQUIRE(pool.pages_shared() == shared);
+    REQUIRE(pool.pages_in_use() == pages_for(common) + pages_for(size - drop) - shared);
+
+    // It goes on from there, and so does the fork.
+    kind.append(flat, 0, 3);
+    kind.append(pages, 0, 3);
+    REQUIRE(bytes_of(pages) == bytes_of(flat));
+    hr::shift_context(fork, 0, common / 2, kind.rotary);
+    REQUIRE(bytes_of(pages) == bytes_of(flat));
+  }
+}
+
+TEMPLATE_TEST_CASE("keys turn on pages as in one piece, and only theirs are copied", "",
+                   keys_and_values<float>, keys_and_values<hr::int8_blocks>,
+                   latents_and_keys<hr::int8_blocks>) {
+  const TestType kind;
+  using Pages = typename TestType::Pages;
+  random_source random(2);
+  for (int round = 0; round < 50; ++round) {
+    const Index page_tokens = random.pick<Index>({1, 3, 16, 40, 128});
+    const Index begin = random.integer(0, tokens), end = random.integer(begin, tokens);
+    INFO("pages of " << page_tokens << ", tokens [" << begin << ", " << end << ")");
+    typename TestType::Flat flat(tokens);
+    typename Pages::Pool pool(2 * tokens, page_tokens);
+    poison(pool);
+    Pages pages(pool);
+    kind.append(flat, 0, tokens);
+    kind.append(pages, 0, tokens);
+    const Pages fork = pages.fork();
+    const auto of_fork = bytes_of(fork);
+    hr::rotate_cached_keys(pages, begin, end, kind.rotary, 0);
+    REQUIRE(pool.pages_in_use() == std::ssize(fork.block_table()));
+    hr::rotate_cached_keys(flat, begin, end, kind.rotary, 70);
+    hr::rotate_cached_keys(pages, begin, end, kind.rotary, 70);
+    REQUIRE(bytes_of(pages) == bytes_of(flat));
+    REQUIRE(bytes_of(fork) == of_fork);
+    for (Index t = 0; t < tokens; t += page_tokens) {
+      const auto page = std::size_t(t / page_tokens);
+      const bool turned = begin < end && begin < t + page_tokens && t < end;
+      REQUIRE((pages.block_table()[page] != fork.block_table()[page]) == turned);
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("where the pool has no pages for copies nothing is shifted", "",
+                   keys_and_values<hr::int8_blocks>, latents_and_keys<float>) {
+  const TestType kind;
+  using Pages = typename TestType::Pages;
+  struct call {
+    Index page_tokens, keep, drop;
+  };
+  for (const call& c : {call{16, 4, 48},
+                        {16, 4, 50},
+                        {16, 32, 32},
+                        {16, 0, 5},
+                        {7, 20, 61},
+                        {1, 10, 30},
+                        {128, 4, 50}}) {
+    const auto [page_tokens, keep, drop] = c;
+    // Those of the tokens from `keep` on, whether some that are shared go with the gap or not.
+    const Index needed = (tokens - drop + page_tokens - 1) / page_tokens - keep / page_tokens;
+    const Index held = (tokens + page_tokens - 1) / page_tokens;
+    for (Index free = 0; free <= needed; ++free) {
+      INFO("pages of " << page_tokens << ", keep " << keep << ", drop " << drop << ", " << free
+                       << " free");
+      typename Pages::Pool pool(held + free, page_tokens);
+      Pages pages(pool);
+      kind.append(pages, 0, tokens);
+      const Pages fork = pages.fork();
+      const auto before = bytes_of(pages);
+      const auto table = table_of(pages);
+      const auto shift = [&] { hr::shift_context(pages, c.keep, c.drop, kind.rotary); };
+      if (free < needed) {
+        REQUIRE_THROWS_WITH(
+            shift(), contains(": erasing tokens copies " + std::to_string(needed) +
+                              " shared pages, the pool has " + std::to_string(free) + " free"));
+        REQUIRE(table_of(pages) == table);
+        REQUIRE(bytes_of(pages) == before);
+        REQUIRE((pool.pages_free() == free && pool.pages_shared() == held));
+        REQUIRE_THROWS_AS(shift(), std::length_error);
+      } else {
+        REQUIRE_NOTHROW(shift());
+        REQUIRE(pool.pages_free() == 0);
+      }
+      REQUIRE(bytes_of(fork) == before);
+    }
+  }
+}
+
+TEST_CASE("nor is any key turned where the last of them cannot be") {
+  const keys_and_values<float> kind;
+  decltype(kind)::Pages::Pool pool(10, 16);  // of which 7 are in use, and 4 needed
+  hr::paged_cache pages(pool);
+  kind.append(pages, 0, tokens);
+  const auto fork = pages.fork();
+  const auto before = bytes_of(pages);
+  CHECK_THROWS_WITH(hr::rotate_cached_keys(pages, 50, 100, kind.rotary, 3),
+                    "paged_cache: writing tokens copies 4 shared pages, the pool has 3 free");
+  CHECK(bytes_of(pages) == before);
+  CHECK((pool.pages_free() == 3 && pool.pages_shared() == 7));
+  CHECK_NOTHROW(hr::rotate_cached_keys(pages, 64, 100, kind.rotary, 3));
+}
+
+TEST_CASE("a full pool has room for a shift where what stays behind the gap is not shared") {
+  const keys_and_values<Eigen::half> kind;
+  decltype(kind)::Pages::Pool pool(7, 16);
+  hr::paged_cache pages(pool);
+  kind.append(pages, 0, 40);
+  const auto prompt = pages.fork();
+  kind.append(pages, 40, 48);  // copies the page that it goes on
+  kind.append(pages, 48, 96);
+  REQUIRE(pool.pages_free() == 0);
+  const auto of_prompt = bytes_of(prompt);
+  decltype(kind)::Flat flat(tokens);
+  kind.append(flat, 0, 96);
+  for (const Index drop : {45, 5, 13}) {
+    hr::shift_context(pages, 4, drop, kind.rotary);
+    hr::shift_context(flat, 4, drop, kind.rotary);
+    CHECK(bytes_of(pages) == bytes_of(flat));
+  }
+  CHECK(bytes_of(prompt) == of_prompt);
+  CHECK(pool.pages_shared() == 0);
+}
+
+TEST_CASE("a shift on pages allocates nothing, copies included") {
+  const keys_and_values<Eigen::half> kind;
+  decltype(kind)::Pages::Pool pool(20, 16);
+  hr::paged_cache pages(pool);
+  kind.append(pages, 0, tokens);
+  const auto shift = [&] {
+    hr::shift_context(pages, 4, 16, kind.rotary);
+    hr::shift_context(pages, 4, 9, kind.rotary);
+  };
+  shift();
+  const auto fork = pages.fork();
+  const long count = allocations_of(shift);
+  if (counts_allocations) CHECK(count == 0);
+  CHECK(pages.tokens() == tokens - 50);
+  CHECK(pool.pages_shared() == 0);
 }

@@ -6,14 +6,13 @@
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/scratch.hpp>
-#include <headroom/kv_cache.hpp>
-#include <headroom/latent_cache.hpp>
 #include <headroom/rope.hpp>
 #include <headroom/view.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <concepts>
+#include <cstddef>
 #include <type_traits>
 
 // Moving cached keys along the sequence, so that a context that is full goes on: its middle is
@@ -26,50 +25,94 @@ namespace headroom::inline HEADROOM_ISA {
 
 namespace detail {
 
-// Tokens whose keys are decoded at a time.
-inline constexpr Index tokens_turned_at_once = 32;
+// Caches whose keys are written in place: all of a key, or the rotary one of a row of MLA.
+template <class Cache>
+concept writes_keys = requires(Cache& cache, Index t, const view<const float>& keys) {
+  cache.write_keys(t, keys);
+};
+template <class Cache>
+concept writes_rope_keys = requires(Cache& cache, Index t, const view<const float>& keys) {
+  cache.write_rope_keys(t, keys);
+};
+template <class Cache>
+concept turns_keys = writes_keys<Cache> || writes_rope_keys<Cache>;
 
-/// Turns channels [begin, end) of stored keys on by `distance` positions; write(t, rows) stores
-/// those of the tokens from t on.
-///
-/// \tparam Stored  what those channels are stored as
-template <class Stored, class Cache, class Write>
-void turn_keys(const Cache& cache, Index first, Index last, Index begin, Index end,
-               const rope& rotary, Index distance, const Write& write) {
+// Those that also close the gap that tokens leave, and those of them whose pages forks may hold.
+template <class Cache>
+concept shifts_context = turns_keys<Cache> && requires(Cache& cache, Index t) {
+  cache.erase(t, t);
+};
+template <class Cache>
+concept shares_pages = requires(Cache& cache, Index t) {
+  cache.unshare(t, t);
+  cache.erase_and_unshare(t, t);
+};
+
+// What the channels that turn are stored by.
+template <turns_keys Cache>
+struct turned_codec : std::type_identity<typename Cache::KeyCodec> {};
+template <writes_rope_keys Cache>
+struct turned_codec<Cache> : std::type_identity<typename Cache::RopeCodec> {};
+
+/// Turns keys of a cache, on pages that no fork holds. It checks and takes memory when it is made,
+/// so that a cache that has changed since does not meet what that throws.
+template <turns_keys Cache>
+class key_turn {
   using Codec = typename Cache::KeyCodec;
+  using Stored = typename turned_codec<Cache>::type::Storage;
   using Real = std::conditional_t<std::same_as<Stored, double>, double, float>;
-  const Index groups = cache.groups(), dim = cache.qk_dim();
-  scratch memory;
-  Real* const numbers = memory.take<Real>(tokens_turned_at_once * groups * dim);
-  for (Index t = first; t < last; t += tokens_turned_at_once) {
-    const Index count = std::min(tokens_turned_at_once, last - t);
-    const auto keys = tokens_major(numbers, count, groups, dim);
-    for (Index j = 0; j < count; ++j)
-      for (Index g = 0; g < groups; ++g)
-        Codec::decode(cache.keys(g, t + j, t + j + 1).rows, keys.row(j, g), dim);
-    // All turn alike, as the heads of one token do. Their amplitude they have already.
-    const auto alike = tokens_major(numbers, 1, count * groups, dim).slice_dim(begin, end);
-    rotate(alike, alike, rotary.rotary_dim(), rotary.pairing(), distance,
-           [&](Index position, Index k, Real& cosine, Real& sine) {
-             const double angle = static_cast<double>(position) *
-                                  rotary.inverse_frequencies()[static_cast<std::size_t>(k)];
-             cosine = static_cast<Real>(std::cos(angle));
-             sine = static_cast<Real>(std::sin(angle));
-           });
-    write(t, keys.slice_dim(begin, end));
-  }
-}
+  static constexpr Index tokens_at_once = 32;
 
-inline void check_turn(const char* name, Index width, Index first, Index last, Index size,
-                       const rope& rotary) {
-  require_tokens("rotate_cached_keys", "rotating", first, last, size);
-  require(rotary.rotary_dim() <= width, "rotate_cached_keys: rotary turns ", rotary.rotary_dim(),
-          " channels, expected at most ", name, " = ", width);
-}
+ public:
+  key_turn(Cache& cache, const rope& rotary) : cache_(cache), rotary_(rotary) {
+    const char* name = "qk_dim";
+    if constexpr (writes_rope_keys<Cache>) {
+      name = "rope";
+      begin_ = cache.rank();
+    }
+    const Index width = cache.qk_dim() - begin_;
+    require(rotary.rotary_dim() <= width, "rotate_cached_keys: rotary turns ", rotary.rotary_dim(),
+            " channels, expected at most ", name, " = ", width);
+    numbers_ = memory_.template take<Real>(tokens_at_once * cache.groups() * cache.qk_dim());
+  }
+
+  /// Tokens [first, last), on by `distance` positions.
+  void operator()(Index first, Index last, Index distance) const {
+    const Index groups = cache_.groups(), dim = cache_.qk_dim();
+    for (Index t = first; t < last; t += tokens_at_once) {
+      const Index count = std::min(tokens_at_once, last - t);
+      const auto keys = tokens_major(numbers_, count, groups, dim);
+      for (Index j = 0; j < count; ++j)
+        for (Index g = 0; g < groups; ++g)
+          Codec::decode(cache_.keys(g, t + j, t + j + 1).rows, keys.row(j, g), dim);
+      // All turn alike, as the heads of one token do. Their amplitude they have already.
+      const auto alike = tokens_major(numbers_, 1, count * groups, dim).slice_dim(begin_, dim);
+      rotate(alike, alike, rotary_.rotary_dim(), rotary_.pairing(), distance,
+             [this](Index position, Index k, Real& cosine, Real& sine) {
+               const double angle = static_cast<double>(position) *
+                                    rotary_.inverse_frequencies()[static_cast<std::size_t>(k)];
+               cosine = static_cast<Real>(std::cos(angle));
+               sine = static_cast<Real>(std::sin(angle));
+             });
+      if constexpr (writes_rope_keys<Cache>)
+        cache_.write_rope_keys(t, keys.slice_dim(begin_, dim));
+      else
+        cache_.write_keys(t, keys);
+    }
+  }
+
+ private:
+  Cache& cache_;
+  const rope& rotary_;
+  Index begin_ = 0;  // of the channels that have a position; latents before them have none
+  scratch memory_;
+  Real* numbers_;
+};
 
 }  // namespace detail
 
-/// Turns the cached keys of tokens [begin, end) on by `distance` positions, in place.
+/// Turns the cached keys of tokens [begin, end) on by `distance` positions, in place; of MLA the
+/// rotary keys, for latents have no position and stay.
 ///
 /// A key that was rotated to position p is then rotated to p + distance: R(d) R(p) = R(p + d). That
 /// needs one angle per position, so `rotary` must be the rope that all keys were rotated with;
@@ -77,41 +120,22 @@ inline void check_turn(const char* name, Index width, Index first, Index last, I
 /// lists) there is no such rope once they have changed. Its amplitude, which the keys have already,
 /// is not applied again.
 ///
+/// \param cache     a kv_cache or latent_cache, or one of these on pages: forks keep their keys
 /// \param distance  of any sign; nothing is written where it is 0
 /// \throws std::invalid_argument if there are no such tokens, or if the rope turns more channels
-///         than a key has; the cache is then unchanged
+///         than a key has, std::length_error if a pool has no pages for copies of shared ones; the
+///         cache and the pool are then unchanged. A codec that throws leaves some keys turned
 /// \error  each key is decoded, rotated in float (in double where it is stored so) and encoded
 ///         again: rounding of the rotation, 4 u (|x1| + |x2|) for a pair, and once more the
 ///         error of the codec. With blocks of few bits that is a quantisation more at each call
-template <class Stored, int KV_groups, int qk_dim, int v_dim, class StoredValue>
-void rotate_cached_keys(kv_cache<Stored, KV_groups, qk_dim, v_dim, StoredValue>& cache, Index begin,
-                        Index end, const rope& rotary, Index distance) {
-  detail::check_turn("qk_dim", cache.qk_dim(), begin, end, cache.tokens(), rotary);
+template <detail::turns_keys Cache>
+void rotate_cached_keys(Cache& cache, Index begin, Index end, const rope& rotary, Index distance) {
+  detail::require_tokens("rotate_cached_keys", "rotating", begin, end, cache.tokens());
+  const detail::key_turn turn(cache, rotary);
   if (distance == 0) return;
-  detail::turn_keys<Stored>(cache, begin, end, 0, cache.qk_dim(), rotary, distance,
-                            [&](Index t, const auto& keys) { cache.write_keys(t, keys); });
+  if constexpr (detail::shares_pages<Cache>) cache.unshare(begin, end);
+  turn(begin, end, distance);
 }
-
-/// The same for the rotary keys of MLA; latents have no position and stay.
-template <class Stored, int latent_rank, int rope_width, class StoredRope>
-void rotate_cached_keys(latent_cache<Stored, latent_rank, rope_width, StoredRope>& cache,
-                        Index begin, Index end, const rope& rotary, Index distance) {
-  detail::check_turn("rope", cache.rope_width(), begin, end, cache.tokens(), rotary);
-  if (distance == 0) return;
-  detail::turn_keys<StoredRope>(cache, begin, end, cache.rank(), cache.qk_dim(), rotary, distance,
-                                [&](Index t, const auto& keys) { cache.write_rope_keys(t, keys); });
-}
-
-namespace detail {
-
-// Whether keys of a cache are turned, and tokens removed, in place.
-template <class Cache>
-inline constexpr bool shifts = requires(Cache& cache, Index t, const rope& rotary) {
-  rotate_cached_keys(cache, t, t, rotary, t);
-  cache.erase(t, t);
-};
-
-}  // namespace detail
 
 /// Removes `drop` tokens of a cache after its first `keep`, and turns the keys behind them back by
 /// as many positions: the cache is then as if its tokens had come at the positions 0 to tokens(),
@@ -120,26 +144,37 @@ inline constexpr bool shifts = requires(Cache& cache, Index t, const rope& rotar
 ///   if (cache.tokens() == cache.capacity())
 ///     headroom::shift_context(cache, 4, cache.tokens() / 2, rotary);   // StreamingLLM's positions
 ///
-/// \param cache   a kv_cache or a latent_cache whose keys are rotated to the positions 0 to
-///                tokens()
+/// On pages forks keep what they have: they share what comes before the gap, and pages behind it
+/// are copied where they share those. Where `drop` is a multiple of page_tokens(), whole pages go
+/// and no token moves but the few before the gap on its first page.
+///
+/// \param cache   a kv_cache or latent_cache, or one of these on pages, whose keys are rotated to
+///                the positions 0 to tokens()
 /// \param rotary  the rope that they were rotated with; see rotate_cached_keys
-/// \throws std::invalid_argument if there are no such tokens, or as rotate_cached_keys; the cache
-///         is then unchanged
+/// \throws std::invalid_argument if there are no such tokens, or as rotate_cached_keys,
+///         std::length_error if a pool has no pages for copies, those that the gap gives up not
+///         counted; the cache and the pool are then unchanged
 /// \error  as rotate_cached_keys; values, and keys before the gap, stay as they are
 /// \source StreamingLLM, arXiv 2309.17453, section 3.2: positions are those within the cache
 template <class Cache>
 void shift_context(Cache& cache, Index keep, Index drop, const rope& rotary) {
-  constexpr bool shifts = detail::shifts<Cache>;
+  constexpr bool shifts = detail::shifts_context<Cache>;  // gcc would explain a concept
   static_assert(shifts,
-                "shift_context: cache must be a kv_cache or a latent_cache, whose keys turn in "
-                "place; pages may be shared by forks, a ring_cache needs no shift, and what a "
+                "shift_context: cache must be a kv_cache, a latent_cache, or one of these on "
+                "pages, whose keys turn in place; a ring_cache needs no shift, and what a "
                 "rotated_cache or scaled_cache holds is no longer as the rope left it");
   if constexpr (shifts) {
     detail::require(keep >= 0 && drop >= 0 && drop <= cache.tokens() - keep,
                     "shift_context: keep = ", keep, " and drop = ", drop,
                     ", expected at least 0 each, and in all at most size = ", cache.tokens());
-    rotate_cached_keys(cache, keep + drop, cache.tokens(), rotary, -drop);
-    cache.erase(keep, keep + drop);
+    const detail::key_turn turn(cache, rotary);
+    if (drop == 0) return;
+    // Erasing goes first: it may find the pool without pages, and turning then takes none.
+    if constexpr (detail::shares_pages<Cache>)
+      cache.erase_and_unshare(keep, keep + drop);
+    else
+      cache.erase(keep, keep + drop);
+    turn(keep, cache.tokens(), -drop);
   }
 }
 

@@ -129,6 +129,7 @@ class latent_cache {
  public:
   using KeyCodec = typename Row::KeyCodec;
   using ValueCodec = typename Row::ValueCodec;
+  using RopeCodec = typename Row::RopeCodec;
   static constexpr bool one_run = true;
   static constexpr bool values_in_keys = true;
   using Storage = typename Row::Storage;

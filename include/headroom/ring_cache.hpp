@@ -41,7 +41,7 @@ namespace headroom::inline HEADROOM_ISA {
 /// Keys have the positions of the whole context, and so have rotated keys, prefix included; what
 /// queries see of a window is right for models trained with it. StreamingLLM counts positions among
 /// the kept tokens instead, so that the prefix never is further away than the model was trained
-/// for: a kv_cache and shift_context do that.
+/// for: a kv_cache or paged_cache and shift_context do that.
 ///
 /// Memory is that of ring_tokens(window, prefix, chunk) tokens: a chunk's last tokens must not
 /// overwrite what its first query sees. Going back `chunk` tokens from the most there were is
