@@ -112,8 +112,7 @@ class paged_cache : public paged_tokens {
   /// their positions see context_shift.hpp.
   ///
   /// \throws std::invalid_argument if there are no such tokens, std::length_error if the pool has
-  /// no
-  ///         pages for copies of shared ones; every sequence and the pool are then unchanged
+  ///         no pages for copies of shared ones; every sequence and the pool are then unchanged
   void erase(Index begin, Index end) {
     erase_tokens(begin, end, false, copy_to_page(), move_token());
   }
