@@ -4,6 +4,11 @@
 
 #include <Eigen/Core>
 
+#if defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__
+#error headroom: -ffast-math and -Ofast take infinities and NaN to be impossible, and here hidden \
+keys are infinities and no NaN may be lost: add -fno-finite-math-only behind them
+#endif
+
 // Every name of the library lives in an inline namespace called after the instruction set that the
 // file is compiled for. Two files compiled for different CPUs then link into one program and each
 // keeps its own code; without it the linker would keep one copy of every inline function and the

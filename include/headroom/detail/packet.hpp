@@ -104,6 +104,15 @@ inline void keep(packet& p) {
   p = kept;
 }
 
+/// A sum that is there to be rounded: -fassociative-math, of which clang does not tell, must not
+/// cancel it against others.
+inline packet as_written(packet sum) {
+#if defined(__ASSOCIATIVE_MATH__) || defined(__clang__)
+  keep(sum);
+#endif
+  return sum;
+}
+
 /// Keeps a pointer in a register: addresses are then it and a constant, where a compiler would
 /// rather hold each address in a register of its own.
 template <class T>
@@ -253,8 +262,8 @@ inline packet high_half_as_float(const packet& x) {
 inline packet power_of_2(const packet& x) {
   const packet magic = broadcast(12582912.f + 127.f);
   const packet clamped = maximum(x, broadcast(-127.f));
-  const packet shifted = add(clamped, magic);
-  const packet f = subtract(clamped, subtract(shifted, magic));
+  const packet shifted = as_written(add(clamped, magic));
+  const packet f = subtract(clamped, as_written(subtract(shifted, magic)));
   packet power = broadcast(1.53458118e-4f);
   power = multiply_add(power, f, broadcast(1.33999309e-3f));
   power = multiply_add(power, f, broadcast(9.61848907e-3f));

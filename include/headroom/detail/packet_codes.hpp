@@ -101,8 +101,8 @@ inline void store_rounded(std::int8_t* to, const packet& from) {
 /// the high four bits of a byte.
 inline void store_nibbles(std::uint8_t* to, const packet& low, const packet& high) {
   const packet magic = broadcast(0x1.8p23f);
-  const packet whole = subtract(add(high, magic), magic);
-  store_low_bytes(to, multiply_add(whole, broadcast(16.f), add(low, magic)));
+  const packet whole = as_written(subtract(as_written(add(high, magic)), magic));
+  store_low_bytes(to, multiply_add(whole, broadcast(16.f), as_written(add(low, magic))));
 }
 
 /// The codes of the numbers of fp8 e4m3 that are nearest, ties to even, and at most 448; of what is
@@ -118,7 +118,7 @@ inline void store_e4m3(std::uint8_t* to, const packet& from) {
   const packet size = minimum(absolute(from), broadcast(448.f));
   const packet power = maximum(masked(size, 0x7f800000u), least);
   const packet magic = multiply(power, broadcast(0x1.8p20f));
-  const packet rounded = subtract(add(size, magic), magic);
+  const packet rounded = as_written(subtract(as_written(add(size, magic)), magic));
   const packet raised =
       add(rounded, where_less(rounded, least, std::bit_cast<std::uint32_t>(least_normal)));
   const packet code =
