@@ -195,6 +195,19 @@ TEST_CASE("attention refuses options out of range") {
     c.options.sinks = sinks;
     CHECK(c.run() == "attention: 3 sinks were given, expected Q_heads = 4");
   }
+  SECTION("an lse without memory") {
+    Eigen::MatrixXf empty;
+    c.options.lse = empty;
+    CHECK(c.run().starts_with("attention: lse is [0, 0], expected [q_len, Q_heads] = ["));
+  }
+  SECTION("a scale that is not a number") {
+    c.options.scale = std::nanf("");
+    CHECK(c.run().ends_with("nan, expected a finite number"));
+  }
+  SECTION("an infinite scale") {
+    c.options.scale = -std::numeric_limits<float>::infinity();
+    CHECK(c.run() == "attention: scale = -inf, expected a finite number");
+  }
   SECTION("a negative softcap") {
     c.options.softcap = -30;
     CHECK(c.run() == "attention: softcap = -30.000000, expected 0 (off) or a positive number");

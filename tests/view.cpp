@@ -5,6 +5,8 @@
 // the view came about: from a buffer of either order, from an Eigen row-major object, by slicing.
 #include <headroom/view.hpp>
 
+#include <utility>
+
 #include "support/catch.hpp"
 
 namespace hr = headroom;
@@ -157,6 +159,17 @@ TEST_CASE("a token_head_view is absent unless it has memory") {
   CHECK_FALSE(hr::token_head_view<float>());
   CHECK_FALSE(hr::token_head_view<float>().slice_tokens(0, 0));
   CHECK(hr::token_head_view<float>(&number, 1, 1));
+  CHECK_FALSE(hr::token_head_view<float>(nullptr, 1, 1));
+}
+
+TEST_CASE("a matrix without numbers is a token_head_view of the wrong size, not an absent one") {
+  Eigen::MatrixXf empty;
+  const hr::token_head_view<float> numbers(empty);
+  CHECK(numbers);
+  CHECK(numbers.tokens() == 0);
+  CHECK(hr::token_head_view<const float>(numbers));
+  CHECK(hr::token_head_view<float>(Eigen::Map<Eigen::MatrixXf>(nullptr, 0, 3)));
+  CHECK(hr::token_head_view<const float>(std::as_const(empty)));
 }
 
 TEST_CASE("tokens of a token_head_view are sliced where they lie") {

@@ -68,6 +68,8 @@ void check_arguments(const call_sizes& sizes, view<const Query> q, view<Scalar> 
           " heads, expected Q_heads = ", Q_heads);
   require(out.dim() == sizes.v_dim, who, ": out has width ", out.dim(), ", expected ", sizes.v_name,
           " = ", sizes.v_dim);
+  require(!options.scale || std::isfinite(*options.scale), who,
+          ": scale = ", options.scale.value_or(Scalar(1)), ", expected a finite number");
   require(options.softcap >= Scalar(0) && std::isfinite(options.softcap), who,
           ": softcap = ", options.softcap, ", expected 0 (off) or a positive number");
   require(options.sinks.empty() || static_cast<Index>(options.sinks.size()) == Q_heads, who, ": ",

@@ -16,7 +16,7 @@ namespace headroom::inline HEADROOM_ISA {
 /// \tparam Scalar  the output's scalar, float or double; also what is computed in
 template <class Scalar>
 struct attention_options {
-  /// Factor on q.k before the softmax; 1 / sqrt(qk_dim) if not given.
+  /// Factor on q.k before the softmax, any finite number; 1 / sqrt(qk_dim) if not given.
   std::optional<Scalar> scale = std::nullopt;
 
   /// Scores become softcap * tanh(score / softcap), before bias and mask; 0 turns it off.
@@ -27,7 +27,8 @@ struct attention_options {
   std::span<const Scalar> sinks = {};
 
   /// Receives log(sum_j exp(score_j)) of every row, [q_len, Q_heads], natural logarithm, sinks
-  /// excluded; minus infinity for a row that sees no key. Absent by default.
+  /// excluded; minus infinity for a row that sees no key. Of this size before the call; absent by
+  /// default.
   token_head_view<Scalar> lse = {};
 
   /// Position of q's first row among the keys, for causal, windows and ALiBi; kv_len - q_len if

@@ -223,29 +223,29 @@ class token_head_view {
         tokens_(tokens),
         heads_(heads),
         token_stride_(token_stride),
-        head_stride_(head_stride) {}
+        head_stride_(head_stride),
+        given_(data != nullptr) {}
 
   /// A view that may be written converts to one that may only be read.
   template <class Other>
   requires std::same_as<const Other, Scalar> token_head_view(const token_head_view<Other>& other)
       : token_head_view(other.data(), other.tokens(), other.heads(), other.token_stride(),
-                        other.head_stride()) {}
+                        other.head_stride()) {
+    given_ = static_cast<bool>(other);
+  }
 
-  /// Any Eigen matrix or map [tokens, heads] with storage, of either order.
+  /// Any Eigen matrix or map [tokens, heads] with storage, of either order. One without numbers is
+  /// not absent: it has the wrong size for all but calls without tokens.
   template <class Derived>
-  token_head_view(Eigen::PlainObjectBase<Derived>& matrix)
-      : token_head_view(matrix.data(), matrix.rows(), matrix.cols(), matrix.rowStride(),
-                        matrix.colStride()) {}
+  token_head_view(Eigen::PlainObjectBase<Derived>& matrix) : token_head_view(of, matrix) {}
   template <class Derived>
   requires std::is_const_v<Scalar> token_head_view(const Eigen::PlainObjectBase<Derived>& matrix)
-      : token_head_view(matrix.data(), matrix.rows(), matrix.cols(), matrix.rowStride(),
-                        matrix.colStride()) {}
+      : token_head_view(of, matrix) {}
   template <class Matrix, int Options, class Stride>
-  token_head_view(Eigen::Map<Matrix, Options, Stride> matrix)
-      : token_head_view(matrix.data(), matrix.rows(), matrix.cols(), matrix.rowStride(),
-                        matrix.colStride()) {}
+  token_head_view(Eigen::Map<Matrix, Options, Stride> matrix) : token_head_view(of, matrix) {}
 
-  explicit operator bool() const { return data_ != nullptr; }
+  /// Whether it is not absent.
+  explicit operator bool() const { return given_; }
   Scalar* data() const { return data_; }
   Index tokens() const { return tokens_; }
   Index heads() const { return heads_; }
@@ -255,17 +255,26 @@ class token_head_view {
 
   /// Tokens [begin, end); of an absent view, an absent one.
   token_head_view slice_tokens(Index begin, Index end) const {
-    if (!data_) return {};
+    if (!given_) return {};
     eigen_assert(0 <= begin && begin <= end && end <= tokens_);
     return {data_ + begin * token_stride_, end - begin, heads_, token_stride_, head_stride_};
   }
 
  private:
+  enum matrix_tag { of };
+  template <class Matrix>
+  token_head_view(matrix_tag, Matrix& matrix)
+      : token_head_view(matrix.data(), matrix.rows(), matrix.cols(), matrix.rowStride(),
+                        matrix.colStride()) {
+    given_ = true;
+  }
+
   Scalar* data_ = nullptr;
   Index tokens_ = 0;
   Index heads_ = 0;
   Index token_stride_ = 0;
   Index head_stride_ = 0;
+  bool given_ = false;
 };
 
 }  // namespace headroom::inline HEADROOM_ISA
