@@ -83,6 +83,20 @@ TEST_CASE("pages of any length give what one run of tokens gives") {
   }
 }
 
+TEST_CASE("a run that is longer than what was asked for does not become a tile") {
+  struct endless : paged_source<float> {
+    using paged_source::paged_source;
+    hr::token_run<float> keys(Index g, Index begin, Index end) const {
+      const auto run = paged_source::keys(g, begin, end);
+      return {run.rows, run.stride, run.tokens + 1};
+    }
+  };
+  const problem_size size{40, 150, 2, 1, 8, 8};
+  const problem p(size);
+  const endless source(p.keys(), p.values(), 16);
+  CHECK_THROWS_AS(attend_source(size, p.queries(), source, hr::causal()), eigen_assertion);
+}
+
 TEST_CASE("a mask that starts within a page asks for a run from there") {
   const problem_size size{3, 150, 2, 1, 8, 8};
   const problem p(size);

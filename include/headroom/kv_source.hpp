@@ -18,12 +18,13 @@ template <class Storage>
 struct token_run {
   const Storage* rows;  ///< stored row of the first token
   Index stride;         ///< Storage elements from one token's row to the next
-  Index tokens;         ///< at least 1
+  Index tokens;         ///< at least 1, at most as many as were asked for
 };
 
 /// Where keys and values come from: a view, a contiguous, paged, ring or latent cache, or a type
-/// of the user's. A kernel asks for the tokens [begin, end) of a group and gets the longest run
-/// from `begin` on, which may be shorter than asked for; then it asks again.
+/// of the user's. A kernel asks for the tokens [begin, end) of a group and gets a run from `begin`
+/// on: of at least one token, never of more than it asked for, and the longer the better, for
+/// behind it it asks again.
 ///
 ///   KeyCodec, ValueCodec                          how stored rows become numbers, see codec
 ///   tokens(), groups(), qk_dim(), v_dim()         sizes

@@ -114,6 +114,7 @@ class tile_reader {
     }
     for (Index j = begin; j < end;) {
       const auto run = runs(j);
+      eigen_assert(1 <= run.tokens && run.tokens <= end - j && "a run is no longer than asked for");
       for (Index i = 0; i < run.tokens; ++i, ++j) {
         const auto* const row = run.rows + i * run.stride;
         if constexpr (stored)
@@ -135,6 +136,7 @@ class tile_reader {
       std::size_t count = 0;
       for (Index j = begin; count < most_parts;) {
         const auto run = runs(j);
+        eigen_assert(1 <= run.tokens && run.tokens <= end - j);
         if (run.stride < dim) break;
         parts[count++] = {{run.rows, run.stride}, j - begin, j - begin + run.tokens};
         j += run.tokens;
