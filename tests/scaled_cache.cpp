@@ -392,7 +392,8 @@ TEST_CASE("a call that is refused changes nothing") {
                     "scaled_cache: q of shape [1, 4, 6], expected [tokens, 4, 8]");
   CHECK_THROWS_WITH(attend(p.queries(), cache, out.view().slice_heads(0, 2)),
                     "attention: out has 2 heads, expected Q_heads = 4");
-  CHECK_THROWS_AS((hr::gqa<4, 4, 8>()(p.queries(), cache, out.view())), std::invalid_argument);
+  CHECK_THROWS_AS((any_attention(4, 4, 8, 8)(p.queries(), cache, out.view())),
+                  std::invalid_argument);
   CHECK(out.view()(0, 0, 0) == 5);
 
   cache.clear();

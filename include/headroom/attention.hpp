@@ -13,6 +13,7 @@
 #include <headroom/view.hpp>
 
 #include <cmath>
+#include <concepts>
 
 namespace headroom::inline HEADROOM_ISA {
 
@@ -40,16 +41,21 @@ struct call_sizes {
   static constexpr known_sizes known = known_sizes();
 };
 
-// The same where the compiler knows some of them.
-template <known_sizes sizes>
+// The same where the compiler knows some of them, and with them that no source of others may fit.
+template <known_sizes sizes, int groups = Eigen::Dynamic, int qk_width = Eigen::Dynamic,
+          int v_width = Eigen::Dynamic>
 struct fixed_call_sizes : call_sizes {
   static constexpr known_sizes known = sizes;
+
+  template <class Source>
+  static constexpr bool may_fit = may_have_sizes<Source>(groups, qk_width, v_width);
 };
 
 // The sizes of an attention, for the checks of an entry point.
 template <int Q_heads, int KV_groups, int qk_dim, int v_dim>
 auto sizes_of(const char* who, const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads) {
-  return fixed_call_sizes<known_sizes_of<Q_heads, KV_groups, qk_dim, v_dim>()>{
+  constexpr known_sizes known = known_sizes_of<Q_heads, KV_groups, qk_dim, v_dim>();
+  return fixed_call_sizes<known, KV_groups, qk_dim, v_dim>{
       {who, heads.q_heads(), heads.kv_groups(), heads.qk_width(), heads.v_width()}};
 }
 
@@ -80,8 +86,10 @@ void check_arguments(const call_sizes& sizes, view<const Query> q, view<Scalar> 
 }
 
 // A source has the heads and widths of the call.
-template <kv_source Source>
-void check_source(const call_sizes& sizes, const Source& source) {
+template <std::derived_from<call_sizes> Sizes, kv_source Source>
+void check_source(const Sizes& sizes, const Source& source) {
+  static_assert(Sizes::template may_fit<Source>,
+                "attention: the cache has other KV_groups, qk_dim or v_dim than the attention");
   require(source.groups() == sizes.KV_groups, sizes.who, ": k has ", source.groups(),
           " heads, expected KV_groups = ", sizes.KV_groups);
   require(source.qk_dim() == sizes.qk_dim, sizes.who, ": k has width ", source.qk_dim(),

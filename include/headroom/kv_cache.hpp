@@ -47,6 +47,7 @@ class kv_cache {
   static constexpr bool one_run = true;
   using Key = typename KeyCodec::Storage;
   using Value = typename ValueCodec::Storage;
+  static constexpr int fixed_groups = KV_groups, fixed_qk_dim = qk_dim_, fixed_v_dim = v_dim_;
 
   /// Room for `capacity` tokens; nothing is allocated later.
   explicit kv_cache(Index capacity) requires(detail::all_fixed<KV_groups, qk_dim_, v_dim_>)

@@ -33,6 +33,9 @@ struct token_run {
 ///                    less to follow
 ///   values_in_keys   optional; if true, values() gives the rows that keys() gives, a value is the
 ///                    first v_dim numbers of its key, and each row is read once
+///   fixed_groups, fixed_qk_dim, fixed_v_dim       optional, together: what the compiler knows of
+///                    the sizes, each Eigen::Dynamic where it does not; a call that cannot fit them
+///                    then does not compile
 template <class S>
 concept kv_source = codec<typename S::KeyCodec> && codec<typename S::ValueCodec> &&
     requires(const S& s, Index g, Index begin, Index end) {
@@ -55,6 +58,22 @@ template <class Source>
 inline constexpr bool has_values_in_keys = false;
 template <class Source>
 requires(Source::values_in_keys) inline constexpr bool has_values_in_keys<Source> = true;
+
+// Whether a source may have such sizes, as far as the compiler knows: Eigen::Dynamic is any.
+constexpr bool may_equal(int a, int b) {
+  return a == Eigen::Dynamic || b == Eigen::Dynamic || a == b;
+}
+constexpr int fixed_sum(int a, int b) {
+  return a == Eigen::Dynamic || b == Eigen::Dynamic ? Eigen::Dynamic : a + b;
+}
+template <class Source>
+constexpr bool may_have_sizes(int groups, int qk_dim, int v_dim) {
+  if constexpr (requires { Source::fixed_groups; })
+    return may_equal(Source::fixed_groups, groups) && may_equal(Source::fixed_qk_dim, qk_dim) &&
+           may_equal(Source::fixed_v_dim, v_dim);
+  else
+    return true;
+}
 
 template <class C>
 using stored_in = std::remove_cvref_t<decltype(std::declval<const C&>().stored())>;

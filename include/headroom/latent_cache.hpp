@@ -132,6 +132,8 @@ class latent_cache {
   using RopeCodec = typename Row::RopeCodec;
   static constexpr bool one_run = true;
   static constexpr bool values_in_keys = true;
+  static constexpr int fixed_groups = 1, fixed_qk_dim = detail::fixed_sum(latent_rank, rope);
+  static constexpr int fixed_v_dim = latent_rank;
   using Storage = typename Row::Storage;
 
   /// Room for `capacity` tokens; nothing is allocated later.

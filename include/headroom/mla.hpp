@@ -204,6 +204,7 @@ class mla {
   template <class Scalar = float, kv_source Source>
   attention_path path_for(Index q_len, const Source& latents) const {
     static_assert(detail::compute_scalar<Scalar>, "path_for<Scalar>: Scalar is float or double");
+    static_assert(check_widths<Source>());
     detail::check_source(detail::latent_sizes("mla", *this), latents);
     if (q_len > 0 && expands(q_len, latents.tokens()))
       return detail::expanded_path<Scalar, Source>(q_heads());
@@ -213,6 +214,14 @@ class mla {
   }
 
  private:
+  template <class Source>
+  static consteval bool check_widths() {
+    static_assert(
+        detail::may_have_sizes<Source>(1, detail::fixed_sum(latent_rank, rope), latent_rank),
+        "mla: the cache has another latent_rank or rope than the attention");
+    return true;
+  }
+
   template <class Query, class Source, class Weight, class Out, class Mask, class Executor>
   void attend(bool expand, const Query& q, const Source& latents, const linear<Weight>& up,
               Out& out, const Mask& mask, const attention_options<scalar_of<Out>>& options,
@@ -220,6 +229,7 @@ class mla {
     using Scalar = scalar_of<Out>;
     static_assert(detail::compute_scalar<Scalar> && std::same_as<scalar_of<Query>, Scalar>,
                   "mla: q and out must both be of float or both be of double");
+    static_assert(check_widths<Source>());
     const detail::latent_sizes sizes("mla", *this);
     detail::check_source(sizes, latents);
     const auto projection = detail::checked_up(sizes, up);

@@ -37,6 +37,7 @@ class paged_cache : public paged_tokens {
   using ValueCodec = typename Pool::ValueCodec;
   using Key = typename Pool::Key;
   using Value = typename Pool::Value;
+  static constexpr int fixed_groups = KV_groups, fixed_qk_dim = qk_dim_, fixed_v_dim = v_dim_;
 
   /// An empty sequence.
   ///

@@ -99,6 +99,8 @@ class paged_latents : public paged_tokens {
   using RopeCodec = typename Pool::RopeCodec;
   using Storage = typename Pool::Storage;
   static constexpr bool values_in_keys = true;
+  static constexpr int fixed_groups = 1, fixed_qk_dim = detail::fixed_sum(latent_rank, rope);
+  static constexpr int fixed_v_dim = latent_rank;
 
   /// An empty sequence.
   ///
