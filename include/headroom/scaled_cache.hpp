@@ -168,8 +168,9 @@ class scaled_cache : public detail::cache_around<Cache> {
     const view<Scalar> queries = room_for<Scalar>(given, memory);
     executor(queries.heads(), [&](Index h) {
       for (Index t = 0; t < queries.tokens(); ++t)
-        numbers_at(queries.row(t, h), queries.dim()) =
-            numbers_at(given.row(t, h), queries.dim()).template cast<Scalar>();
+        Eigen::ArrayX<Scalar>::Map(queries.row(t, h), queries.dim()) =
+            Eigen::ArrayX<scalar_of<Query>>::Map(given.row(t, h), queries.dim())
+                .template cast<Scalar>();
       prepare_queries(queries, h);
     });
     attention(view<const Scalar>(queries), stored_, out, mask, options, executor);
@@ -266,18 +267,10 @@ class scaled_cache : public detail::cache_around<Cache> {
   template <class Scalar>
   void multiply(const view<Scalar>& rows, Index h, const std::vector<float>& scales) const {
     if (scales.empty()) return;
-    const auto of_group =
-        numbers_at(scales.data() + group(h, rows.heads()) * rows.dim(), rows.dim());
+    const Index dim = rows.dim();
+    const auto of_group = Eigen::ArrayXf::Map(scales.data() + group(h, rows.heads()) * dim, dim);
     for (Index t = 0; t < rows.tokens(); ++t)
-      numbers_at(rows.row(t, h), rows.dim()) *= of_group.template cast<Scalar>();
-  }
-
-  // A row, number by number.
-  template <class Number>
-  static auto numbers_at(Number* row, Index dim) {
-    using Numbers = Eigen::Array<std::remove_const_t<Number>, Eigen::Dynamic, 1>;
-    return Eigen::Map<std::conditional_t<std::is_const_v<Number>, const Numbers, Numbers>>(row,
-                                                                                           dim);
+      Eigen::ArrayX<Scalar>::Map(rows.row(t, h), dim) *= of_group.template cast<Scalar>();
   }
 
   // Memory for rows of such a shape.
@@ -292,11 +285,12 @@ class scaled_cache : public detail::cache_around<Cache> {
   static view<const Scalar> over(const view<const From>& rows, const float* scales,
                                  detail::scratch& memory) {
     const view<Scalar> result = room_for<Scalar>(rows, memory);
+    const Index dim = rows.dim();
     for (Index t = 0; t < rows.tokens(); ++t)
       for (Index g = 0; g < rows.heads(); ++g)
-        numbers_at(result.row(t, g), rows.dim()) =
-            numbers_at(rows.row(t, g), rows.dim()).template cast<Scalar>() /
-            numbers_at(scales + g * rows.dim(), rows.dim()).template cast<Scalar>();
+        Eigen::ArrayX<Scalar>::Map(result.row(t, g), dim) =
+            Eigen::ArrayX<From>::Map(rows.row(t, g), dim).template cast<Scalar>() /
+            Eigen::ArrayXf::Map(scales + g * dim, dim).template cast<Scalar>();
     return result;
   }
 
