@@ -13,6 +13,7 @@
 #include "support/random.hpp"
 
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 namespace {
@@ -105,6 +106,19 @@ TEST_CASE("weights may be a block of a larger matrix, activations strided views"
   REQUIRE(strided.middleCols(5, 10) == direct);
   REQUIRE(strided.leftCols(5).isZero(0));
   REQUIRE(strided.rightCols(10).isZero(0));
+}
+
+TEST_CASE("weights are referred to: a temporary matrix is refused, a map or a block is not") {
+  using layer = headroom::linear<float>;
+  using weights = matrix<float>;
+  STATIC_REQUIRE(std::is_constructible_v<layer, weights&>);
+  STATIC_REQUIRE(std::is_constructible_v<layer, const weights&, const float*>);
+  STATIC_REQUIRE_FALSE(std::is_constructible_v<layer, weights>);
+  STATIC_REQUIRE_FALSE(std::is_constructible_v<layer, const weights>);
+  STATIC_REQUIRE_FALSE(std::is_constructible_v<layer, weights, const float*>);
+  STATIC_REQUIRE(std::is_constructible_v<layer, Eigen::Map<const weights>>);
+  STATIC_REQUIRE(std::is_constructible_v<layer, Eigen::Block<const weights>, const float*>);
+  STATIC_REQUIRE(std::is_constructible_v<layer, Eigen::Ref<const weights>>);
 }
 
 TEST_CASE("an absent layer says that it is") {

@@ -6,6 +6,7 @@
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/matmul.hpp>
+#include <headroom/detail/owner.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/parallel.hpp>
 #include <headroom/view.hpp>
@@ -17,7 +18,8 @@ namespace headroom::inline HEADROOM_ISA {
 
 /// A weight matrix in the layout of checkpoints, [out_features, in_features] row-major, with an
 /// optional bias: y = x W^T + b. It owns nothing; weights are read where they lie, in the scalar
-/// they are stored in, and must outlive it. A default-constructed one is absent.
+/// they are stored in, and must outlive it: a temporary matrix is refused. A default-constructed
+/// one is absent.
 ///
 /// \tparam Weight_  float, double, Eigen::half or Eigen::bfloat16
 template <class Weight_>
@@ -31,11 +33,13 @@ class linear {
   linear() = default;
 
   /// \param weight  [out_features, in_features], row-major, dense
-  /// \param bias    [out_features], or null
+  /// \param bias    [out_features], one after another, or null; a pointer does not say how many
+  ///                there are, so this is not checked
   linear(const Weight* weight, Index out_features, Index in_features, const Weight* bias = nullptr)
       : weight_(weight), bias_(bias), out_(out_features), in_(in_features), stride_(in_features) {}
 
-  /// Any Eigen matrix or map with contiguous rows, [out_features, in_features].
+  /// Any Eigen matrix or map with contiguous rows, [out_features, in_features]; bias as above, so
+  /// as many numbers as the matrix has rows.
   template <detail::eigen_object Matrix>
   explicit linear(const Matrix& weight, const Weight* bias = nullptr)
       : bias_(bias), out_(weight.rows()), in_(weight.cols()) {
@@ -43,6 +47,8 @@ class linear {
     weight_ = rows.data();
     stride_ = rows.token_stride();
   }
+  template <detail::owning_matrix Matrix>
+  explicit linear(const Matrix&&, const Weight* = nullptr) = delete;  // a temporary: name it first
 
   /// Whether there is a matrix at all.
   explicit operator bool() const { return weight_ != nullptr; }
