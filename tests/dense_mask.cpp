@@ -27,9 +27,9 @@ const problem_size size{5, 9, 4, 2, 8, 8};
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a key is real iff its flag converts to true", "", char, std::uint8_t,
-                   std::int64_t, float) {
-  const std::vector<TestType> flags = {1, 0, 1, 1, 0, 1};
+TEMPLATE_TEST_CASE("a key is real iff its flag converts to true", "", bool, char, std::uint8_t,
+                   std::int64_t) {
+  const std::array<TestType, 6> flags = {1, 0, 1, 1, 0, 1};
   const hr::key_padding padding(flags);
   for (Index j = 0; j < 6; ++j)
     CHECK(hr::sees(padding, hr::query_row{0, 0, 0, 6}, j) == (flags[std::size_t(j)] != 0));

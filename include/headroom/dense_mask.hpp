@@ -4,9 +4,11 @@
 
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/owner.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/view.hpp>
 
+#include <concepts>
 #include <limits>
 #include <ranges>
 #include <span>
@@ -15,10 +17,23 @@
 
 namespace headroom::inline HEADROOM_ISA {
 
-/// Key j is real iff valid[j]: the usual attention_mask of a padded batch, of any type that
-/// converts to bool. The numbers are read, not copied, and must outlive the call.
+namespace detail {
+
+// A number that is added to a score. As a flag it would be read the wrong way round: where an
+// additive mask has 0, it shows the key.
+template <class T>
+concept added_number = storage_scalar<T> || std::floating_point<T>;
+
+}  // namespace detail
+
+/// Key j is real iff valid[j]: the usual attention_mask of a padded batch, of bool or integers. The
+/// flags are read, not copied, and must outlive the call; so a temporary std::vector is refused.
 template <class Flag = bool>
 struct key_padding : mask_defaults {
+  static_assert(!detail::added_number<Flag>,
+                "key_padding: takes flags, bool or integers, that are true where a key is real; "
+                "numbers that are added to scores, 0 where a key is real, are a dense_bias");
+
   std::span<const Flag> valid;  ///< [kv_len]
 
   explicit key_padding(std::span<const Flag> flags) : valid(flags) {}
@@ -30,6 +45,8 @@ struct key_padding : mask_defaults {
                   "bits, so pass a std::vector<char> or an array of bool");
     if constexpr (in_memory) valid = flags;
   }
+  template <detail::owning_range Flags>
+  explicit key_padding(const Flags&&) = delete;  // a temporary: name the flags first
 
   key_range keys(const query_row& row) const { return {0, row.kv_len, false}; }
   bool visible(const query_row&, Index key) const {
@@ -65,14 +82,21 @@ const Scalar& dense_value(const view<const Scalar>& values, const query_row& row
 
 /// Query t of head h sees key j iff allowed(t, h, j): a mask tensor, for masks that are no formula.
 /// Takes a view [q_len, heads, kv_len] with heads either 1 (shared by all) or Q_heads, or an Eigen
-/// row-major matrix [q_len, kv_len]. Read, not copied; must outlive the call.
+/// row-major matrix [q_len, kv_len], of bool or integers. Read, not copied; must outlive the call,
+/// so a temporary matrix is refused.
 template <class Flag = bool>
 struct dense_mask : mask_defaults {
+  static_assert(!detail::added_number<Flag>,
+                "dense_mask: takes flags, bool or integers, that are true where a key is seen; "
+                "numbers that are added to scores, 0 where a key is seen, are a dense_bias");
+
   view<const Flag> allowed;  ///< [q_len, 1 or Q_heads, kv_len]
 
   template <viewable T>
   explicit dense_mask(const T& flags) : allowed(as_view(flags, 1)) {}
   explicit dense_mask(view<const Flag> flags) : allowed(flags) {}
+  template <detail::owning_matrix T>
+  explicit dense_mask(const T&&) = delete;  // a temporary: name the matrix first
 
   key_range keys(const query_row& row) const { return {0, row.kv_len, false}; }
   bool visible(const query_row& row, Index key) const {
@@ -90,6 +114,10 @@ dense_mask(const T&) -> dense_mask<scalar_of<T>>;
 /// Shapes and lifetime as in dense_mask.
 template <class Scalar = float>
 struct dense_bias : mask_defaults {
+  static_assert(detail::added_number<Scalar>,
+                "dense_bias: takes numbers that are added to scores, of float, double, Eigen::half "
+                "or Eigen::bfloat16; flags, bool or integers, are a dense_mask");
+
   static constexpr bool modifies_scores = true;
 
   view<const Scalar> values;  ///< [q_len, 1 or Q_heads, kv_len]
@@ -97,6 +125,8 @@ struct dense_bias : mask_defaults {
   template <viewable T>
   explicit dense_bias(const T& bias) : values(as_view(bias, 1)) {}
   explicit dense_bias(view<const Scalar> bias) : values(bias) {}
+  template <detail::owning_matrix T>
+  explicit dense_bias(const T&&) = delete;  // a temporary: name the matrix first
 
   key_range keys(const query_row& row) const { return {0, row.kv_len, false}; }
   bool visible(const query_row& row, Index key) const {

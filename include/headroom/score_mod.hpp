@@ -4,6 +4,7 @@
 
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/owner.hpp>
 #include <headroom/mask.hpp>
 
 #include <cmath>
@@ -23,7 +24,10 @@ struct alibi : mask_defaults {
 
   std::span<const float> slopes;  ///< [Q_heads]; read, not copied
 
+  /// The slopes must outlive the call, so a temporary std::vector of them is refused.
   explicit alibi(std::span<const float> head_slopes) : slopes(head_slopes) {}
+  template <detail::owning_range Slopes>
+  explicit alibi(const Slopes&&) = delete;  // a temporary: name the slopes first
 
   template <class Score>
   Score modify(Score score, const query_row& row, Index key) const {

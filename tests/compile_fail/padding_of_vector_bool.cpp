@@ -5,10 +5,10 @@
 
 #include <vector>
 
-void make() {
 #ifdef HEADROOM_MISUSE
-  headroom::key_padding mask(std::vector<bool>(8));
+std::vector<bool> flags(8);
 #else
-  headroom::key_padding mask(std::vector<char>(8));
+std::vector<char> flags(8);
 #endif
-}
+
+headroom::key_padding mask(flags);

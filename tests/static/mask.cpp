@@ -6,6 +6,11 @@
 #include <headroom/mask.hpp>
 #include <headroom/score_mod.hpp>
 
+#include <array>
+#include <concepts>
+#include <span>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -55,9 +60,34 @@ static_assert(!decltype(hr::causal() | hr::prefix(2))::modifies_scores);
 
 // The flag's type is the element type of what is given.
 using bools = Eigen::Matrix<bool, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-static_assert(std::same_as<decltype(hr::key_padding(std::vector<char>())), hr::key_padding<char>>);
-static_assert(std::same_as<decltype(hr::dense_mask(bools())), hr::dense_mask<bool>>);
+static_assert(std::same_as<decltype(hr::key_padding(std::declval<std::vector<char>&>())),
+                           hr::key_padding<char>>);
+static_assert(std::same_as<decltype(hr::dense_mask(std::declval<bools&>())), hr::dense_mask<bool>>);
 static_assert(std::same_as<decltype(hr::dense_bias(hr::view<const Eigen::half>())),
                            hr::dense_bias<Eigen::half>>);
+
+// A mask refers to its numbers: of a temporary, one that owns none will do.
+template <class Mask, class From>
+constexpr bool takes = std::is_constructible_v<Mask, From>;
+using floats = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using chars = std::vector<char>;
+static_assert(takes<hr::key_padding<char>, chars&> && takes<hr::key_padding<char>, const chars&>);
+static_assert(!takes<hr::key_padding<char>, chars> && !takes<hr::key_padding<char>, const chars>);
+static_assert(!takes<hr::key_padding<bool>, std::array<bool, 3>>);
+static_assert(takes<hr::key_padding<bool>, std::array<bool, 3>&>);
+static_assert(takes<hr::key_padding<char>, std::span<const char>>);
+static_assert(takes<hr::key_padding<char>, std::span<char, 4>>);
+static_assert(takes<hr::dense_mask<bool>, bools&> && takes<hr::dense_mask<bool>, const bools&>);
+static_assert(!takes<hr::dense_mask<bool>, bools> && !takes<hr::dense_mask<bool>, const bools>);
+static_assert(takes<hr::dense_mask<bool>, Eigen::Map<const bools>>);
+static_assert(takes<hr::dense_mask<bool>, Eigen::Block<bools>>);
+static_assert(takes<hr::dense_mask<bool>, hr::view<bool>>);
+static_assert(takes<hr::dense_bias<float>, floats&> && !takes<hr::dense_bias<float>, floats>);
+static_assert(takes<hr::dense_bias<float>, Eigen::Map<floats>>);
+static_assert(takes<hr::dense_bias<float>, Eigen::Ref<const floats>>);
+static_assert(takes<hr::dense_bias<float>, hr::view<const float>>);
+static_assert(takes<hr::alibi, std::vector<float>&> && !takes<hr::alibi, std::vector<float>>);
+static_assert(takes<hr::alibi, const std::vector<float>&>);
+static_assert(takes<hr::alibi, std::span<const float>> && takes<hr::alibi, std::span<float>>);
 
 }  // namespace
