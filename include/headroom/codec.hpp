@@ -16,9 +16,14 @@ namespace headroom::inline HEADROOM_ISA {
 /// own codec; a kernel knows only this interface:
 ///
 ///   Storage                            element type of a stored row
-///   storage_size(dim)                  Storage elements that hold a row of `dim` numbers
-///   encode(const In* row, Storage* stored, dim)
+///   storage_size(dim)                  Storage elements that hold a row of `dim` numbers, an
+///                                      Index exactly, as `dim` is
+///   encode(const In* row, Storage* stored, dim)      In is what is appended: float, double, or
+///                                      16 bits, Eigen::half or Eigen::bfloat16
 ///   decode(const Storage* stored, Out* row, dim)     Out is float or double
+///
+/// encode and decode are templates over In and Out. The concept tries float alone; appending or
+/// computing in another scalar asks for that one.
 template <class C>
 concept codec = requires(const typename C::Storage* stored, typename C::Storage* target,
                          const float* row, float* out, Index dim) {

@@ -24,7 +24,7 @@ namespace headroom::inline HEADROOM_ISA {
 /// The query a mask is asked about.
 struct query_row {
   Index head;      ///< query head, in [0, Q_heads)
-  Index query;     ///< row of q, in [0, q_len)
+  Index query;     ///< row of q in this call, in [0, q_len); no place among the keys
   Index position;  ///< where the query stands among the keys: query + kv_len - q_len, unless
                    ///< attention_options::first_position says otherwise; may be negative
   Index kv_len;    ///< number of keys

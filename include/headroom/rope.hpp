@@ -34,7 +34,7 @@ class token_positions {
  public:
   token_positions(Index first) : first_(first) {}
 
-  /// One position per token, in any order, repetitions allowed.
+  /// One position per token, each an Index and no other integer; any order, repetitions allowed.
   template <std::ranges::contiguous_range Ids>
   requires std::ranges::sized_range<Ids> && std::same_as<std::ranges::range_value_t<Ids>, Index>
   token_positions(const Ids& ids)

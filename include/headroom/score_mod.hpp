@@ -100,16 +100,24 @@ struct user_score_mod : mask_defaults {
 }  // namespace detail
 
 /// A mask of one's own: f(head, query, key) or f(query_row, key) says whether the query sees the
-/// key. `query` is the row of q; positions among the keys are in query_row. Inlined into the
-/// kernel; called from the executor's threads, so it must not throw or write shared state.
+/// key. `query` is the row of q in this call, `key` a place in the sequence, and so is
+/// query_row::position: with a cache, or in a later chunk of a prompt, query 0 does not stand at 0.
+/// What is indexed by token, such as the document of each, goes by position:
+///
+///   mask([&](const query_row& row, Index key) { return document[row.position] == document[key]; })
+///
+/// Inlined into the kernel; called from the executor's threads, so it must not throw or write
+/// shared state.
 template <class F>
 requires(detail::of_indices<F> || detail::of_row<F>) auto mask(F f) {
   return detail::user_mask<F>(std::move(f));
 }
 
 /// A score modification of one's own: f(score, head, query, key) or f(score, query_row, key)
-/// returns the new score of a visible key; `score` is scaled and capped. Returning minus infinity
-/// gives the key no weight but does not hide its value's NaN; use mask for that.
+/// returns the new score of a visible key; `score` is scaled and capped. As in mask, `query` is the
+/// row of q in this call: distances, and what is indexed by token, go by query_row::position.
+/// Returning minus infinity gives the key no weight but does not hide its value's NaN; use mask for
+/// that.
 template <class F>
 requires(detail::score_of_indices<F> || detail::score_of_row<F>) auto score_mod(F f) {
   return detail::user_score_mod<F>(std::move(f));
