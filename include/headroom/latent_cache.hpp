@@ -70,7 +70,7 @@ inline constexpr bool splits_latent_row =
 template <viewable RopeKeys>
 view<const scalar_of<RopeKeys>> new_rope_keys(const char* who, const RopeKeys& rope_keys,
                                               Index rope_width) {
-  const view<const scalar_of<RopeKeys>> k_pe = view_argument(who, "rope_keys", rope_keys, 1);
+  const view<const scalar_of<RopeKeys>> k_pe = given_rows(who, "rope_keys", rope_keys, 1);
   require(k_pe.heads() == 1 && k_pe.dim() == rope_width, who, ": rope_keys are [", k_pe.tokens(),
           ", ", k_pe.heads(), ", ", k_pe.dim(), "], expected [tokens, 1, rope = ", rope_width, "]");
   return k_pe;
@@ -84,8 +84,7 @@ struct new_latents {
 
   new_latents(const char* who, const Latents& latents, const RopeKeys& rope_keys,
               Index latent_width, Index rope_width)
-      : c(view_argument(who, "latents", latents, 1)),
-        k_pe(new_rope_keys(who, rope_keys, rope_width)) {
+      : c(given_rows(who, "latents", latents, 1)), k_pe(new_rope_keys(who, rope_keys, rope_width)) {
     require(c.heads() == 1 && c.dim() == latent_width, who, ": latents are [", c.tokens(), ", ",
             c.heads(), ", ", c.dim(), "], expected [tokens, 1, latent_rank = ", latent_width, "]");
     require(k_pe.tokens() == c.tokens(), who, ": rope_keys have ", k_pe.tokens(),

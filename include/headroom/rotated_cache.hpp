@@ -3,6 +3,7 @@
 #pragma once
 
 #include <headroom/detail/cache_around.hpp>
+#include <headroom/detail/cache_checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/hadamard.hpp>
 #include <headroom/detail/kept_list.hpp>
@@ -124,8 +125,7 @@ class rotated_cache : public detail::cache_around<Cache> {
   template <class Scalar, class Rows, class Executor>
   static view<const Scalar> rotated(const char* name, const Rows& rows, Index heads,
                                     const Executor& executor, detail::scratch& memory) {
-    const view<const scalar_of<Rows>> from =
-        detail::view_argument("rotated_cache", name, rows, heads);
+    const view<const scalar_of<Rows>> from = detail::given_rows("rotated_cache", name, rows, heads);
     const auto to = tokens_major(memory.take<Scalar>(from.tokens() * from.heads() * from.dim()),
                                  from.tokens(), from.heads(), from.dim());
     executor(from.heads(), [&](Index h) {

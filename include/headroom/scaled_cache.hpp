@@ -3,6 +3,7 @@
 #pragma once
 
 #include <headroom/detail/cache_around.hpp>
+#include <headroom/detail/cache_checks.hpp>
 #include <headroom/detail/channel_shares.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
@@ -209,8 +210,7 @@ class scaled_cache : public detail::cache_around<Cache> {
   template <viewable Rows>
   static view<const scalar_of<Rows>> argument(const char* name, const Rows& given, Index heads,
                                               Index dim) {
-    const view<const scalar_of<Rows>> rows =
-        detail::view_argument("scaled_cache", name, given, heads);
+    const view<const scalar_of<Rows>> rows = detail::given_rows("scaled_cache", name, given, heads);
     detail::require(rows.heads() == heads && rows.dim() == dim, "scaled_cache: ", name,
                     " of shape [", rows.tokens(), ", ", rows.heads(), ", ", rows.dim(),
                     "], expected [tokens, ", heads, ", ", dim, "]");

@@ -39,11 +39,22 @@ inline void require_truncation(const char* who, Index tokens, Index size) {
           " tokens, expected 0 to size = ", size);
 }
 
+// What is to be written into a cache, called `who`. Integers would be stored without a word, but
+// attention refuses them: they are codes of a quantized tensor more often than numbers.
+template <viewable Rows>
+view<const scalar_of<Rows>> given_rows(const char* who, const char* name, const Rows& given,
+                                       Index heads) {
+  static_assert(storage_scalar<scalar_of<Rows>>,
+                "headroom: what a cache is given must be of float, double, Eigen::half or "
+                "Eigen::bfloat16; convert integers first, codes with their scale");
+  return view_argument(who, name, given, heads);
+}
+
 // Keys or values for a cache of these sizes, called `who`.
 template <viewable Rows>
 view<const scalar_of<Rows>> new_rows(const char* who, const char* name, const Rows& given,
                                      Index groups, Index dim) {
-  const view<const scalar_of<Rows>> rows = view_argument(who, name, given, groups);
+  const view<const scalar_of<Rows>> rows = given_rows(who, name, given, groups);
   require(rows.heads() == groups, who, ": ", name, " has ", rows.heads(),
           " heads, expected KV_groups = ", groups);
   require(rows.dim() == dim, who, ": ", name, " has width ", rows.dim(), ", expected ", dim);
