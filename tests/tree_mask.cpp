@@ -8,6 +8,8 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -182,6 +184,26 @@ TEST_CASE("what is no tree is refused") {
         "tree_mask: draft 0 sees draft 1, expected to see itself and ancestors, which precede it");
   CHECK(refusal_of_flags(Flags::Identity(3, 2)) ==
         "tree_mask: ancestors are [3, 1, 2], expected [3, 1, 3]");
+}
+
+TEST_CASE("a tree that grows level by level is the tree at once") {
+  // The queries of a call are the last drafts; those before had their turn.
+  const problem<> p({6, 300, 4, 2, 16, 8});
+  const std::array parents = {-1, 0, 0, 1, 1, 2};
+  const hr::tree_mask tree(parents);
+  const auto whole = attend(p, tree);
+  const auto exact = p.exact(tree);
+  REQUIRE(error_ratio(whole, exact) <= 1);
+  for (const auto& [begin, end] : {std::pair<Index, Index>{0, 1}, {1, 3}, {3, 6}}) {
+    const auto drafts = std::span(parents).first(static_cast<std::size_t>(end));
+    const Index kv_len = 294 + end;
+    const auto level =
+        attend<float>(p.queries().slice_tokens(begin, end), p.keys().slice_tokens(0, kv_len),
+                      p.values().slice_tokens(0, kv_len), hr::tree_mask(drafts));
+    REQUIRE(error_ratio(std::as_const(level.out).view(),
+                        std::as_const(whole.out).view().slice_tokens(begin, end),
+                        exact.bound.out.view().slice_tokens(begin, end)) <= 2);
+  }
 }
 
 TEST_CASE("more drafts than keys are refused by the call") {

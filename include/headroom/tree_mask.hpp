@@ -24,11 +24,16 @@ namespace headroom::inline HEADROOM_ISA {
 ///   cache.append(k, v);                            // the keys and values of all four
 ///   gqa(q, cache, out, headroom::tree_mask<>(parents));
 ///
-/// The queries are those of the drafts; positions, as in every mask, are places in the cache: the
-/// draft at place i stands at kv_len - drafts() + i, whatever its depth. (RoPE wants depths.) So
-/// what goes by distance, a window of the mask's or of a ring_cache, or ALiBi, counts a draft's
-/// elder cousins as text: near its far end a window shows a draft fewer tokens than it would see
-/// along its path alone. Where that matters, let the drafts of one call be a chain.
+/// The drafts are the last tokens of the cache, so they are appended before the call. No check sees
+/// where that was forgotten: the end of the text would be taken for them.
+///
+/// The queries are those of the drafts, or of the last of them, where those before had their turn:
+/// a tree may grow level by level, each a call under the mask of all drafts so far. Positions, as
+/// in every mask, are places in the cache: the draft at place i stands at kv_len - drafts() + i,
+/// whatever its depth. (RoPE wants depths.) So what goes by distance, a window of the mask's or of
+/// a ring_cache, or ALiBi, counts a draft's elder cousins as text: near its far end a window shows
+/// a draft fewer tokens than it would see along its path alone. Where that matters, let the drafts
+/// of one call be a chain.
 /// Queries before the drafts are causal. Keys before the drafts are never asked for one by one, so
 /// a tree costs what a causal chunk does.
 ///
