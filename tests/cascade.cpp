@@ -257,6 +257,16 @@ TEST_CASE("sinks join once") {
   for (Index t = 0; t < got.out.tokens(); ++t) CHECK(got.out(t, 5, 0) == 0);
 }
 
+TEST_CASE("sequences that share nothing are a batch, with queries before their keys, too") {
+  shared_batch batch({{3, 2}, {1, 5}}, {});
+  const any_attention heads(Q_heads, KV_groups, qk_dim, v_dim);
+  answer<float> cascade = batch.nothing(), plain = batch.nothing();
+  hr::attend_cascade(heads, batch.q.view(), batch.offsets, batch.prefixes, batch.sequences,
+                     cascade.out.view());
+  hr::attend_batch(heads, batch.q.view(), batch.offsets, batch.sequences, plain.out.view());
+  CHECK(same_bits(std::as_const(cascade.out).view(), std::as_const(plain.out).view()));
+}
+
 TEST_CASE("a query that sees nothing at all gets zeros, with sinks too") {
   const shared_batch batch({{2, 2}, {1, 1}}, {{0, 0, 2}});
   const std::vector<float> sinks(Q_heads, -std::numeric_limits<float>::infinity());

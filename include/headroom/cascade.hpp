@@ -90,11 +90,12 @@ void check_prefixes(const Sizes& sizes, const Offsets& offsets, const Prefixes& 
     const Index q_len = offset(offsets, i + 1) - offset(offsets, i);
     const Index kv_len = at(sequences, i).source().tokens();
     const Index first = at(sequences, i).first_position().value_or(kv_len - q_len);
-    require(first >= 0, caller(who, i), ": its first query stands ", -first,
+    const Index shared = tokens_shared(i, prefixes);
+    require(first >= 0 || shared == 0, caller(who, i), ": its first query stands ", -first,
             " tokens before its own keys, expected at least position 0: queries come after what is "
             "shared");
     using Mask = typename std::ranges::range_value_t<const Sequences>::Mask;
-    window_reach<Mask>::check(at(sequences, i).mask(), caller(who, i), tokens_shared(i, prefixes));
+    window_reach<Mask>::check(at(sequences, i).mask(), caller(who, i), shared);
   }
 }
 
@@ -177,9 +178,10 @@ void attend_shared(const Sizes& sizes, view<const Query> queries, view<Scalar> o
 /// there, and its prefixes stand before, at -1, -2 and so on. They are visible to all its queries,
 /// but for windows: a sliding_window reaches into the prefixes as far as it is wide. So `causal{} &
 /// sliding_window{w}` is what it is over a copy of everything, and `sliding_window{w} | prefix{0}`
-/// shows all that is shared beside a window. A local_chunk does so, too, and is told how many
-/// tokens its sequence shares: `local_chunk{c, shared}`. Other masks, your own included, hide own
-/// keys alone. Masks that modify scores are refused, for they would leave out the prefixes.
+/// shows all that is shared beside a window, as what a ring keeps, masked, does. A local_chunk does
+/// so, too, and is told how many tokens its sequence shares: `local_chunk{c, shared}`. Other masks,
+/// your own included, hide own keys alone. Masks that modify scores are refused, for they would
+/// leave out the prefixes.
 ///
 /// \param prefixes   shared_prefix each, in memory one after another and in the order in which a
 ///                   sequence begins with them; all of one type of source, which may differ from
