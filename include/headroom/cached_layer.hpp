@@ -30,7 +30,7 @@ struct layer_sequence {
   Index tokens;  ///< new tokens, 0 or more
   Cache* cache;  ///< of this sequence alone
   std::optional<token_positions> positions =
-      std::nullopt;  ///< cache->tokens() onwards if not given
+      std::nullopt;  ///< cache->tokens() onwards if not given; refer to a list, if it is one
 };
 
 namespace detail {

@@ -86,7 +86,7 @@ class kept_tokens {
   Index first_position() const { return position_ - (first_ - prefix_); }
 
   /// A mask over the whole context, for a call over these tokens, that hides as well what is
-  /// neither in the window nor in the prefix.
+  /// neither in the window nor in the prefix. Of a cascade it shows all that is shared.
   template <attention_mask Mask>
   auto masked(Mask mask) const {
     // Among those kept the window is as wide as in the whole context.

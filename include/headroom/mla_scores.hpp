@@ -35,7 +35,10 @@ inline constexpr Index absorbed_score_queries = 16;
 /// Q_heads heads; W_UV is not used.
 ///
 ///     headroom::visit_scores(core, headroom::score_stage::softmax, q, latents, up, causal{}, {},
-///                            [&](const auto& tile) { total += tile.scores.colwise().sum(); });
+///                            [&](const auto& tile) {
+///                              total.segment(tile.first_key, tile.scores.cols()) +=
+///                                  tile.scores.colwise().sum();
+///                            });
 ///
 /// Scores are those of the absorbed form, scale (W_UK[h]^T q_nope . c + q_pe . k_pe), which are
 /// those of the expanded one up to rounding. Computed in the scalar of q: latents are decoded to

@@ -102,7 +102,8 @@ class page_index {
     if (tokens < tokens_) tokens_ = tokens / page_tokens_ * page_tokens_;
   }
 
-  /// bound(page), summed over the queries and heads of q. One that is NaN counts as infinite.
+  /// bound(page), summed over the queries and heads of q. One that is NaN, as 0 times an infinite
+  /// key is, counts as infinite.
   ///
   /// \param q       [q_len, Q_heads, qk_dim], a view of any scalar or an Eigen row-major matrix
   /// \param bounds  [pages()], written

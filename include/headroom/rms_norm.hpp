@@ -19,6 +19,7 @@ namespace headroom::inline HEADROOM_ISA {
 /// \param gain  [dim], of any storage scalar
 /// \param eps   added to the mean square
 /// \throws std::invalid_argument if gain is not as wide as a row; x is then unchanged
+/// \error  squares are summed in Scalar: of floats, a row of a mean square above 3.4e38 becomes 0
 /// \source Zhang and Sennrich, arXiv 1910.07467, equation (4)
 template <class Scalar, class Gain>
 void rms_norm(view<Scalar> x, std::span<const Gain> gain, double eps) {

@@ -223,7 +223,10 @@ void visit_within(const Core& core, const Query& q, const Cache& cache, const Ma
 /// attention: numbers agree up to rounding, and cost several times as much.
 ///
 ///     headroom::visit_scores(attend, headroom::score_stage::softmax, q, cache, causal{}, {},
-///                            [&](const auto& tile) { total += tile.scores.colwise().sum(); });
+///                            [&](const auto& tile) {
+///                              total.segment(tile.first_key, tile.scores.cols()) +=
+///                                  tile.scores.colwise().sum();
+///                            });
 ///
 /// For latent attention see mla_scores.hpp.
 ///
