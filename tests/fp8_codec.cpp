@@ -64,6 +64,7 @@ TEST_CASE("numbers of e4m3 come back as they are, in any power of two") {
   }
   const std::vector<float> zeros(40);
   CHECK(round_trip<hr::fp8_codec, float>(zeros) == zeros);
+  CHECK(round_trip<hr::fp8_codec, float>(std::vector<float>()).empty());
 }
 
 TEST_CASE("what is not finite makes its row so; what is too large becomes the largest") {

@@ -34,6 +34,13 @@ TEMPLATE_TEST_CASE("least and most are those of the row", "", float, double, Eig
     }
 }
 
+TEST_CASE("a row without numbers is not read") {
+  const auto range = hr::row_range::of(static_cast<const float*>(nullptr), 0);
+  CHECK(range.least == 0);
+  CHECK(range.most == 0);
+  CHECK(range.finite);
+}
+
 TEST_CASE("what is not finite is seen wherever it stands") {
   constexpr float infinity = std::numeric_limits<float>::infinity();
   for (Index dim = 1; dim <= 2 * hr::lanes + 3; ++dim)

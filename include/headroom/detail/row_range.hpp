@@ -18,10 +18,10 @@ struct row_range {
   /// Of the size that a number has at most.
   float largest() const { return std::max(most, -least); }
 
-  /// \param dim  at least 1
+  /// Of no numbers, as rotary keys of width 0 are, it is that of a 0.
   template <class Number>
   static row_range of(const Number* row, Index dim) {
-    const float first = static_cast<float>(row[0]);
+    const float first = dim > 0 ? static_cast<float>(row[0]) : 0.f;
     packet least = broadcast(first), most = least, poison = broadcast(0.f);
     const Index whole = dim / lanes * lanes;
     for (Index d = 0; d < whole; d += lanes) {
