@@ -15,6 +15,7 @@
 #include "support/in_turn.hpp"
 #include "support/inputs.hpp"
 
+#include <cstddef>
 #include <headroom/fp8_codec.hpp>
 #include <headroom/int4_codec.hpp>
 #include <headroom/int8_codec.hpp>
@@ -26,6 +27,7 @@
 #include <headroom/scaled_cache.hpp>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace headroom_bench {

@@ -71,14 +71,15 @@ struct fp8_codec {
   static void encode(const In* row, Storage* stored, Index dim) {
     const auto range = detail::row_range::of(row, dim);
     const int exponent = exponent_for(range.finite ? range.largest() : 0.f);
-    // In two steps: a float has no room for the inverse of the smallest scale.
-    const float first = std::ldexp(1.f, -exponent / 2),
-                second = std::ldexp(1.f, -exponent - -exponent / 2);
+    // Over the scale in two steps: a float has no room for the inverse of the smallest.
+    const float first = std::ldexp(1.f, -(exponent / 2));
+    const float second = std::ldexp(1.f, exponent / 2 - exponent);
+    const detail::packet firsts = detail::broadcast(first), seconds = detail::broadcast(second);
     const Index whole = dim / detail::lanes * detail::lanes;
-    for (Index d = 0; d < whole; d += detail::lanes)
-      detail::store_e4m3(stored + d, detail::multiply(detail::multiply(detail::load(row + d),
-                                                                       detail::broadcast(first)),
-                                                      detail::broadcast(second)));
+    for (Index d = 0; d < whole; d += detail::lanes) {
+      const detail::packet numbers = detail::multiply(detail::load(row + d), firsts);
+      detail::store_e4m3(stored + d, detail::multiply(numbers, seconds));
+    }
     for (Index d = whole; d < dim; ++d)
       stored[d] = detail::e4m3_of(static_cast<float>(row[d]) * first * second);
     const float factor =
