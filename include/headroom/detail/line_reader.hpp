@@ -13,6 +13,23 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
+/// What kernels make of a stored row of a codec: its numbers, and these without the factor that
+/// they share. Types of their own: all caches and masks then have the kernels of a codec in common.
+template <packet_codec Codec>
+struct as_decoded {
+  Index dim;
+  HEADROOM_ALWAYS_INLINE auto operator()(const typename Codec::Storage* row) const {
+    return Codec::read(row, dim);
+  }
+};
+template <packet_codec Codec>
+struct numbers_alone {
+  Index dim;
+  HEADROOM_ALWAYS_INLINE auto operator()(const typename Codec::Storage* row) const {
+    return Codec::read_numbers(row, dim);
+  }
+};
+
 /// The stored rows of a line as kernels read them: where they lie, if they are numbers or widen
 /// themselves, or decoded. The factor that a row's numbers share is not read with each of them; it
 /// is for the row's scores, or weights.
@@ -47,9 +64,9 @@ class line_reader {
   template <class Use>
   void read(const Storage* const* stored, Index count, const Use& use) const {
     if constexpr (factored_codec<Codec> || integer_codec<Codec>) {
-      use(stored, [dim = dim_](const Storage* row) { return Codec::read_numbers(row, dim); });
+      use(stored, numbers_alone<Codec>(dim_));
     } else if constexpr (packet_codec<Codec>) {
-      use(stored, [dim = dim_](const Storage* row) { return Codec::read(row, dim); });
+      use(stored, as_decoded<Codec>(dim_));
     } else if constexpr (!decodes) {
       use(stored, as_stored());
     } else {
@@ -66,7 +83,7 @@ class line_reader {
   template <class Reader>
   auto with_factors(const Reader& reader) const {
     if constexpr (has_factors)
-      return [dim = dim_](const Storage* row) { return Codec::read(row, dim); };
+      return as_decoded<Codec>(dim_);
     else
       return reader;
   }
