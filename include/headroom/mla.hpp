@@ -22,6 +22,9 @@
 
 namespace headroom::inline HEADROOM_ISA {
 
+template <int Q_heads, int latent_rank, int nope, int rope, int value>
+class mla;
+
 namespace detail {
 
 template <class Query, class Latents, class Out>
@@ -33,26 +36,37 @@ inline constexpr bool supports_latents<Query, Latents, Out> =
 
 // The sizes of a call of mla. Every head has keys and values of its own: multi-head attention, as
 // far as queries and output go.
+//
+// \tparam known_absorbed      what the compiler knows of the call, absorbed
+// \tparam latent_rank, rope_width  and of the latents, that none of others may fit
+template <known_sizes known_absorbed, int latent_rank, int rope_width>
 struct latent_sizes : call_sizes {
   Index rank;
   Index rope;
 
-  template <class Core>
-  latent_sizes(const char* entry, const Core& core)
-      : call_sizes{entry,
-                   core.q_heads(),
-                   core.q_heads(),
-                   core.nope_width() + core.rope_width(),
-                   core.value_width(),
-                   "nope + rope",
-                   "value"},
-        rank(core.rank()),
-        rope(core.rope_width()) {}
+  static constexpr known_sizes absorbed = known_absorbed;
+
+  template <class Latents>
+  static constexpr bool may_fit = may_have_sizes<Latents>(1, fixed_sum(latent_rank, rope_width),
+                                                          latent_rank);
 };
 
+template <int Q_heads, int latent_rank, int nope, int rope, int value>
+auto sizes_of(const char* who, const mla<Q_heads, latent_rank, nope, rope, value>& core) {
+  constexpr known_sizes absorbed = known_latent_sizes<Q_heads, latent_rank, rope>();
+  return latent_sizes<absorbed, latent_rank, rope>{
+      {who, core.q_heads(), core.q_heads(), core.nope_width() + core.rope_width(),
+       core.value_width(), "nope + rope", "value"},
+      core.rank(),
+      core.rope_width()};
+}
+
 // A source has the widths of latents and rotary keys.
-template <kv_source Source>
-void check_source(const latent_sizes& sizes, const Source& latents) {
+template <known_sizes absorbed, int latent_rank, int rope_width, kv_source Source>
+void check_source(const latent_sizes<absorbed, latent_rank, rope_width>& sizes,
+                  const Source& latents) {
+  static_assert(latent_sizes<absorbed, latent_rank, rope_width>::template may_fit<Source>,
+                "mla: the cache has another latent_rank or rope than the attention");
   require(latents.groups() == 1, sizes.who, ": latents have ", latents.groups(),
           " groups, expected 1");
   require(latents.v_dim() == sizes.rank, sizes.who, ": latents have width ", latents.v_dim(),
@@ -63,8 +77,8 @@ void check_source(const latent_sizes& sizes, const Source& latents) {
 }
 
 // The up-projection of these sizes.
-template <class Weight>
-up_projection<Weight> checked_up(const latent_sizes& sizes, const linear<Weight>& up) {
+template <std::derived_from<call_sizes> Sizes, class Weight>
+up_projection<Weight> checked_up(const Sizes& sizes, const linear<Weight>& up) {
   const Index nope = sizes.qk_dim - sizes.rope, value = sizes.v_dim;
   const Index rows = sizes.Q_heads * (nope + value);
   require(up.out_features() == rows && up.in_features() == sizes.rank, sizes.who, ": up is [",
@@ -204,24 +218,16 @@ class mla {
   template <class Scalar = float, kv_source Source>
   attention_path path_for(Index q_len, const Source& latents) const {
     static_assert(detail::compute_scalar<Scalar>, "path_for<Scalar>: Scalar is float or double");
-    static_assert(check_widths<Source>());
-    detail::check_source(detail::latent_sizes("mla", *this), latents);
+    const auto sizes = detail::sizes_of("mla", *this);
+    detail::check_source(sizes, latents);
     if (q_len > 0 && expands(q_len, latents.tokens()))
       return detail::expanded_path<Scalar, Source>(q_heads());
-    const detail::fixed_call_sizes<detail::known_latent_sizes<Q_heads, latent_rank, rope>()>
-        absorbed{{"mla", q_heads(), 1, rank() + rope_width(), rank()}};
+    const detail::fixed_call_sizes<sizes.absorbed> absorbed{
+        {"mla", q_heads(), 1, rank() + rope_width(), rank()}};
     return detail::path_of<Scalar>(absorbed, q_len, latents);
   }
 
  private:
-  template <class Source>
-  static consteval bool check_widths() {
-    static_assert(
-        detail::may_have_sizes<Source>(1, detail::fixed_sum(latent_rank, rope), latent_rank),
-        "mla: the cache has another latent_rank or rope than the attention");
-    return true;
-  }
-
   template <class Query, class Source, class Weight, class Out, class Mask, class Executor>
   void attend(bool expand, const Query& q, const Source& latents, const linear<Weight>& up,
               Out& out, const Mask& mask, const attention_options<scalar_of<Out>>& options,
@@ -229,8 +235,7 @@ class mla {
     using Scalar = scalar_of<Out>;
     static_assert(detail::compute_scalar<Scalar> && std::same_as<scalar_of<Query>, Scalar>,
                   "mla: q and out must both be of float or both be of double");
-    static_assert(check_widths<Source>());
-    const detail::latent_sizes sizes("mla", *this);
+    const auto sizes = detail::sizes_of("mla", *this);
     detail::check_source(sizes, latents);
     const auto projection = detail::checked_up(sizes, up);
     const view<const Scalar> queries = detail::input_argument<Scalar>("mla", "q", q, q_heads());
@@ -238,9 +243,8 @@ class mla {
     const auto call =
         detail::checked_call(sizes, queries, output, Index(latents.tokens()), mask, options);
     detail::scratch memory;
-    detail::latent_batch<std::remove_const_t<decltype(call)>, Source, Weight,
-                         detail::known_latent_sizes<Q_heads, latent_rank, rope>()>
-        batch(1, projection, memory);
+    detail::latent_batch<std::remove_const_t<decltype(call)>, Source, Weight, sizes.absorbed> batch(
+        1, projection, memory);
     expand ? batch.add_expanded(call, latents) : batch.add_absorbed(call, latents);
     batch.run(executor);
   }

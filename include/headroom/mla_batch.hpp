@@ -59,7 +59,7 @@ void attend_batch(const mla<Q_heads, latent_rank, nope, rope, value>& core, cons
       detail::compute_scalar<Scalar> && std::same_as<scalar_of<Query>, Scalar>;
   static_assert(computes, "attend_batch: q and out must both be of float or both be of double");
   if constexpr (computes) {
-    const detail::latent_sizes sizes("attend_batch", core);
+    const auto sizes = detail::sizes_of("attend_batch", core);
     const view<const Scalar> queries =
         detail::input_argument<Scalar>("attend_batch", "q", q, core.q_heads());
     const view<Scalar> output =
@@ -69,8 +69,7 @@ void attend_batch(const mla<Q_heads, latent_rank, nope, rope, value>& core, cons
     const Index count = detail::length(sequences);
     detail::scratch memory;
     detail::latent_batch<detail::attention_call<Scalar, Scalar, typename Sequence::Mask>,
-                         typename Sequence::Source, Weight,
-                         detail::known_latent_sizes<Q_heads, latent_rank, rope>()>
+                         typename Sequence::Source, Weight, sizes.absorbed>
         batch(count, projection, memory);
     for (Index i = 0; i < count; ++i) {
       const auto& latents = detail::at(sequences, i).source();

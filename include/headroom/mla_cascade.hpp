@@ -70,7 +70,7 @@ void attend_cascade(const mla<Q_heads, latent_rank, nope, rope, value>& core, co
   static_assert(computes, "attend_cascade: q and out must both be of float or both be of double");
   if constexpr (computes) {
     const char* const who = "attend_cascade";
-    const detail::latent_sizes sizes(who, core);
+    const auto sizes = detail::sizes_of(who, core);
     const view<const Scalar> queries = detail::input_argument<Scalar>(who, "q", q, core.q_heads());
     const view<Scalar> output = detail::output_argument<Scalar>(who, "out", out, core.q_heads());
     const auto projection = detail::checked_up(sizes, up);
@@ -79,17 +79,16 @@ void attend_cascade(const mla<Q_heads, latent_rank, nope, rope, value>& core, co
     if (queries.tokens() == 0) return;
 
     // One call of all queries, as far as the up-projection goes; what they attend to comes after.
-    constexpr auto known = detail::known_latent_sizes<Q_heads, latent_rank, rope>();
     const none all;
     const auto packed = detail::call_of(sizes, queries, output, Index(0), all, options);
-    using Stack = detail::absorbed_stack<std::remove_const_t<decltype(packed)>, known>;
+    using Stack = detail::absorbed_stack<std::remove_const_t<decltype(packed)>, sizes.absorbed>;
     detail::scratch memory;
     const Stack rows({&packed, 1}, core.nope_width(), core.rank(), memory);
     const std::span<const Stack> stack(&rows, 1);
 
     detail::absorb(stack, core.q_heads(), projection, executor);
     rows.for_each_latent_call([&](const auto& absorbed) {
-      const detail::fixed_call_sizes<known> latent{
+      const detail::fixed_call_sizes<sizes.absorbed> latent{
           {who, core.q_heads(), 1, absorbed.q.dim(), absorbed.out.dim()}};
       auto latent_options = options;
       latent_options.scale = absorbed.scale;

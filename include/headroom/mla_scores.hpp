@@ -64,7 +64,7 @@ void visit_scores(const mla<Q_heads, latent_rank, nope, rope, value>& core, scor
   static_assert(computes, "visit_scores: q over latents must be of float or of double");
   if constexpr (computes) {
     const char* const who = "visit_scores";
-    detail::latent_sizes sizes(who, core);
+    auto sizes = detail::sizes_of(who, core);
     sizes.KV_groups = 1;  // absorbed, all heads share the latents
     detail::check_source(sizes, latents);
     const auto projection = detail::checked_up(sizes, up);

@@ -50,7 +50,7 @@ void attend_tokens(const mla<Q_heads, latent_rank, nope, rope, value>& core, con
   static_assert(computes, "attend_tokens: q and out must both be of float or both be of double");
   if constexpr (computes) {
     const char* const who = "attend_tokens";
-    const detail::latent_sizes sizes(who, core);
+    const auto sizes = detail::sizes_of(who, core);
     const auto queries = detail::input_argument<Scalar>(who, "q", q, core.q_heads());
     const auto output = detail::output_argument<Scalar>(who, "out", out, core.q_heads());
     const Index q_len = queries.tokens(), kv_len = latents.tokens();
@@ -63,9 +63,8 @@ void attend_tokens(const mla<Q_heads, latent_rank, nope, rope, value>& core, con
     using Lists = std::remove_const_t<decltype(lists)>;
     using Call = detail::attention_call<Scalar, Scalar, detail::list_mask<Mask, Lists>>;
     detail::scratch memory;
-    detail::latent_batch<Call, detail::selection_by<Lists>, Weight,
-                         detail::known_latent_sizes<Q_heads, latent_rank, rope>()>
-        batch(q_len, projection, memory);
+    detail::latent_batch<Call, detail::selection_by<Lists>, Weight, sizes.absorbed> batch(
+        q_len, projection, memory);
     detail::for_each_list(
         sizes, queries, output, kv_len, 1, lists, mask, options, memory,
         [&](const auto& call, const auto& selection) { batch.add_absorbed(call, selection); });
