@@ -5,7 +5,9 @@
 #include <headroom/detail/cache_checks.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/nesting.hpp>
 #include <headroom/detail/scratch.hpp>
+#include <headroom/kv_source.hpp>
 #include <headroom/rope.hpp>
 #include <headroom/view.hpp>
 
@@ -25,11 +27,7 @@ namespace headroom::inline HEADROOM_ISA {
 
 namespace detail {
 
-// Caches whose keys are written in place: all of a key, or the rotary one of a row of MLA.
-template <class Cache>
-concept writes_keys = requires(Cache& cache, Index t, const view<const float>& keys) {
-  cache.write_keys(t, keys);
-};
+// Caches whose keys turn in place: all of a key, or the rotary one of a row of MLA.
 template <class Cache>
 concept writes_rope_keys = requires(Cache& cache, Index t, const view<const float>& keys) {
   cache.write_rope_keys(t, keys);
@@ -37,28 +35,31 @@ concept writes_rope_keys = requires(Cache& cache, Index t, const view<const floa
 template <class Cache>
 concept turns_keys = writes_keys<Cache> || writes_rope_keys<Cache>;
 
-// Those that also close the gap that tokens leave, and those of them whose pages forks may hold.
-template <class Cache>
-concept shifts_context = turns_keys<Cache> && requires(Cache& cache, Index t) {
-  cache.erase(t, t);
-};
-template <class Cache>
-concept shares_pages = requires(Cache& cache, Index t) {
-  cache.unshare(t, t);
-  cache.erase_and_unshare(t, t);
-};
-
 // What the channels that turn are stored by.
 template <turns_keys Cache>
-struct turned_codec : std::type_identity<typename Cache::KeyCodec> {};
+struct turned_codec : std::type_identity<typename source_in<Cache>::type::KeyCodec> {};
 template <writes_rope_keys Cache>
 struct turned_codec<Cache> : std::type_identity<typename Cache::RopeCodec> {};
+
+// Keys of tokens from `first` on, [tokens, KV_groups, qk_dim], as they were appended but for what
+// storing them rounded.
+template <kv_source Cache, class Real>
+void read_keys(const Cache& cache, Index first, const view<Real>& keys) {
+  for (Index t = 0; t < keys.tokens(); ++t)
+    for (Index g = 0; g < keys.heads(); ++g)
+      Cache::KeyCodec::decode(cache.keys(g, first + t, first + t + 1).rows, keys.row(t, g),
+                              keys.dim());
+}
+template <wrapping_cache Cache, class Real>
+void read_keys(const Cache& cache, Index first, const view<Real>& keys) {
+  read_keys(cache.stored(), first, keys);
+  for (Index g = 0; g < keys.heads(); ++g) cache.restore_keys(keys, g);
+}
 
 /// Turns keys of a cache, on pages that no fork holds. It checks and takes memory when it is made,
 /// so that a cache that has changed since does not meet what that throws.
 template <turns_keys Cache>
 class key_turn {
-  using Codec = typename Cache::KeyCodec;
   using Stored = typename turned_codec<Cache>::type::Storage;
   using Real = std::conditional_t<std::same_as<Stored, double>, double, float>;
   static constexpr Index tokens_at_once = 32;
@@ -73,7 +74,10 @@ class key_turn {
     const Index width = cache.qk_dim() - begin_;
     require(rotary.rotary_dim() <= width, "rotate_cached_keys: rotary turns ", rotary.rotary_dim(),
             " channels, expected at most ", name, " = ", width);
-    numbers_ = memory_.template take<Real>(tokens_at_once * cache.groups() * cache.qk_dim());
+    const Index numbers = tokens_at_once * cache.groups() * cache.qk_dim();
+    numbers_ = memory_.template take<Real>(numbers);
+    // A cache around another, or two, takes as much to write; what has been taken once is there.
+    if constexpr (wrapping_cache<Cache>) scratch().template take<Real>(2 * numbers);
   }
 
   /// Tokens [first, last), on by `distance` positions.
@@ -82,9 +86,7 @@ class key_turn {
     for (Index t = first; t < last; t += tokens_at_once) {
       const Index count = std::min(tokens_at_once, last - t);
       const auto keys = tokens_major(numbers_, count, groups, dim);
-      for (Index j = 0; j < count; ++j)
-        for (Index g = 0; g < groups; ++g)
-          Codec::decode(cache_.keys(g, t + j, t + j + 1).rows, keys.row(j, g), dim);
+      read_keys(cache_, t, keys);
       // All turn alike, as the heads of one token do. Their amplitude they have already.
       const auto alike = tokens_major(numbers_, 1, count * groups, dim).slice_dim(begin_, dim);
       rotate(alike, alike, rotary_.rotary_dim(), rotary_.pairing(), distance,
@@ -120,14 +122,17 @@ class key_turn {
 /// lists) there is no such rope once they have changed. Its amplitude, which the keys have already,
 /// is not applied again.
 ///
-/// \param cache     a kv_cache or latent_cache, or one of these on pages: forks keep their keys
+/// \param cache     a kv_cache or latent_cache, or one of these on pages: forks keep their keys; or
+///                  a rotated_cache or scaled_cache of one, whose keys turn as they were appended
 /// \param distance  of any sign; nothing is written where it is 0
 /// \throws std::invalid_argument if there are no such tokens, or if the rope turns more channels
 ///         than a key has, std::length_error if a pool has no pages for copies of shared ones; the
 ///         cache and the pool are then unchanged. A codec that throws leaves some keys turned
 /// \error  each key is decoded, rotated in float (in double where it is stored so) and encoded
 ///         again: rounding of the rotation, 4 u (|x1| + |x2|) for a pair, and once more the
-///         error of the codec. With blocks of few bits that is a quantisation more at each call
+///         error of the codec. With blocks of few bits that is a quantisation more at each call; in
+///         a scaled_cache the codec's error is that under the scales there are, and a codec that
+///         clips, clips what turns beyond those of its channel
 template <detail::turns_keys Cache>
 void rotate_cached_keys(Cache& cache, Index begin, Index end, const rope& rotary, Index distance) {
   detail::require_tokens("rotate_cached_keys", "rotating", begin, end, cache.tokens());
@@ -148,8 +153,7 @@ void rotate_cached_keys(Cache& cache, Index begin, Index end, const rope& rotary
 /// are copied where they share those. Where `drop` is a multiple of page_tokens(), whole pages go
 /// and no token moves but the few before the gap on its first page.
 ///
-/// \param cache   a kv_cache or latent_cache, or one of these on pages, whose keys are rotated to
-///                the positions 0 to tokens()
+/// \param cache   as in rotate_cached_keys, its keys rotated to the positions 0 to tokens()
 /// \param rotary  the rope that they were rotated with; see rotate_cached_keys
 /// \throws std::invalid_argument if there are no such tokens, or as rotate_cached_keys,
 ///         std::length_error if a pool has no pages for copies, those that the gap gives up not
@@ -158,11 +162,13 @@ void rotate_cached_keys(Cache& cache, Index begin, Index end, const rope& rotary
 /// \source StreamingLLM, arXiv 2309.17453, section 3.2: positions are those within the cache
 template <class Cache>
 void shift_context(Cache& cache, Index keep, Index drop, const rope& rotary) {
-  constexpr bool shifts = detail::shifts_context<Cache>;  // gcc would explain a concept
-  static_assert(shifts,
-                "shift_context: cache must be a kv_cache, a latent_cache, or one of these on "
-                "pages, whose keys turn in place; a ring_cache needs no shift, and what a "
-                "rotated_cache or scaled_cache holds is no longer as the rope left it");
+  // gcc would explain a concept
+  constexpr bool shifts = detail::turns_keys<Cache> && detail::erases_tokens<Cache>;
+  static_assert(
+      shifts,
+      "shift_context: cache must be a kv_cache, a latent_cache, one of these on pages, or "
+      "a rotated_cache or scaled_cache of one, whose keys turn in place; a ring_cache "
+      "needs no shift");
   if constexpr (shifts) {
     detail::require(keep >= 0 && drop >= 0 && drop <= cache.tokens() - keep,
                     "shift_context: keep = ", keep, " and drop = ", drop,

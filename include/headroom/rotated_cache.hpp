@@ -6,7 +6,6 @@
 #include <headroom/detail/cache_checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/hadamard.hpp>
-#include <headroom/detail/kept_list.hpp>
 #include <headroom/detail/nesting.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/kv_source.hpp>
@@ -83,14 +82,12 @@ class rotated_cache : public detail::cache_around<Cache> {
                    rotated<computed<Values>>("v", v, groups(), serial(), memory));
   }
 
-  /// Of the tokens from `first` on keeps those listed, as the cache in it does.
-  template <detail::integer_list Kept>
-  void keep(Index first, const Kept& kept) {
-    stored_.keep(first, kept);
+  /// Writes keys in place of those from token `first` on, rotated, as the cache in it does.
+  template <viewable Keys>
+  void write_keys(Index first, const Keys& k) requires(detail::writes_keys<Cache>) {
+    detail::scratch memory;
+    stored_.write_keys(first, rotated<computed<Keys>>("k", k, groups(), serial(), memory));
   }
-
-  void truncate(Index tokens) { stored_.truncate(tokens); }
-  void clear() { stored_.clear(); }
 
   /// What attention does with this cache in place of a source: calls itself over the cache in it,
   /// between the two rotations.
@@ -110,14 +107,28 @@ class rotated_cache : public detail::cache_around<Cache> {
   /// Q_heads, v_dim] after it, in place, of one head and unchecked: see wrapping_cache.
   template <class Scalar>
   void prepare_queries(const view<Scalar>& q, Index h) const {
-    for (Index t = 0; t < q.tokens(); ++t) detail::rotate_by_hadamard(q.row(t, h), q.dim());
+    rotate_head(q, h);
   }
   template <class Scalar>
   void restore_outputs(const view<Scalar>& out, Index h) const {
-    for (Index t = 0; t < out.tokens(); ++t) detail::rotate_by_hadamard(out.row(t, h), out.dim());
+    rotate_head(out, h);
+  }
+
+  /// Makes keys of group g that are stored, [tokens, KV_groups, qk_dim], what was appended, in
+  /// place and unchecked: see context_shift.hpp.
+  template <class Scalar>
+  void restore_keys(const view<Scalar>& k, Index g) const {
+    rotate_head(k, g);
   }
 
  private:
+  // There and back: H is its own inverse.
+  template <class Scalar>
+  static void rotate_head(const view<Scalar>& rows, Index h) {
+    for (Index t = 0; t < rows.tokens(); ++t)
+      detail::rotate_by_hadamard(rows.row(t, h), rows.dim());
+  }
+
   // Numbers are rotated in double where they are double, else in float.
   template <class T>
   using computed = std::conditional_t<std::same_as<scalar_of<T>, double>, double, float>;

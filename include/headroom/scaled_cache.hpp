@@ -7,7 +7,6 @@
 #include <headroom/detail/channel_shares.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
-#include <headroom/detail/kept_list.hpp>
 #include <headroom/detail/nesting.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/kv_source.hpp>
@@ -99,7 +98,7 @@ class scaled_cache : public detail::cache_around<Cache> {
   template <viewable Scales>
   void set_key_scales(const Scales& scales) {
     key_scales_ = numbers("key scales", scales, qk_dim());
-    origin_ = origin::given;
+    key_scales_given_ = true;
   }
 
   /// The same for values, which have no scales unless given.
@@ -110,8 +109,8 @@ class scaled_cache : public detail::cache_around<Cache> {
     value_scales_ = numbers("value scales", scales, v_dim());
   }
 
-  /// The scales of keys, [1, KV_groups, qk_dim]; 1 before they are given or taken, no row in what
-  /// was moved from.
+  /// The scales of keys, [1, KV_groups, qk_dim]; 1 before they are given or taken, those of its
+  /// last tokens where a cache has been emptied since, no row in what was moved from.
   view<const float> key_scales() const {
     return tokens_major(key_scales_.data(), key_scales_.empty() ? 0 : 1, groups(), qk_dim());
   }
@@ -128,7 +127,7 @@ class scaled_cache : public detail::cache_around<Cache> {
   ///         scales; the cache is then unchanged
   template <viewable Keys, viewable Values>
   void append(const Keys& k, const Values& v) {
-    require_scales<typename Source::KeyCodec>("key", has_key_scales() && origin_ == origin::given);
+    require_scales<typename Source::KeyCodec>("key", key_scales_given_ && has_key_scales());
     require_scales<typename Source::ValueCodec>("value", !value_scales_.empty());
     const auto keys = argument("k", k, groups(), qk_dim());
     detail::scratch memory;
@@ -139,23 +138,15 @@ class scaled_cache : public detail::cache_around<Cache> {
     append_over(over<computed<Keys>>(keys, scales, memory), v, memory);
     if (tokens() == 0) return;
     key_scales_.assign(scales, scales + groups() * qk_dim());
-    origin_ = origin::taken;
   }
 
-  /// Of the tokens from `first` on keeps those listed, as the cache in it does.
-  template <detail::integer_list Kept>
-  void keep(Index first, const Kept& kept) {
-    stored_.keep(first, kept);
-    if (tokens() == 0) forget_taken_scales();
-  }
-
-  void truncate(Index kept) {
-    stored_.truncate(kept);
-    if (kept == 0) forget_taken_scales();
-  }
-  void clear() {
-    stored_.clear();
-    forget_taken_scales();
+  /// Writes keys in place of those from token `first` on, over their scales, as the cache in it
+  /// does.
+  template <viewable Keys>
+  void write_keys(Index first, const Keys& k) requires(detail::writes_keys<Cache>) {
+    detail::scratch memory;
+    stored_.write_keys(first, over<computed<Keys>>(argument("k", k, groups(), qk_dim()),
+                                                   key_scales_.data(), memory));
   }
 
   /// What attention does with this cache in place of a source: calls itself over the cache in it,
@@ -192,16 +183,20 @@ class scaled_cache : public detail::cache_around<Cache> {
     multiply(out, h, value_scales_);
   }
 
+  /// Makes keys of group g that are stored, [tokens, KV_groups, qk_dim], what was appended, in
+  /// place and unchecked: see context_shift.hpp.
+  template <class Scalar>
+  void restore_keys(const view<Scalar>& k, Index g) const {
+    multiply(k, g, key_scales_);
+  }
+
  private:
   // A fork.
   scaled_cache(const scaled_cache& other, Cache&& stored)
       : Around(std::move(stored)),
-        origin_(other.origin_),
+        key_scales_given_(other.key_scales_given_),
         key_scales_(other.key_scales_),
         value_scales_(other.value_scales_) {}
-
-  // Where the scales of keys come from.
-  enum class origin { none, taken, given };
 
   // Numbers are scaled in double where they are double, else in float.
   template <class T>
@@ -249,16 +244,9 @@ class scaled_cache : public detail::cache_around<Cache> {
                                                 value_scales_.data(), memory));
   }
 
-  // What was moved from has lost them.
-  bool has_key_scales() const { return origin_ != origin::none && !key_scales_.empty(); }
-
-  std::size_t key_numbers() const { return static_cast<std::size_t>(groups() * qk_dim()); }
-  void forget_scales() {
-    key_scales_.assign(key_numbers(), 1.f);
-    origin_ = origin::none;
-  }
-  void forget_taken_scales() {
-    if (origin_ == origin::taken) forget_scales();
+  // Those taken go with the last token. What was moved from has lost them.
+  bool has_key_scales() const {
+    return (key_scales_given_ || tokens() > 0) && !key_scales_.empty();
   }
 
   // Of head h of so many: the group itself where these are groups.
@@ -294,8 +282,9 @@ class scaled_cache : public detail::cache_around<Cache> {
     return result;
   }
 
-  origin origin_ = origin::none;
-  std::vector<float> key_scales_ = std::vector<float>(key_numbers(), 1.f);  // [KV_groups, qk_dim]
+  bool key_scales_given_ = false;
+  std::vector<float> key_scales_ =  // [KV_groups, qk_dim]
+      std::vector<float>(static_cast<std::size_t>(groups() * qk_dim()), 1.f);
   std::vector<float> value_scales_;  // [KV_groups, v_dim], or none
 };
 

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/kept_list.hpp>
+#include <headroom/detail/nesting.hpp>
 #include <headroom/kept_tokens.hpp>
 #include <headroom/page_stock.hpp>
 
@@ -11,8 +13,8 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// What rotated_cache and scaled_cache have in common: they are made as the cache in them is, and
-/// have its sizes.
+/// What rotated_cache and scaled_cache have in common: they are made as the cache in them is, have
+/// its sizes, and tokens leave them as they leave it.
 template <class Cache>
 class cache_around {
  public:
@@ -44,6 +46,22 @@ class cache_around {
 
   /// The cache in it, of what its keys and values become.
   const Cache& stored() const { return stored_; }
+
+  /// Of the tokens from `first` on keeps those listed, as the cache in it does; the others of these
+  /// do as that does, too, where it has them.
+  template <integer_list Kept>
+  void keep(Index first, const Kept& kept) {
+    stored_.keep(first, kept);
+  }
+  void truncate(Index tokens) { stored_.truncate(tokens); }
+  void clear() { stored_.clear(); }
+  void erase(Index begin, Index end) requires(erases_tokens<Cache>) { stored_.erase(begin, end); }
+  void unshare(Index begin, Index end) requires(shares_pages<Cache>) {
+    stored_.unshare(begin, end);
+  }
+  void erase_and_unshare(Index begin, Index end) requires(shares_pages<Cache>) {
+    stored_.erase_and_unshare(begin, end);
+  }
 
  protected:
   // A fork.

@@ -4,6 +4,7 @@
 
 #include <headroom/detail/config.hpp>
 #include <headroom/kv_source.hpp>
+#include <headroom/view.hpp>
 
 #include <type_traits>
 
@@ -39,6 +40,22 @@ consteval bool is_on_pages() {
     cache.fork();
   };
 }
+
+/// Caches whose keys are written in place of others, those from which any tokens are erased, and
+/// those whose pages forks may hold.
+template <class Cache>
+concept writes_keys = requires(Cache& cache, Index t, const view<const float>& keys) {
+  cache.write_keys(t, keys);
+};
+template <class Cache>
+concept erases_tokens = requires(Cache& cache, Index t) {
+  cache.erase(t, t);
+};
+template <class Cache>
+concept shares_pages = requires(Cache& cache, Index t) {
+  cache.unshare(t, t);
+  cache.erase_and_unshare(t, t);
+};
 
 template <class Cache>
 consteval bool check_ring() {

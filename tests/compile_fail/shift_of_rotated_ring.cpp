@@ -1,14 +1,15 @@
-// expect: is no longer as the rope left it
+// expect: a ring_cache needs no shift
 // SPDX-FileCopyrightText: 2026 The headroom authors
 // SPDX-License-Identifier: Apache-2.0
 #include <headroom/context_shift.hpp>
 #include <headroom/kv_cache.hpp>
-#include <headroom/scaled_cache.hpp>
+#include <headroom/ring_cache.hpp>
+#include <headroom/rotated_cache.hpp>
 
 #ifdef HEADROOM_MISUSE
-using cache = headroom::scaled_cache<headroom::kv_cache<float, 2, 8>>;
+using cache = headroom::rotated_cache<headroom::ring_cache<headroom::kv_cache<float, 2, 8>>>;
 #else
-using cache = headroom::kv_cache<float, 2, 8>;
+using cache = headroom::rotated_cache<headroom::kv_cache<float, 2, 8>>;
 #endif
 
 void make_room(cache& of, const headroom::rope& rotary) {
