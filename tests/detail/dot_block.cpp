@@ -259,6 +259,20 @@ TEMPLATE_TEST_CASE("pairs of bfloat16 are attention, of groups together too", ""
                       p.exact(mask, {}, bfloat16_roundoff)) <= 1);
 }
 
+TEMPLATE_TEST_CASE("few weights in pairs have their residuals, more have not", "",
+                   hr::detail::widened_pair, hr::detail::bfloat16_pair) {
+  constexpr Index few = hr::detail::most_keys_with_residuals;
+  for (Index rows = 1; rows <= most_dot_rows; ++rows)
+    for (const Index kv_len : {Index(1), Index(2), Index(33), few, few + 1}) {
+      INFO(rows << " rows, " << kv_len << " keys");
+      problem<float, Eigen::bfloat16> p({1, kv_len, 3 * rows, 3, 40, 21});
+      round_to_bfloat16(p.q.view());
+      const auto alone = answer_by(in_two_parts<TestType>(30), p, hr::none());
+      CHECK((error_ratio(alone, p.exact(hr::none(), {}, 0x1p-16)) <= 1) == (kv_len <= few));
+      REQUIRE(same_bits(answer_by(in_two_parts<TestType>(30, 3), p, hr::none()), alone));
+    }
+}
+
 TEMPLATE_TEST_CASE("whole numbers are attention, of groups together too", "",
                    hr::detail::widened_int16_pair, hr::detail::int16_pair) {
   constexpr Index whole = 2 * hr::detail::lanes;
@@ -319,7 +333,7 @@ TEMPLATE_TEST_CASE("of a pair, one key may be hidden and NaN, or not be there", 
   REQUIRE(error_ratio(answer_by(in_two_parts<TestType>(80, 3), several, without),
                       several.exact(without, {}, bfloat16_roundoff)) <= 1);
   // An infinity stays one: nothing that is no number is multiplied by weight 0.
-  for (const Index kv_len : {1, 3, 67}) {
+  for (const Index kv_len : {1, 3, 16, 67, 100}) {
     problem<float, Eigen::bfloat16> p({1, kv_len, most_dot_rows, 1, 16, 48});
     fill_row(p.v.view(), kv_len - 1, 0, Eigen::bfloat16(std::numeric_limits<float>::infinity()));
     const auto got = answer_by(in_two_parts<TestType>(80), p, hr::none());

@@ -7,6 +7,8 @@
 #include "support/block_laws.hpp"
 #include "support/catch.hpp"
 
+#include <limits>
+
 namespace hr = headroom;
 using namespace headroom_tests;
 using Eigen::Index;
@@ -24,6 +26,7 @@ struct pairs {
   using block = hr::detail::packet_block<Call, Pair>;
 };
 using bfloat16_problem = problem<float, Eigen::bfloat16>;
+constexpr float infinity = std::numeric_limits<float>::infinity();
 
 // The twin rounds to bfloat16 on any machine.
 template <class Mask>
@@ -103,6 +106,43 @@ TEMPLATE_TEST_CASE("pairs of bfloat16 are attention, under masks that cut pairs"
       const auto odd = hr::mask([](Index, Index, Index key) { return key % 3 != 1; });
       REQUIRE(error_ratio(answer_by(in_pairs({33}), p, odd), exact_in_pairs(p, odd)) <= 1);
     }
+}
+
+TEMPLATE_TEST_CASE("few weights in pairs have their residuals, more have not", "",
+                   hr::detail::widened_pair, hr::detail::bfloat16_pair) {
+  const auto in_pairs = in_tiles<pairs<TestType>::template block>({33, 96});
+  constexpr Index few = hr::detail::most_keys_with_residuals;
+  const double with_residuals = 0x1p-16;
+  for (const Index kv_len : {Index(1), Index(2), Index(61), few, few + 1}) {
+    INFO("kv_len " << kv_len);
+    bfloat16_problem p({30, kv_len, 3, 1, 34, 2 * lanes + 5});
+    round_to_bfloat16(p.q.view());
+    const auto ratio = [&](const auto& mask) {
+      return error_ratio(answer_by(in_pairs, p, mask), p.exact(mask, {}, with_residuals));
+    };
+    CHECK((ratio(hr::none()) <= 1) == (kv_len <= few));
+    REQUIRE(ratio(hr::causal() & hr::sliding_window(few / 3)) <= 1);
+    fill_row(p.v.view(), 0, 0, Eigen::bfloat16(infinity));
+    const auto infinite = answer_by(in_pairs, p, hr::none());
+    for (Index d = 0; d < p.v.dim(); ++d) CHECK(infinite.out(29, 0, d) == infinity);
+    fill_row(p.v.view(), 0, 0, Eigen::bfloat16(1.f));
+    const auto odd = hr::mask([](Index, Index, Index key) { return key % 3 != 1; });
+    if (kv_len <= few) REQUIRE(ratio(odd) <= 1);
+    fill_row(p.v.view(), kv_len - 1, 0, quiet_nan<Eigen::bfloat16>());
+    if (kv_len <= few) REQUIRE(ratio(hr::key_length(kv_len - 1)) <= 1);
+  }
+}
+
+TEMPLATE_TEST_CASE("keys of residuals may begin and end with half a pair", "",
+                   hr::detail::widened_pair, hr::detail::bfloat16_pair) {
+  const auto in_pairs = in_tiles<pairs<TestType>::template block>({300});
+  const hr::sliding_window window(hr::detail::most_keys_with_residuals);
+  for (const Index kv_len : {200, 201}) {
+    bfloat16_problem p({1, kv_len, 5 * lanes, 1, 34, 2 * lanes});
+    round_to_bfloat16(p.q.view());
+    const auto mask = hr::causal() & window;
+    REQUIRE(error_ratio(answer_by(in_pairs, p, mask), p.exact(mask, {}, 0x1p-16)) <= 1);
+  }
 }
 
 TEMPLATE_TEST_CASE("of a pair, one key may be hidden and NaN", "", hr::detail::widened_pair,

@@ -45,7 +45,8 @@ TEST_CASE("floats are brought together, or stay where they are") {
       for (const Index keys : {0, 8}) {
         step s(groups, rows, keys, random);
         hr::scratch memory;
-        const hr::value_weights<float> weights(s.line, s.values, s.weights.data(), s.lines, memory);
+        const hr::value_weights<float> weights(s.line, s.values, s.weights.data(), s.lines, false,
+                                               memory);
         weights.make(s.lines);
         for (Index g = 0; g < groups; ++g)
           for (Index first = 0; first < s.lines * s.line.keys; first += s.values.keys)
@@ -75,7 +76,7 @@ TEMPLATE_TEST_CASE("whole numbers are rounded when they are taken", "", hr::wide
       step s(groups, rows, 32, random);
       for (float& weight : s.weights) weight = std::abs(weight);
       hr::scratch memory;
-      const hr::value_weights<TestType> weights(s.line, s.values, s.weights.data(), s.lines,
+      const hr::value_weights<TestType> weights(s.line, s.values, s.weights.data(), s.lines, true,
                                                 memory);
       weights.make(s.lines);
       const Index half = s.values.keys / 2, first = s.values.keys;
@@ -85,6 +86,7 @@ TEMPLATE_TEST_CASE("whole numbers are rounded when they are taken", "", hr::wide
         for (const bool multiplied : {true, false, true}) {
           const TestType* const pairs =
               weights.operands(g, first, multiplied ? factors.data() : nullptr);
+          REQUIRE(weights.residuals(g, first) == nullptr);
           for (Index r = 0; r < s.line.rows; ++r)
             for (Index j = 0; j < half; ++j) {
               const double unit = double(weights.units()[r]);
@@ -110,7 +112,8 @@ TEMPLATE_TEST_CASE("pairs are brought together", "", hr::widened_pair, hr::bfloa
       for (Index rows = 1; rows <= std::max(1, hr::lanes / 2); ++rows) {
         step s(groups, rows, keys, random);
         hr::scratch memory;
-        const hr::value_weights<TestType> pairs(s.line, s.values, s.weights.data(), s.lines,
+        const bool exact = keys == 8;
+        const hr::value_weights<TestType> pairs(s.line, s.values, s.weights.data(), s.lines, exact,
                                                 memory);
         pairs.make(s.lines);
         const Index half = s.values.keys / 2;
@@ -119,8 +122,15 @@ TEMPLATE_TEST_CASE("pairs are brought together", "", hr::widened_pair, hr::bfloa
             for (Index j = 0; j < half; ++j)
               for (Index r = 0; r < rows; ++r) {
                 const TestType pair = pairs.operands(g, first)[j * s.line.rows + r];
-                REQUIRE(pair.first == number(s.weight(g, first + j, r)));
-                REQUIRE(pair.second == number(s.weight(g, first + half + j, r)));
+                const float near = s.weight(g, first + j, r);
+                const float far = s.weight(g, first + half + j, r);
+                REQUIRE(pair.first == number(near));
+                REQUIRE(pair.second == number(far));
+                REQUIRE((pairs.residuals(g, first) != nullptr) == exact);
+                if (!exact) continue;
+                const TestType residual = pairs.residuals(g, first)[j * s.line.rows + r];
+                REQUIRE(residual.first == number(near - float(pair.first)));
+                REQUIRE(residual.second == number(far - float(pair.second)));
               }
       }
 }

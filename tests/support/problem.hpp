@@ -142,6 +142,14 @@ struct problem {
   }
 };
 
+/// Makes numbers such as bfloat16 has.
+inline void round_to_bfloat16(headroom::view<float> x) {
+  for (Eigen::Index t = 0; t < x.tokens(); ++t)
+    for (Eigen::Index h = 0; h < x.heads(); ++h)
+      for (Eigen::Index d = 0; d < x.dim(); ++d)
+        x(t, h, d) = static_cast<float>(static_cast<Eigen::bfloat16>(x(t, h, d)));
+}
+
 using any_attention = headroom::attention<Eigen::Dynamic, Eigen::Dynamic>;
 
 /// attention(q, k, v) with sizes known at run time only, computed in Scalar.

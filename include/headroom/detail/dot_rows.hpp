@@ -73,7 +73,8 @@ class dot_rows {
         key_factors_(
             memory.take<float>(factored_codec<KeyCodec> ? most_keys * groups() + lanes : 0)),
         value_factors_(memory.take<float>(value_reader_.factors() + lanes)),
-        value_weights_(shape_, value_shape_, weights_, shape_.line_of(most_keys), memory),
+        value_weights_(shape_, value_shape_, weights_, shape_.line_of(most_keys),
+                       call.kv_len <= most_keys_with_residuals, memory),
         zeros_(memory.take<Value>(is_pair<Operand> ? source.v_dim() : 0)) {
     if constexpr (is_pair<Operand>) std::fill(zeros_, zeros_ + source.v_dim(), Value(0));
   }
@@ -233,8 +234,12 @@ class dot_rows {
     const Index together = value_reader_.columns();
     for (Index column = 0; column < v_dim(); column += together) {
       const value_columns columns{column, std::min(column + together, v_dim()), v_dim()};
-      add_rows<most_rows>(value_weights_.operands(g, first, factors), values, reader, count,
-                          columns, ahead, state(g).value);
+      const auto add = [&](const Operand* weights) {
+        add_rows<most_rows>(weights, values, reader, count, columns, ahead, state(g).value);
+      };
+      add(value_weights_.operands(g, first, factors));
+      if (const Operand* const residuals = value_weights_.residuals(g, first))
+        if (all_finite(rows_through{values, reader}, value_shape_.keys, v_dim())) add(residuals);
       if (factors) factors += value_shape_.keys;
     }
   }

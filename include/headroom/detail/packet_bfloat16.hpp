@@ -97,6 +97,20 @@ using bfloat16_pair = dot_pair;
 using bfloat16_pair = widened_pair;
 #endif
 
+/// What rounding two packets to pairs took from them, as pairs: both together are 16 bits of a
+/// number, not 8.
+template <class Pair>
+void store_residuals(Pair* to, const Pair* pairs, const packet& first, const packet& second) {
+  const packet both = load(reinterpret_cast<const float*>(pairs));
+  store_pairs(to, subtract(first, low_half_as_float(both)),
+              subtract(second, high_half_as_float(both)));
+}
+
+/// Of up to so many keys, weights rounded to pairs are multiplied together with their residuals: a
+/// row's error is largest where few weights make it up, and twice the products cost little there.
+/// Not where a value is infinite, for a residual may be 0.
+inline constexpr Index most_keys_with_residuals = 80;
+
 /// Whether dot products of bfloat16 are faster than multiply-adds in float. Processors that have
 /// AMX as well do half as many of these instructions in a second: Sapphire Rapids computes 85
 /// GFLOP/s with them and 167 in float.

@@ -45,12 +45,17 @@ class packet_block : public reads_packets {
         scale_(split_scale::of<Operand>(call.scale)),
         panel_rows_(whole_packets(shared(rows.count, shared(rows.count, widest)))),
         queries_(memory.take<Operand>(whole_packets(rows.count) * depth(call.q.dim()))),
-        weights_(memory.take<float>(panel_rows_ * tile_keys + lanes)) {
+        weights_(memory.take<float>(panel_rows_ * tile_keys + lanes)),
+        residuals_(memory.take<Operand>(panel_rows_ * depth_with_residuals)),
+        has_residuals_(memory.take<bool>(is_pair<Operand> ? shared(rows.count, panel_rows_) : 0)) {
     // Lanes beyond the last row belong to no query: they see nothing and stay empty.
     const Index padded = whole_packets(rows.count);
     std::fill(state.max + rows.count, state.max + padded, softmax_state<float>::minus_infinity);
     std::fill(state.sum + rows.count, state.sum + padded, 0.f);
-    for (Index r = 0; r < rows.count; r += panel_rows_) pack_queries(r);
+    for (Index r = 0; r < rows.count; r += panel_rows_) {
+      pack_queries(r);
+      if constexpr (is_pair<Operand>) has_residuals_[r / panel_rows_] = sees_few_keys(r);
+    }
   }
 
   /// Keys [begin, end) hold every key that some row sees; no other key need be read, and none that
@@ -80,6 +85,9 @@ class packet_block : public reads_packets {
   using value_columns_of = value_tile<ValueRows, Operand, Call::width_multiple>;
 
   static constexpr Index widest = outer_packets * lanes;  // rows of a panel
+  // Pairs of the keys of a panel that has residuals; the first and the last may be half of one.
+  static constexpr Index depth_with_residuals =
+      is_pair<Operand> ? most_keys_with_residuals / 2 + 1 : 0;
 
   static constexpr Index shared(Index count, Index among) { return (count + among - 1) / among; }
   static constexpr Index whole_packets(Index rows) { return shared(rows, lanes) * lanes; }
@@ -92,13 +100,14 @@ class packet_block : public reads_packets {
     Index width;  // numbers a key
     Index begin;  // keys [begin, end) hold all that any row sees
     Index end;
-    bool partial;    // some row does not see all of them
-    bool has_holes;  // single keys are to be asked for
+    bool partial;        // some row does not see all of them
+    bool has_holes;      // single keys are to be asked for
+    bool has_residuals;  // what rounding takes from weights is multiplied as well
   };
 
   panel_view view_of(Index r, Index first, Index tokens) const {
     const Index rows = std::min(rows_.count - r, panel_rows_);
-    panel_view panel{r, rows, whole_packets(rows), tokens, 0, false, false};
+    panel_view panel{r, rows, whole_packets(rows), tokens, 0, false, false, has_residuals(r)};
     for (Index i = r; i < r + panel.rows; ++i) {
       const key_range seen = ranges_.in_tile(i, first, tokens);
       if (seen.empty()) continue;
@@ -115,6 +124,24 @@ class packet_block : public reads_packets {
       panel.partial |= seen.begin > panel.begin || seen.end < panel.end;
     }
     return panel;
+  }
+
+  bool has_residuals(Index r) const {
+    if constexpr (is_pair<Operand>)
+      return has_residuals_[r / panel_rows_];
+    else
+      return false;
+  }
+
+  // Whether the rows of a panel together see few keys.
+  bool sees_few_keys(Index r) const {
+    Index begin = call_.kv_len, end = 0;
+    for (Index i = r; i < std::min(r + panel_rows_, rows_.count); ++i) {
+      if (ranges_.of(i).empty()) continue;
+      begin = std::min(begin, ranges_.of(i).begin);
+      end = std::max(end, ranges_.of(i).end);
+    }
+    return end - begin <= most_keys_with_residuals;
   }
 
   // [dim, width], scaled; rows that do not exist are zero.
@@ -156,8 +183,7 @@ class packet_block : public reads_packets {
     if (Call::Mask::modifies_scores || panel.has_holes) modify(panel, first, tokens, unit);
     if (Call::Mask::modifies_scores) unit = 1;
     float factor[widest];
-    weigh_scores<Operand>(weights_, panel.end - panel.begin, panel.width, state_.max + r,
-                          state_.sum + r, factor, unit);
+    weigh(panel, unit, factor);
     for (Index i = 0; i < panel.rows; ++i)
       if (factor[i] != 1.f) state_.value_row(r + i) *= factor[i];
     // Weight 0 times a value that is not finite is NaN.
@@ -169,19 +195,42 @@ class packet_block : public reads_packets {
             state_.value + (r + i) * state_.v_dim);
       return;
     }
-    values.add_product({reinterpret_cast<const Operand*>(weights_), panel.width}, panel.rows,
-                       panel.begin, panel.end - panel.begin, state_.value + r * state_.v_dim,
-                       next_values);
+    const auto add_products = [&](const Operand* weights) {
+      values.add_product({weights, panel.width}, panel.rows, panel.begin, panel.end - panel.begin,
+                         state_.value + r * state_.v_dim, next_values);
+    };
+    add_products(weights_of_values());
+    if constexpr (is_pair<Operand>)
+      if (panel.has_residuals && values.all_finite()) add_products(residuals_);
   }
 
-  float weight(const panel_view& panel, Index i, Index j) const {
-    const Index key = j - panel.begin;
-    const auto* const row =
-        reinterpret_cast<const Operand*>(weights_) + key / depth_of<Operand> * panel.width;
+  // Scores become weights, and residuals where there are some.
+  void weigh(const panel_view& panel, float unit, float (&factor)[widest]) const {
+    const auto weigh_as = [&]<class Weight>(Weight) {
+      weigh_scores<Weight>(weights_, panel.end - panel.begin, panel.width, state_.max + panel.row,
+                           state_.sum + panel.row, factor, unit);
+    };
     if constexpr (is_pair<Operand>)
-      return static_cast<float>(key % 2 == 0 ? row[i].first : row[i].second);
-    else
-      return row[i];
+      if (panel.has_residuals) {
+        weigh_as(float());
+        return split_weights(weights_, panel.end - panel.begin, panel.width, residuals_);
+      }
+    weigh_as(Operand());
+  }
+
+  const Operand* weights_of_values() const { return reinterpret_cast<const Operand*>(weights_); }
+
+  float weight(const panel_view& panel, Index i, Index j) const {
+    const Index key = j - panel.begin, at = key / depth_of<Operand> * panel.width + i;
+    const Operand& whole = weights_of_values()[at];
+    if constexpr (is_pair<Operand>) {
+      const auto number = [&](const Operand& pair) {
+        return static_cast<float>(key % 2 == 0 ? pair.first : pair.second);
+      };
+      return panel.has_residuals ? number(whole) + number(residuals_[at]) : number(whole);
+    } else {
+      return whole;
+    }
   }
 
   // Scores of keys that no range of the row holds.
@@ -220,9 +269,11 @@ class packet_block : public reads_packets {
   softmax_state<float> state_;
   row_ranges ranges_;
   split_scale scale_;
-  Index panel_rows_;  // as nearly equal as whole packets allow
-  Operand* queries_;  // panel after panel, scaled
-  float* weights_;    // [tile_keys, width] of the panel at hand, scores first
+  Index panel_rows_;     // as nearly equal as whole packets allow
+  Operand* queries_;     // panel after panel, scaled
+  float* weights_;       // [tile_keys, width] of the panel at hand, scores first
+  Operand* residuals_;   // of as many weights as have some
+  bool* has_residuals_;  // of each panel, whether its weights have
 };
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -31,13 +31,17 @@ class value_weights {
   /// \param values   what is taken at a time, a line or several
   /// \param weights  [lines, line], and a packet that may be read
   /// \param lines    at most
+  /// \param exact    whether weights that are rounded to bfloat16 have residuals
   value_weights(const line_shape& line, const line_shape& values, float* weights, Index lines,
-                scratch& memory)
+                bool exact, scratch& memory)
       : line_(line),
         values_(values),
         weights_(weights),
         arranged_(memory.take<Arranged>(
             in_place() ? 0 : lines * line.size() / depth_of<Arranged> + lanes)),
+        residuals_(exact && is_pair<Arranged>
+                       ? memory.take<Arranged>(lines * line.size() / depth_of<Arranged> + lanes)
+                       : nullptr),
         rounded_(memory.take<Operand>(is_integer<Operand> ? values.keys / 2 * values.rows : 0)),
         products_(memory.take<float>(is_integer<Operand> ? values.keys * values.rows : 0)),
         units_(memory.take<float>(is_integer<Operand> ? lanes : 0)) {}
@@ -73,6 +77,13 @@ class value_weights {
     }
   }
 
+  /// What rounding took from them, to be multiplied as well; nullptr where that is left out.
+  const Operand* residuals(Index group, Index first) const {
+    if constexpr (is_pair<Arranged>)
+      if (residuals_) return residuals_ + offset(group, first);
+    return nullptr;
+  }
+
   /// What their sums of products are to be multiplied by, for each row.
   const float* units() const { return units_; }
 
@@ -93,9 +104,12 @@ class value_weights {
     const Index half = values_.keys / 2;
     const Index together = std::min(line_.keys, half);
     for (Index j = first; j < first + half; j += together) {
-      Arranged* const to = arranged_ + offset(g, first) + (j - first) * line_.rows;
-      for (Index i = 0; i < together * line_.rows; i += lanes)
-        store_pairs(to + i, load(weights_of(g, j) + i), load(weights_of(g, j + half) + i));
+      const Index to = offset(g, first) + (j - first) * line_.rows;
+      for (Index i = 0; i < together * line_.rows; i += lanes) {
+        const packet near = load(weights_of(g, j) + i), far = load(weights_of(g, j + half) + i);
+        store_pairs(arranged_ + to + i, near, far);
+        if (residuals_) store_residuals(residuals_ + to + i, arranged_ + to + i, near, far);
+      }
     }
   }
 
@@ -109,10 +123,11 @@ class value_weights {
   line_shape line_;
   line_shape values_;
   float* weights_;
-  Arranged* arranged_;  // [lines / lines taken at a time, groups, keys / depth, rows]
-  Operand* rounded_;    // [keys / 2, rows]
-  float* products_;     // [keys, rows], of weights and factors
-  float* units_;        // a packet
+  Arranged* arranged_;   // [lines / lines taken at a time, groups, keys / depth, rows]
+  Arranged* residuals_;  // the same, or none
+  Operand* rounded_;     // [keys / 2, rows]
+  float* products_;      // [keys, rows], of weights and factors
+  float* units_;         // a packet
 };
 
 }  // namespace headroom::inline HEADROOM_ISA::detail

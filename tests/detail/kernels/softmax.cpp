@@ -136,3 +136,27 @@ TEST_CASE("a cap is c tanh(s / c), for any number of scores") {
       CHECK(std::abs(scores[i] - 3 * std::tanh(double(before[i]) / 3)) <= 3e-6);
   }
 }
+
+TEMPLATE_TEST_CASE("weights are split in their place into pairs and residuals", "",
+                   hr::detail::widened_pair, hr::detail::bfloat16_pair) {
+  using number = Eigen::bfloat16;
+  random_source random(43);
+  for (const Index width : {lanes, 3 * lanes})
+    for (const Index keys : {1, 2, 7, 32}) {
+      const std::vector<float> weights = random.numbers(keys * width);
+      std::vector<float> split = weights;
+      split.resize(split.size() + static_cast<std::size_t>(width));
+      std::vector<TestType> residuals(static_cast<std::size_t>((keys + 1) / 2 * width));
+      hr::detail::split_weights(split.data(), keys, width, residuals.data());
+      const auto* const pairs = reinterpret_cast<const TestType*>(split.data());
+      for (Index j = 0; j < keys + keys % 2; ++j)
+        for (Index r = 0; r < width; ++r) {
+          const auto at = static_cast<std::size_t>(j / 2 * width + r);
+          const auto weight = j == keys ? 0.f : weights[static_cast<std::size_t>(j * width + r)];
+          const number whole = j % 2 == 0 ? pairs[at].first : pairs[at].second;
+          const number residual = j % 2 == 0 ? residuals[at].first : residuals[at].second;
+          REQUIRE(whole == number(weight));
+          REQUIRE(residual == number(weight - float(whole)));
+        }
+    }
+}

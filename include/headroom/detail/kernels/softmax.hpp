@@ -125,4 +125,20 @@ void weigh_scores(float* scores, Index keys, Index width, float* max, float* sum
     weigh_rows<1, Weight>(scores + r, keys, width, max + r, sum + r, factor + r, unit);
 }
 
+/// Weights [keys, width] become pairs, [keys / 2, width] in their place, and what rounding takes
+/// from them pairs elsewhere.
+template <class Pair>
+void split_weights(float* weights, Index keys, Index width, Pair* residuals) {
+  Pair* const pairs = reinterpret_cast<Pair*>(weights);
+  for (Index i = 0; i < keys; i += 2)
+    for (Index r = 0; r < width; r += lanes) {
+      const float* const from = weights + i * width + r;
+      const packet first = load(from);
+      const packet second = i + 1 < keys ? load(from + width) : broadcast(0.f);
+      const Index to = i / 2 * width + r;
+      store_pairs(pairs + to, first, second);
+      store_residuals(residuals + to, pairs + to, first, second);
+    }
+}
+
 }  // namespace headroom::inline HEADROOM_ISA::detail
