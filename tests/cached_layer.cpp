@@ -247,6 +247,27 @@ TEST_CASE("a batch in which one sequence has no room changes no cache and no out
   REQUIRE(out == matrix::Constant(6, 24, 7));
 }
 
+TEMPLATE_TEST_CASE("a call that an executor ends takes appended tokens back, the last one too", "",
+                   gqa_model, latent_model) {
+  TestType model;
+  const auto layer = model.layer();
+  typename TestType::cache cache = TestType::empty(10);
+  const matrix x = random_matrix(model.random, 3, 24, 1);
+  matrix out(3, 24);
+  int calls = 0, allowed = 1000;
+  const auto failing = [&](Index count, const auto& run) {
+    if (++calls > allowed) throw std::runtime_error("no more");
+    for (Index i = 0; i < count; ++i) run(i);
+  };
+  layer(x, cache, out, hr::causal{}, {}, failing);
+  REQUIRE(cache.tokens() == 3);
+  for (const int all = std::exchange(calls, 0); allowed != 0; calls = 0) {
+    allowed = std::min(allowed, all) - 1;
+    REQUIRE_THROWS_AS(layer(x, cache, out, hr::causal{}, {}, failing), std::runtime_error);
+    REQUIRE(cache.tokens() == 3);
+  }
+}
+
 TEMPLATE_TEST_CASE("a refused call says what was wrong and takes appended tokens back", "",
                    gqa_model, rotated_ring_model, latent_model) {
   TestType model;

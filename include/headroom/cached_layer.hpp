@@ -131,8 +131,8 @@ class cached_layer {
       first = end;
     }
     attend_each(q, sequences, attended, mask, memory, executor);
-    guard.keep();
     project(attended, result, executor);
+    guard.keep();
   }
 
   /// Appends the keys and values of x to a cache, and nothing else: the encoder's side of
