@@ -88,6 +88,18 @@ TEST_CASE("a bias is added to the score; minus infinity hides, a large negative 
   CHECK(hr::sees(bias, row, 3));
 }
 
+TEST_CASE("of doubles too, a large negative number does not hide") {
+  const problem<float> p({1, 5, 1, 1, 8, 8});
+  const RowMajor<double> bias =
+      RowMajor<double>::Constant(1, 5, std::numeric_limits<double>::lowest());
+  const auto got = attend(p, hr::dense_bias(bias));
+  for (Index d = 0; d < 8; ++d) {
+    float mean = 0;
+    for (Index j = 0; j < 5; ++j) mean += p.v(j, 0, d) / 5;
+    CHECK(std::abs(got.out(0, 0, d) - mean) < 1e-6f);
+  }
+}
+
 TEST_CASE("a causal mask, as a tensor or as a bias, is causal attention") {
   const problem p(size);
   const auto exact = p.exact(hr::causal());

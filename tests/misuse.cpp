@@ -208,9 +208,20 @@ TEST_CASE("attention refuses options out of range") {
     c.options.scale = -std::numeric_limits<float>::infinity();
     CHECK(c.run() == "attention: scale = -inf, expected a finite number");
   }
+  SECTION("a position that windows could not be added to") {
+    for (const Index position :
+         {std::numeric_limits<Index>::max(), std::numeric_limits<Index>::min()}) {
+      c.options.first_position = position;
+      CHECK(c.run().starts_with("attention: first_position = " + std::to_string(position)));
+    }
+  }
+  SECTION("a tiny negative softcap") {
+    c.options.softcap = -1e-8f;
+    CHECK(c.run() == "attention: softcap = -1e-08, expected 0 (off) or a positive number");
+  }
   SECTION("a negative softcap") {
     c.options.softcap = -30;
-    CHECK(c.run() == "attention: softcap = -30.000000, expected 0 (off) or a positive number");
+    CHECK(c.run() == "attention: softcap = -30, expected 0 (off) or a positive number");
   }
   SECTION("a softcap that is not a number") {
     c.options.softcap = std::nanf("");

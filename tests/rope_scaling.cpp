@@ -9,6 +9,8 @@
 #include "golden/rope.hpp"
 #include "support/catch.hpp"
 
+#include <span>
+
 namespace hr = headroom;
 using Eigen::Index;
 using headroom_tests::contains;

@@ -409,8 +409,8 @@ TEST_CASE("a call that is refused changes nothing") {
   }
   scales(0, 1, 3) = -2;
   CHECK_THROWS_WITH(cache.set_value_scales(scales.view()),
-                    "scaled_cache: value scales of group 1, channel 3 are -2.000000, "
-                    "expected a positive number");
+                    "scaled_cache: value scales of group 1, channel 3 are -2, "
+                    "expected a positive number of full precision");
   CHECK(cache.key_scales()(0, 0, 0) == before);
 }
 

@@ -6,6 +6,7 @@
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/dispatch.hpp>
+#include <headroom/detail/nesting.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/options.hpp>
@@ -14,6 +15,7 @@
 
 #include <cmath>
 #include <concepts>
+#include <optional>
 
 namespace headroom::inline HEADROOM_ISA {
 
@@ -22,11 +24,14 @@ class attention;
 
 namespace detail {
 
-template <class Query, class Source, class Out>
+// Whether a call compiles, of an attention of these sizes.
+template <class Query, class Source, class Out, int groups, int qk_width, int v_width>
 inline constexpr bool supports = false;
-template <viewable Query, attended Source, viewable Out>
-inline constexpr bool supports<Query, Source, Out> =
-    storage_scalar<scalar_of<Query>>&& compute_scalar<scalar_of<Out>>;
+template <viewable Query, attended Source, viewable Out, int groups, int qk_width, int v_width>
+inline constexpr bool supports<Query, Source, Out, groups, qk_width, v_width> =
+    storage_scalar<scalar_of<Query>>&& compute_scalar<scalar_of<Out>>&& has_rows<Query>&&
+        writable_rows<Out>&& may_have_sizes<typename source_in<Source>::type>(groups, qk_width,
+                                                                              v_width);
 
 // The sizes of a call, and what the caller's template calls its widths.
 struct call_sizes {
@@ -59,6 +64,14 @@ auto sizes_of(const char* who, const attention<Q_heads, KV_groups, qk_dim, v_dim
       {who, heads.q_heads(), heads.kv_groups(), heads.qk_width(), heads.v_width()}};
 }
 
+// Masks add windows to positions: sums do not overflow.
+inline void check_position(const caller& who, const std::optional<Index>& first_position) {
+  static constexpr Index most = sliding_window::unlimited;
+  const Index position = first_position.value_or(0);
+  require(-most <= position && position <= most, who, ": first_position = ", position,
+          ", expected ", -most, " to ", most);
+}
+
 // Queries, output and options fit together.
 template <class Query, class Scalar>
 void check_arguments(const call_sizes& sizes, view<const Query> q, view<Scalar> out,
@@ -76,6 +89,7 @@ void check_arguments(const call_sizes& sizes, view<const Query> q, view<Scalar> 
           " = ", sizes.v_dim);
   require(!options.scale || std::isfinite(*options.scale), who,
           ": scale = ", options.scale.value_or(Scalar(1)), ", expected a finite number");
+  check_position(who, options.first_position);
   require(options.softcap >= Scalar(0) && std::isfinite(options.softcap), who,
           ": softcap = ", options.softcap, ", expected 0 (off) or a positive number");
   require(options.sinks.empty() || static_cast<Index>(options.sinks.size()) == Q_heads, who, ": ",
@@ -152,7 +166,8 @@ attention_path path_of(const Sizes& sizes, Index q_len, const Source& source) {
 /// - Where keys and values are both bfloat16 and the code is compiled for a CPU that multiplies
 ///   those faster (AVX512-BF16 and no AMX: Zen 4 and later), queries and weights may be rounded to
 ///   bfloat16 as well, to eight bits each, so that queries in bfloat16 stay what they are; sums are
-///   in float. A single row of a group, as multi-head attention decodes, rounds nothing.
+///   in float. Where there are at most 80 keys to see, weights keep 16 bits. A single row of a
+///   group, as multi-head attention decodes, rounds nothing.
 /// - Where both are whole numbers of 8 bits (int8_rows, int8_blocks, saturating_int8), qk_dim is a
 ///   multiple of 32 and v_dim of 16, and the CPU has AVX512-VNNI, up to 8 rows of a group, as in
 ///   decoding, are multiplied by those numbers as they are: a row of queries, and the weights of 32
@@ -180,6 +195,7 @@ class attention {
   explicit attention(Index qk_width) requires(detail::all_fixed<Q_heads, KV_groups>)
       : attention(Q_heads, KV_groups, qk_width, v_dim > 0 ? v_dim : qk_width) {}
 
+  /// The same, of values of another width.
   attention(Index qk_width, Index v_width) requires(detail::all_fixed<Q_heads, KV_groups>)
       : attention(Q_heads, KV_groups, qk_width, v_width) {}
 
@@ -211,8 +227,12 @@ class attention {
   /// \param k    [kv_len, KV_groups, qk_dim]
   /// \param v    [kv_len, KV_groups, v_dim]
   /// \param out  [q_len, Q_heads, v_dim], written; overlaps no input
-  /// \throws std::invalid_argument naming the argument whose shape disagrees; nothing is written
-  /// \error  |out - exact| stays below a bound that is derived from out's scalar, number by number:
+  /// \param mask      which keys a query sees, and what is added to its scores: see mask.hpp
+  /// \param options   scale, softcap, sinks, first position, and where the lse goes: see
+  /// options.hpp \param executor  serial, or what runs the parts of the call on threads: see
+  /// parallel.hpp \throws std::invalid_argument naming the argument whose shape disagrees; nothing
+  /// is written \error  |out - exact| stays below a bound that is derived from out's scalar, number
+  /// by number:
   ///         attention_error_bound in tests/support/error_bound.hpp, which assumes of a score
   ///         modification a slope of at most 1
   /// \post   A query that sees no key gets zeros and an lse of minus infinity. Numbers behind the
@@ -274,7 +294,7 @@ class attention {
   /// Whether a call compiles for these types of q, of a source of keys and values, and of out: a
   /// constraint for your own templates. (The call itself fails with a sentence that says why.)
   template <class Query, class Source, class Out>
-  static constexpr bool supports = detail::supports<Query, Source, Out>;
+  static constexpr bool supports = detail::supports<Query, Source, Out, KV_groups, qk_dim, v_dim>;
 
   /// How a call of q_len queries over a source is computed, whose out is of Scalar.
   ///

@@ -199,8 +199,11 @@ struct mla_shape {
   /// \param pairs  visible query-key pairs, such as all_pairs(q_len, kv_len) or
   ///               causal_pairs(q_len, kv_len)
   constexpr bool expanded_is_cheaper(Index q_len, Index kv_len, Index pairs) const {
-    return expanded_flops(pairs) + up_projection_flops() * kv_len <
-           absorbed_flops(pairs) + up_projection_flops() * q_len;
+    // Both over the 2 flops and the heads that they have in common: longer contexts do not
+    // overflow.
+    const Index up = latent_rank * (nope_dim + v_dim);
+    return (nope_dim + rope_dim + v_dim) * pairs + up * kv_len <
+           (2 * latent_rank + rope_dim) * pairs + up * q_len;
   }
 
   /// Queries above which the expanded form costs fewer flops, every query seeing all kv_len keys:

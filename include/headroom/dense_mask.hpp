@@ -8,6 +8,8 @@
 #include <headroom/mask.hpp>
 #include <headroom/view.hpp>
 
+#include <algorithm>
+#include <cmath>
 #include <concepts>
 #include <limits>
 #include <ranges>
@@ -134,7 +136,12 @@ struct dense_bias : mask_defaults {
   }
   template <class Score>
   Score modify(Score score, const query_row& row, Index key) const {
-    return score + static_cast<Score>(detail::dense_value(values, row, key));
+    Scalar value = detail::dense_value(values, row, key);
+    if constexpr (sizeof(Scalar) > sizeof(Score))  // what is finite stays so
+      if (std::isfinite(value))
+        value = std::clamp<Scalar>(value, std::numeric_limits<Score>::lowest(),
+                                   std::numeric_limits<Score>::max());
+    return score + static_cast<Score>(value);
   }
   void check(const mask_shape& shape) const {
     detail::check_dense_shape("dense_bias", values, shape);

@@ -176,7 +176,9 @@ struct local_chunk : mask_defaults {
 
   void check(const mask_shape&) const {
     detail::require(chunk >= 1, "local_chunk: chunk = ", chunk, ", expected at least 1");
-    detail::require(before >= 0, "local_chunk: before = ", before, ", expected at least 0");
+    detail::require(before >= 0 && before <= sliding_window::unlimited,
+                    "local_chunk: before = ", before, ", expected 0 to ",
+                    sliding_window::unlimited);
   }
 };
 

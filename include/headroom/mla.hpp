@@ -27,12 +27,15 @@ class mla;
 
 namespace detail {
 
-template <class Query, class Latents, class Out>
+// Whether a call compiles, of an mla of these sizes.
+template <class Query, class Latents, class Out, int latent_rank, int rope_width>
 inline constexpr bool supports_latents = false;
-template <viewable Query, attended Latents, viewable Out>
-inline constexpr bool supports_latents<Query, Latents, Out> =
-    compute_scalar<scalar_of<Out>>&& std::same_as<scalar_of<Query>, scalar_of<Out>> &&
-    (kv_source<Latents> || keeps_some<Latents>);
+template <viewable Query, attended Latents, viewable Out, int latent_rank, int rope_width>
+inline constexpr bool supports_latents<Query, Latents, Out, latent_rank, rope_width> =
+    compute_scalar<scalar_of<Out>>&& std::same_as<scalar_of<Query>, scalar_of<Out>>&&
+        has_rows<Query>&& writable_rows<Out> &&
+    (kv_source<Latents> || keeps_some<Latents>)&&may_have_sizes<typename source_in<Latents>::type>(
+        1, fixed_sum(latent_rank, rope_width), latent_rank);
 
 // The sizes of a call of mla. Every head has keys and values of its own: multi-head attention, as
 // far as queries and output go.
@@ -177,11 +180,18 @@ class mla {
   void operator()(const Query& q, const Cache& latents, const linear<Weight>& up, Out&& out,
                   const Mask& mask = {}, const attention_options<scalar_of<Out>>& options = {},
                   const Executor& executor = {}) const {
-    const auto attend = [&](const auto& queries, const auto& source, auto&& output,
-                            const auto&... others) {
-      (*this)(queries, source, up, output, others...);
-    };
-    latents.attend(attend, q, out, mask, options, executor);
+    constexpr bool keeps_latents = detail::keeps_some<Cache>;  // gcc would explain a concept
+    static_assert(
+        keeps_latents,
+        "mla: the cache must hold latents, as they are or in a ring_cache; a rotated_cache "
+        "or scaled_cache holds keys and values");
+    if constexpr (keeps_latents) {  // no second error after the one above
+      const auto attend = [&](const auto& queries, const auto& source, auto&& output,
+                              const auto&... others) {
+        (*this)(queries, source, up, output, others...);
+      };
+      latents.attend(attend, q, out, mask, options, executor);
+    }
   }
 
   /// The expanded form: keys and values of each head are made tile by tile, each tile once.
@@ -209,7 +219,7 @@ class mla {
   /// Whether a call compiles for these types of q, of a source of latents, and of out; as of
   /// attention.
   template <class Query, class Latents, class Out>
-  static constexpr bool supports = detail::supports_latents<Query, Latents, Out>;
+  static constexpr bool supports = detail::supports_latents<Query, Latents, Out, latent_rank, rope>;
 
   /// How the attention in a call of q_len queries over latents is computed, in the form that
   /// expands() says; where it is absorbed, what comes before and after has an item for each head.

@@ -80,11 +80,10 @@ class mla_layer
       const Index query_rank = weights.q_down.out_features();
       check("q_up", weights.q_up, heads * qk, query_rank);
       check_norm("q_norm", weights.q_norm, query_rank);
-      check("kv_down", weights.kv_down, rank + core_.rope_width(), hidden());
     } else {
       check("q", weights.q, heads * qk, hidden());
-      check("kv_down", weights.kv_down, rank + core_.rope_width(), hidden());
     }
+    check("kv_down", weights.kv_down, rank + core_.rope_width(), hidden());
     check_norm("kv_norm", weights.kv_norm, rank);
     check("kv_up", weights.kv_up, heads * (core_.nope_width() + core_.value_width()), rank);
     check("o", weights.o, weights.o.out_features(), attended_width());

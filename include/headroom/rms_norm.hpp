@@ -23,6 +23,9 @@ namespace headroom::inline HEADROOM_ISA {
 /// \source Zhang and Sennrich, arXiv 1910.07467, equation (4)
 template <class Scalar, class Gain>
 void rms_norm(view<Scalar> x, std::span<const Gain> gain, double eps) {
+  static_assert(detail::compute_scalar<Scalar> && detail::storage_scalar<Gain>,
+                "rms_norm: x must be of float or double, and gain of float, double, Eigen::half or "
+                "Eigen::bfloat16");
   detail::require(static_cast<Index>(gain.size()) == x.dim(), "rms_norm: gain has ", gain.size(),
                   " numbers, expected the width of a row, ", x.dim());
   using Row = Eigen::Map<Eigen::Array<Scalar, Eigen::Dynamic, 1>>;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <numbers>
@@ -27,10 +26,7 @@ inline double unscaled_frequency(Index k, Index rotary_dim, double base) {
 
 /// Throws "what is value, expected ..." unless the condition holds.
 inline void require_number(bool holds, const char* what, double value, const char* expected) {
-  if (holds) return;
-  char number[32];
-  std::snprintf(number, sizeof number, "%g", value);
-  require(false, what, " is ", number, ", expected ", expected);
+  require(holds, what, " is ", value, ", expected ", expected);
 }
 
 inline void require_factor(const char* what, double factor) {

@@ -232,7 +232,7 @@ class scaled_cache : public detail::cache_around<Cache> {
         result.push_back(static_cast<float>(scales(0, g, d)));
         detail::require(std::isnormal(result.back()) && result.back() > 0, "scaled_cache: ", name,
                         " of group ", g, ", channel ", d, " are ", result.back(),
-                        ", expected a positive number");
+                        ", expected a positive number of full precision");
       }
     return result;
   }

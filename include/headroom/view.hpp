@@ -167,6 +167,18 @@ auto view_argument(const char* who, const char* name, T&& source, Index heads) {
   }
 }
 
+// Whether view_argument takes it, and whether it is then written to.
+template <class T>
+inline constexpr bool has_rows = is_view<std::remove_cvref_t<T>>::value;
+template <eigen_object T>
+inline constexpr bool has_rows<T> = bool(std::remove_cvref_t<T>::Flags& Eigen::DirectAccessBit) &&
+                                    bool(std::remove_cvref_t<T>::IsRowMajor) &&
+                                    std::remove_cvref_t<T>::InnerStrideAtCompileTime == 1;
+template <class T>
+concept writable_rows = has_rows<T> && requires(T& target) {
+  { view_argument("", "", target, Index(1)) } -> std::same_as<view<scalar_of<T>>>;
+};
+
 // The same for an argument that is read as Scalar. The caller has said so in a static_assert of its
 // own words; where that fails, no second error follows.
 template <class Scalar, viewable T>

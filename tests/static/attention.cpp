@@ -68,6 +68,17 @@ static_assert(!heads::supports<hr::view<const int>, cache, result>);
 static_assert(!heads::supports<numbers, cache, hr::view<Eigen::half>>);
 static_assert(!heads::supports<numbers, numbers, result>);
 static_assert(!heads::supports<const float*, cache, result>);
+static_assert(!heads::supports<numbers, cache, numbers>);  // an out that cannot be written
+using rows = Eigen::Matrix<float, dynamic, dynamic, Eigen::RowMajor>;
+static_assert(heads::supports<const rows, cache, rows>);
+static_assert(!heads::supports<const rows, cache, const rows>);
+static_assert(!heads::supports<Eigen::MatrixXf, cache, rows>);
+static_assert(!heads::supports<rows, cache, Eigen::MatrixXf>);
+static_assert(!heads::supports<rows, hr::kv_cache<float, 4>, rows>);
+static_assert(!hr::gqa<32, 8, 64>::supports<rows, hr::kv_cache<float, 8, 128>, rows>);
+static_assert(hr::gqa<32, 8, 64>::supports<rows, hr::kv_cache<float, 8>, rows>);
+static_assert(
+    !hr::gqa<32, 8, 64>::supports<rows, hr::rotated_cache<hr::kv_cache<float, 8, 128>>, rows>);
 using core = hr::mla<4, 32, 16, 8, 16>;
 using latents = hr::latent_cache<Eigen::half, 32, 8>;
 static_assert(core::supports<numbers, latents, result>);
@@ -77,5 +88,8 @@ static_assert(!core::supports<numbers, latents, hr::view<double>>);
 static_assert(!core::supports<numbers, numbers, result>);
 static_assert(!core::supports<numbers, hr::rotated_cache<hr::kv_cache<float, 1, 40, 40>>, result>);
 static_assert(!core::supports<const float*, latents, result>);
+static_assert(!core::supports<numbers, hr::latent_cache<Eigen::half, 32, 4>, result>);
+static_assert(!core::supports<numbers, hr::ring_cache<hr::latent_cache<float, 16, 8>>, result>);
+static_assert(!core::supports<numbers, latents, numbers>);
 
 }  // namespace

@@ -71,6 +71,8 @@ static_assert(deepseek_v3.decode_intensity(2) > 241.7 && deepseek_v3.decode_inte
 
 // A fresh prefill always favours the expanded form, a decode step the absorbed one.
 static_assert(deepseek_v3.expanded_is_cheaper(4096, 4096, headroom::causal_pairs(4096, 4096)));
+static_assert(deepseek_v3.expanded_is_cheaper(50'000'000, 50'000'000,
+                                              headroom::all_pairs(50'000'000, 50'000'000)));
 static_assert(!deepseek_v3.expanded_is_cheaper(1, 4096, headroom::causal_pairs(1, 4096)));
 
 // DeepSeek-V2-Lite makes its queries with one matrix.

@@ -5,10 +5,10 @@
 #include <headroom/detail/config.hpp>
 
 #include <concepts>
+#include <cstdio>
 #include <initializer_list>
 #include <stdexcept>
 #include <string>
-#include <type_traits>
 
 // Rules that several headers hold their callers to, and how every refusal is said: at compile time
 // where the compiler can know, at the public entry where it cannot.
@@ -88,9 +88,14 @@ consteval bool check_mla() {
 inline std::string text(const std::string& s) {
   return s;
 }
-template <class T>
-requires std::integral<T> || std::floating_point<T> std::string text(T number) {
+template <std::integral T>
+std::string text(T number) {
   return std::to_string(number);
+}
+inline std::string text(double number) {
+  char digits[32];
+  std::snprintf(digits, sizeof digits, "%g", number);
+  return digits;
 }
 
 // Who refuses: an entry point, or one of the sequences (or other things) that it was given.

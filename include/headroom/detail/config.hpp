@@ -31,8 +31,10 @@ keys are infinities and no NaN may be lost: add -fno-finite-math-only behind the
 #define HEADROOM_ISA isa_avx512_bf16_without_vnni
 #elif defined(__AVX512VNNI__) && defined(__AVX512F__)
 #define HEADROOM_ISA isa_avx512_vnni  // see detail/packet_int16.hpp
-#elif defined(__AVX512F__)
+#elif defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 #define HEADROOM_ISA isa_avx512
+#elif defined(__AVX512F__)
+#define HEADROOM_ISA isa_avx512f  // see detail/packet_end.hpp
 #elif defined(__AVX2__) && defined(__FMA__)
 #define HEADROOM_ISA isa_avx2
 #elif defined(__AVX__)

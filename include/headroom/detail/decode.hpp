@@ -26,7 +26,6 @@ inline constexpr Index most_splits = 32;
 /// Keys per split, whole tiles and about as many in each: a function of the number of keys alone,
 /// so that results depend neither on the number of threads nor on what else is computed.
 inline Index split_keys(Index kv_len) {
-  const auto parts = [](Index count, Index size) { return (count + size - 1) / size; };
   const Index splits = std::clamp(parts(kv_len, most_unsplit_keys), Index(1), most_splits);
   return std::max(Index(1), parts(parts(kv_len, splits), tile_keys)) * tile_keys;
 }
