@@ -3,6 +3,7 @@
 #pragma once
 
 #include <headroom/attention_path.hpp>
+#include <headroom/detail/checked_call.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/dispatch.hpp>
@@ -13,9 +14,7 @@
 #include <headroom/parallel.hpp>
 #include <headroom/view.hpp>
 
-#include <cmath>
 #include <concepts>
-#include <optional>
 
 namespace headroom::inline HEADROOM_ISA {
 
@@ -33,120 +32,12 @@ inline constexpr bool supports<Query, Source, Out, groups, qk_width, v_width> =
         writable_rows<Out>&& may_have_sizes<typename source_in<Source>::type>(groups, qk_width,
                                                                               v_width);
 
-// The sizes of a call, and what the caller's template calls its widths.
-struct call_sizes {
-  caller who;
-  Index Q_heads;
-  Index KV_groups;
-  Index qk_dim;
-  Index v_dim;
-  const char* qk_name = "qk_dim";
-  const char* v_name = "v_dim";
-
-  static constexpr known_sizes known = known_sizes();
-};
-
-// The same where the compiler knows some of them, and with them that no source of others may fit.
-template <known_sizes sizes, int groups = Eigen::Dynamic, int qk_width = Eigen::Dynamic,
-          int v_width = Eigen::Dynamic>
-struct fixed_call_sizes : call_sizes {
-  static constexpr known_sizes known = sizes;
-
-  template <class Source>
-  static constexpr bool may_fit = may_have_sizes<Source>(groups, qk_width, v_width);
-};
-
 // The sizes of an attention, for the checks of an entry point.
 template <int Q_heads, int KV_groups, int qk_dim, int v_dim>
 auto sizes_of(const char* who, const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads) {
   constexpr known_sizes known = known_sizes_of<Q_heads, KV_groups, qk_dim, v_dim>();
   return fixed_call_sizes<known, KV_groups, qk_dim, v_dim>{
       {who, heads.q_heads(), heads.kv_groups(), heads.qk_width(), heads.v_width()}};
-}
-
-// Masks add windows to positions: sums do not overflow.
-inline void check_position(const caller& who, const std::optional<Index>& first_position) {
-  static constexpr Index most = sliding_window::unlimited;
-  const Index position = first_position.value_or(0);
-  require(-most <= position && position <= most, who, ": first_position = ", position,
-          ", expected ", -most, " to ", most);
-}
-
-// Queries, output and options fit together.
-template <class Query, class Scalar>
-void check_arguments(const call_sizes& sizes, view<const Query> q, view<Scalar> out,
-                     const attention_options<Scalar>& options) {
-  const caller who = sizes.who;
-  const Index Q_heads = sizes.Q_heads;
-  require(q.heads() == Q_heads, who, ": q has ", q.heads(), " heads, expected Q_heads = ", Q_heads);
-  require(q.dim() == sizes.qk_dim, who, ": q has width ", q.dim(), ", expected ", sizes.qk_name,
-          " = ", sizes.qk_dim);
-  require(out.tokens() == q.tokens(), who, ": out has ", out.tokens(),
-          " tokens, expected q_len = ", q.tokens());
-  require(out.heads() == Q_heads, who, ": out has ", out.heads(),
-          " heads, expected Q_heads = ", Q_heads);
-  require(out.dim() == sizes.v_dim, who, ": out has width ", out.dim(), ", expected ", sizes.v_name,
-          " = ", sizes.v_dim);
-  require(!options.scale || std::isfinite(*options.scale), who,
-          ": scale = ", options.scale.value_or(Scalar(1)), ", expected a finite number");
-  check_position(who, options.first_position);
-  require(options.softcap >= Scalar(0) && std::isfinite(options.softcap), who,
-          ": softcap = ", options.softcap, ", expected 0 (off) or a positive number");
-  require(options.sinks.empty() || static_cast<Index>(options.sinks.size()) == Q_heads, who, ": ",
-          options.sinks.size(), " sinks were given, expected Q_heads = ", Q_heads);
-  require(!options.lse || (options.lse.tokens() == q.tokens() && options.lse.heads() == Q_heads),
-          who, ": lse is [", options.lse.tokens(), ", ", options.lse.heads(),
-          "], expected [q_len, Q_heads] = [", q.tokens(), ", ", Q_heads, "]");
-}
-
-// A source has the heads and widths of the call.
-template <std::derived_from<call_sizes> Sizes, kv_source Source>
-void check_source(const Sizes& sizes, const Source& source) {
-  static_assert(Sizes::template may_fit<Source>,
-                "attention: the cache has other KV_groups, qk_dim or v_dim than the attention");
-  require(source.groups() == sizes.KV_groups, sizes.who, ": k has ", source.groups(),
-          " heads, expected KV_groups = ", sizes.KV_groups);
-  require(source.qk_dim() == sizes.qk_dim, sizes.who, ": k has width ", source.qk_dim(),
-          ", expected qk_dim = ", sizes.qk_dim);
-  require(source.v_dim() == sizes.v_dim, sizes.who, ": v has width ", source.v_dim(),
-          ", expected v_dim = ", sizes.v_dim);
-}
-
-// The call that the kernels get, of arguments that have been checked.
-template <class Query, class Scalar, attention_mask Mask, class Sizes = call_sizes>
-attention_call<Scalar, Query, Mask, Sizes::known> call_of(
-    const Sizes& sizes, view<const Query> q, view<Scalar> out, Index kv_len, const Mask& mask,
-    const attention_options<Scalar>& options) {
-  return {q,
-          out,
-          mask,
-          kv_len,
-          sizes.Q_heads / sizes.KV_groups,
-          options.first_position.value_or(kv_len - q.tokens()),
-          options.scale.value_or(Scalar(1) / std::sqrt(static_cast<Scalar>(sizes.qk_dim))),
-          options.softcap,
-          options.sinks,
-          options.lse};
-}
-
-// The checks that attention and mla share, and the call.
-template <class Query, class Scalar, attention_mask Mask, class Sizes = call_sizes>
-attention_call<Scalar, Query, Mask, Sizes::known> checked_call(
-    const Sizes& sizes, view<const Query> q, view<Scalar> out, Index kv_len, const Mask& mask,
-    const attention_options<Scalar>& options) {
-  check_arguments(sizes, q, out, options);
-  mask.check({sizes.Q_heads, q.tokens(), kv_len});
-  return call_of(sizes, q, out, kv_len, mask, options);
-}
-
-// How a call of q_len queries over a source of its sizes is computed.
-template <class Scalar, class Sizes, kv_source Source>
-attention_path path_of(const Sizes& sizes, Index q_len, const Source& source) {
-  require(q_len >= 0, sizes.who, ": path_for q_len = ", q_len, ", expected at least 0");
-  const view<Scalar> q(nullptr, q_len, sizes.Q_heads, sizes.qk_dim, 0, 0);
-  const view<Scalar> out(nullptr, q_len, sizes.Q_heads, sizes.v_dim, 0, 0);
-  return described_path(call_of<Scalar, Scalar>(sizes, q, out, Index(source.tokens()), none(), {}),
-                        source);
 }
 
 }  // namespace detail

@@ -31,7 +31,7 @@
 
 // The call
 
-#include <headroom/attention.hpp>       // MHA, GQA, MQA: the contract, the checks, the call
+#include <headroom/attention.hpp>       // MHA, GQA, MQA: the contract, the call
 #include <headroom/attention_path.hpp>  // which kernel a call takes, and in how many parts
 #include <headroom/parallel.hpp>        // who runs the work
 

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <headroom/attention.hpp>
 #include <headroom/detail/call_batch.hpp>
+#include <headroom/detail/checked_call.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/mask.hpp>
