@@ -15,6 +15,7 @@
 #include <headroom/scaled_cache.hpp>
 
 #include "support/allocation_counter.hpp"
+#include "support/any_mask.hpp"
 #include "support/catch.hpp"
 #include "support/random.hpp"
 
@@ -30,6 +31,21 @@ namespace hr = headroom;
 using headroom_tests::random_source;
 using hr::Index;
 using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+// What layers are called with is one type: each type of mask is kernels of its own for every cache.
+using some_mask =
+    headroom_tests::any_mask<hr::causal, hr::both_masks<hr::causal, hr::sliding_window>,
+                             hr::both_masks<hr::causal, hr::key_length>>;
+
+some_mask causal() {
+  return some_mask(hr::causal());
+}
+some_mask causal_window(Index window) {
+  return some_mask(hr::causal() & hr::sliding_window(window));
+}
+some_mask causal_length(Index length) {
+  return some_mask(hr::causal() & hr::key_length(length));
+}
 
 matrix random_matrix(random_source& random, Index rows, Index cols, double deviation = 0.3) {
   matrix result(rows, cols);
@@ -158,9 +174,7 @@ TEMPLATE_TEST_CASE("a batch gives each sequence what it gets alone, bit by bit",
   using cache = typename TestType::cache;
   const auto layer = model.layer();
   const std::vector<Index> lengths = {5, 0, 1, 9};
-  const auto mask_of = [](std::size_t i) {
-    return hr::causal() & hr::sliding_window(4 + 9 * static_cast<Index>(i));
-  };
+  const auto mask_of = [](Index i) { return causal_window(4 + 9 * i); };
   std::vector<cache> together, alone;
   for (int i = 0; i < 4; ++i) {
     together.push_back(TestType::empty(40));
@@ -172,12 +186,11 @@ TEMPLATE_TEST_CASE("a batch gives each sequence what it gets alone, bit by bit",
     std::vector<hr::layer_sequence<cache>> sequences;
     for (std::size_t i = 0; i < 4; ++i) sequences.push_back({lengths[i], &together[i]});
     matrix batched = matrix::Constant(15, 24, NAN), single = batched;
-    layer.batch(x, sequences, batched,
-                [&](Index i) { return mask_of(static_cast<std::size_t>(i)); });
+    layer.batch(x, sequences, batched, mask_of);
     Index first = 0;
     for (std::size_t i = 0; i < 4; ++i) {
       layer(x.middleRows(first, lengths[i]), alone[i], single.middleRows(first, lengths[i]),
-            mask_of(i));
+            mask_of(static_cast<Index>(i)));
       first += lengths[i];
       REQUIRE(together[i].tokens() == alone[i].tokens());
     }
@@ -201,17 +214,17 @@ TEMPLATE_TEST_CASE("a batch has no more phases than one sequence, and allocates 
     for (Index i = 0; i < count; ++i) run(i);
   };
   cache single = TestType::empty(64);
-  layer(x.topRows(1), single, out.topRows(1), hr::causal{}, {}, counting);
+  layer(x.topRows(1), single, out.topRows(1), causal(), {}, counting);
   const int of_one = std::exchange(calls, 0);
   std::vector<cache> caches;
   for (int i = 0; i < 5; ++i) caches.push_back(TestType::empty(64));
   std::vector<hr::layer_sequence<cache>> sequences;
   for (cache& own : caches) sequences.push_back({1, &own});
-  layer.batch(x, sequences, out, hr::causal{}, counting);
+  layer.batch(x, sequences, out, causal(), counting);
   REQUIRE(calls <= of_one);
   if (!headroom_tests::counts_allocations) return;
   REQUIRE(headroom_tests::allocations_of([&] {
-            for (int step = 0; step < 20; ++step) layer.batch(x, sequences, out);
+            for (int step = 0; step < 20; ++step) layer.batch(x, sequences, out, causal());
           }) == 0);
 }
 
@@ -225,10 +238,8 @@ TEST_CASE("each sequence of a batch may have a mask and positions of its own") {
   const std::array<hr::layer_sequence<gqa_model::cache>, 2> sequences = {
       {{4, &together[0]}, {4, &together[1], hr::token_positions(ids)}}};
   matrix batched(8, 24), single(4, 24);
-  layer.batch(x, sequences, batched,
-              [](Index i) { return hr::causal{} & hr::sliding_window(i + 1); });
-  layer(x.bottomRows(4), alone, single, hr::causal{} & hr::sliding_window(2),
-        hr::token_positions(ids));
+  layer.batch(x, sequences, batched, [](Index i) { return causal_window(i + 1); });
+  layer(x.bottomRows(4), alone, single, causal_window(2), hr::token_positions(ids));
   REQUIRE(batched.bottomRows(4) == single);
 }
 
@@ -239,9 +250,9 @@ TEST_CASE("a batch in which one sequence has no room changes no cache and no out
   gqa_model::cache roomy(10), full(4);
   matrix out = matrix::Constant(6, 24, 7);
   matrix first(3, 24);
-  layer(x.topRows(3), full, first);
+  layer(x.topRows(3), full, first, causal());
   const std::array<hr::layer_sequence<gqa_model::cache>, 2> sequences = {{{4, &roomy}, {2, &full}}};
-  REQUIRE_THROWS_AS(layer.batch(x, sequences, out), std::length_error);
+  REQUIRE_THROWS_AS(layer.batch(x, sequences, out, causal()), std::length_error);
   REQUIRE(roomy.tokens() == 0);
   REQUIRE(full.tokens() == 3);
   REQUIRE(out == matrix::Constant(6, 24, 7));
@@ -276,33 +287,33 @@ TEMPLATE_TEST_CASE("a refused call says what was wrong and takes appended tokens
   const matrix x = random_matrix(model.random, 3, 24, 1);
   matrix out = matrix::Constant(3, 24, 7);
   matrix narrow(3, 23), short_out(2, 24);
-  REQUIRE_THROWS_WITH(layer(narrow, cache, out),
+  REQUIRE_THROWS_WITH(layer(narrow, cache, out, causal()),
                       "layer: x is [3, 23], expected [tokens, hidden = 24]");
-  REQUIRE_THROWS_WITH(layer(x, cache, short_out), "layer: out is [2, 24], expected [3, 24]");
-  REQUIRE_THROWS_WITH(layer(x, cache, out, hr::causal{} & hr::key_length(4)),
+  REQUIRE_THROWS_WITH(layer(x, cache, short_out, causal()),
+                      "layer: out is [2, 24], expected [3, 24]");
+  REQUIRE_THROWS_WITH(layer(x, cache, out, causal_length(4)),
                       "key_length: length = 4, expected 0 to kv_len = 3");
   const std::vector<Index> ids = {0, 1};
-  REQUIRE_THROWS_WITH(layer(x, cache, out, hr::causal{}, hr::token_positions(ids)),
+  REQUIRE_THROWS_WITH(layer(x, cache, out, causal(), hr::token_positions(ids)),
                       headroom_tests::contains("2 positions, expected one per token = 3"));
   std::array<hr::layer_sequence<typename TestType::cache>, 1> sequences = {{{2, &cache}}};
-  REQUIRE_THROWS_WITH(layer.batch(x, sequences, out),
+  REQUIRE_THROWS_WITH(layer.batch(x, sequences, out, causal()),
                       "layer: sequences have 2 tokens, expected 3 as x");
   sequences[0].tokens = std::numeric_limits<Index>::max();
-  REQUIRE_THROWS_WITH(layer.batch(x, sequences, out),
+  REQUIRE_THROWS_WITH(layer.batch(x, sequences, out, causal()),
                       "layer: sequences have more than 3 tokens, expected as many as x");
   sequences[0] = {3, nullptr};
-  REQUIRE_THROWS_WITH(layer.batch(x, sequences, out),
+  REQUIRE_THROWS_WITH(layer.batch(x, sequences, out, causal()),
                       headroom_tests::contains("expected at least 0 tokens and a cache"));
   const std::array<hr::layer_sequence<typename TestType::cache>, 2> shared = {
       {{2, &cache}, {1, &cache}}};
-  REQUIRE_THROWS_WITH(layer.batch(x, shared, out),
+  REQUIRE_THROWS_WITH(layer.batch(x, shared, out, causal()),
                       "layer: sequences 0 and 1 share a cache, expected one for each");
   typename TestType::cache other = TestType::empty(10);
   const std::array<hr::layer_sequence<typename TestType::cache>, 2> two = {
       {{2, &cache}, {1, &other}}};
-  REQUIRE_THROWS_WITH(
-      layer.batch(x, two, out, [](Index i) { return hr::causal{} & hr::key_length(2 + i); }),
-      headroom_tests::contains("key_length: length = 3, expected 0 to kv_len = 1"));
+  REQUIRE_THROWS_WITH(layer.batch(x, two, out, [](Index i) { return causal_length(2 + i); }),
+                      headroom_tests::contains("key_length: length = 3, expected 0 to kv_len = 1"));
   REQUIRE((cache.tokens() == 0 && other.tokens() == 0));
   REQUIRE(out == matrix::Constant(3, 24, 7));
 }
@@ -314,9 +325,9 @@ TEMPLATE_TEST_CASE("a decode step after the first allocates nothing", "", gqa_mo
   typename TestType::cache cache(64);
   const matrix x = random_matrix(model.random, 1, 24, 1);
   matrix out(1, 24);
-  layer(x, cache, out);
+  layer(x, cache, out, causal());
   const long count = headroom_tests::allocations_of([&] {
-    for (int step = 0; step < 50; ++step) layer(x, cache, out);
+    for (int step = 0; step < 50; ++step) layer(x, cache, out, causal());
   });
   REQUIRE(count == 0);
   REQUIRE(cache.tokens() == 51);
