@@ -327,13 +327,13 @@ TEST_CASE("all shared latents stay visible beside a window, where the mask says 
 }
 
 TEST_CASE("shared latents that a window hides are not read") {
-  shared_latents<float> batch({{1, 4}, {2, 3}}, {{300, 0, 2}});
+  shared_latents<double> batch({{1, 4}, {2, 3}}, {{300, 0, 2}});
   const std::vector<Index> windows = {9, 9};
   const auto expected = batch.attend(batch.prefixes, batch.masked(within(windows)));
   auto& p = batch.shared[0];
   // A query at position 1 sees 7 before its own.
-  p.latents.topRows(300 - 7).setConstant(quiet_nan<float>());
-  p.rope_keys.topRows(300 - 7).setConstant(quiet_nan<float>());
+  p.latents.topRows(300 - 7).setConstant(quiet_nan<double>());
+  p.rope_keys.topRows(300 - 7).setConstant(quiet_nan<double>());
   batch.prefix_caches[0].clear();
   batch.prefix_caches[0].append(p.latents, p.rope_keys);
   CHECK(batch.attend(batch.prefixes, batch.masked(within(windows))) == expected);
@@ -370,13 +370,14 @@ TEST_CASE("sinks join a cascade of latents once") {
 }
 
 TEST_CASE("a query that sees no latent at all gets zeros, with sinks too") {
-  const shared_latents<float> batch({{2, 2}, {1, 1}}, {{0, 0, 2}});
-  const std::vector<float> sinks(5, -std::numeric_limits<float>::infinity());
+  const shared_latents<double> batch({{2, 2}, {1, 1}}, {{0, 0, 2}});
+  const double infinity = std::numeric_limits<double>::infinity();
+  const std::vector<double> sinks(5, -infinity);
   const auto got =
       batch.attend(batch.prefixes, batch.masked([](std::size_t) { return hr::key_length(0); }),
                    {.sinks = sinks});
   CHECK((got.out.array() == 0).all());
-  CHECK((got.lse.array() == -std::numeric_limits<float>::infinity()).all());
+  CHECK((got.lse.array() == -infinity).all());
 }
 
 TEST_CASE("a NaN among the own latents of a sequence does not reach the others") {
@@ -404,23 +405,25 @@ TEST_CASE("a cascade of latents has the same bits on every executor, in a call a
 }
 
 TEST_CASE("a cascade of latent decode steps allocates nothing once one like it has run") {
-  const shared_latents<float, Eigen::bfloat16, Eigen::bfloat16> batch({{1, 40}, {1, 1700}, {1, 7}},
-                                                                      {{3000, 0, 3}, {90, 0, 2}});
-  const auto core = batch.core();
-  const std::vector<Index> windows = {2000, 2000, 2000};
-  const auto windowed = batch.masked(within(windows));
-  matrix<float> out(batch.q.rows(), batch.widths.heads * batch.widths.value);
-  const auto step = [&] {
-    hr::attend_cascade(core, batch.q, batch.offsets, batch.prefixes, batch.sequences,
-                       hr::linear(batch.up), out);
-    hr::attend_cascade(core, batch.q, batch.offsets, batch.prefixes, windowed, hr::linear(batch.up),
-                       out);
+  const auto check = [](const auto& batch, const auto& sequences, auto out) {
+    out.resize(batch.q.rows(), batch.widths.heads * batch.widths.value);
+    const auto step = [&, core = batch.core()] {
+      hr::attend_cascade(core, batch.q, batch.offsets, batch.prefixes, sequences,
+                         hr::linear(batch.up), out);
+    };
+    step();
+    const long count = allocations_of([&] {
+      for (int i = 0; i < 5; ++i) step();
+    });
+    if (counts_allocations) CHECK(count == 0);
   };
-  step();
-  const long count = allocations_of([&] {
-    for (int i = 0; i < 5; ++i) step();
-  });
-  if (counts_allocations) CHECK(count == 0);
+  const own_lengths own = {{1, 40}, {1, 1700}, {1, 7}};
+  const shared_lengths of_some = {{3000, 0, 3}, {90, 0, 2}};
+  const shared_latents<float, Eigen::bfloat16, Eigen::bfloat16> batch(own, of_some);
+  check(batch, batch.sequences, matrix<float>());
+  const shared_latents<double> wide(own, of_some);
+  const std::vector<Index> windows = {2000, 2000, 2000};
+  check(wide, wide.masked(within(windows)), matrix<double>());
 }
 
 TEST_CASE("a cascade of latents refuses what does not fit, and writes nothing") {
