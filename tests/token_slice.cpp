@@ -6,7 +6,6 @@
 // what they begin with as a slice of one of them. A slice of tokens that are not there is refused.
 #include <headroom/cascade.hpp>
 #include <headroom/int4_codec.hpp>
-#include <headroom/int8_codec.hpp>
 #include <headroom/kv_cache.hpp>
 #include <headroom/latent_cache.hpp>
 #include <headroom/mla_cascade.hpp>
@@ -91,7 +90,7 @@ struct forks {
     std::vector<hr::batch_sequence<Slice, hr::causal>> batch;
     for (const Slice& rest : own) batch.emplace_back(rest);
     answer<float> result{{q.tokens(), Q_heads, dim}, {q.tokens(), Q_heads, 1}};
-    hr::attend_cascade(hr::gqa<Q_heads, groups, dim>(), q, offsets, prefixes, batch,
+    hr::attend_cascade(any_attention(Q_heads, groups, dim, dim), q, offsets, prefixes, batch,
                        result.out.view(), {.lse = result.lse.per_head()});
     return result;
   }
@@ -126,8 +125,10 @@ struct forks {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a slice is attention over a cache of its tokens", "", float, Eigen::bfloat16,
-                   hr::int8_rows, hr::int4_blocks) {
+// A slice does not see how tokens are stored: rows that are read as they are, and rows that are
+// decoded, are enough.
+TEMPLATE_TEST_CASE("a slice is attention over a cache of its tokens", "", Eigen::bfloat16,
+                   hr::int4_blocks) {
   const problem<> p({9, 2100, Q_heads, groups, dim, dim}, 3);
   in_one_piece<TestType> contiguous(2100);
   append(contiguous, p, 0, 2100);
@@ -160,8 +161,7 @@ TEST_CASE("a slice of a slice, and of views") {
                                                          p.values().slice_tokens(13, 71)))));
 }
 
-TEMPLATE_TEST_CASE("forks share what they begin with", "", float, Eigen::bfloat16, hr::int8_rows,
-                   hr::int4_blocks) {
+TEMPLATE_TEST_CASE("forks share what they begin with", "", Eigen::bfloat16, hr::int4_blocks) {
   const forks<TestType> batch({{1, 1}, {5, 40}, {1, 200}, {17, 17}});
   tensor<float> q(batch.offsets.back(), Q_heads, dim);
   random_source random(4);
