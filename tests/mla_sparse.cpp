@@ -8,6 +8,7 @@
 #include <headroom/paged_latents.hpp>
 
 #include "support/allocation_counter.hpp"
+#include "support/any_mask.hpp"
 #include "support/catch.hpp"
 #include "support/latent_problem.hpp"
 #include "support/poison.hpp"
@@ -22,9 +23,15 @@ using Eigen::Index;
 
 namespace {
 
+// Masks are one type: each type is kernels of its own.
+using some_mask = any_mask<hr::none, hr::causal, hr::both_masks<hr::causal, hr::sliding_window>>;
+
+const some_mask everything{hr::none()}, causal{hr::causal()};
+
 // Lists of tokens for each query, at random; one may be empty.
 struct token_lists {
-  std::vector<Index> offsets = {0}, tokens;
+  std::vector<Index> offsets = {0};
+  std::vector<int> tokens;
   std::vector<char> flags;  // [q_len, kv_len], the same as a tensor
   Index q_len, kv_len;
 
@@ -33,7 +40,7 @@ struct token_lists {
       const double share = t == 1 ? 0 : random.pick<double>({0.1, 0.5, 1});
       for (Index j = 0; j < kv_len; ++j) {
         flags.push_back(random.chance(share));
-        if (flags.back()) tokens.push_back(j);
+        if (flags.back()) tokens.push_back(static_cast<int>(j));
       }
       offsets.push_back(static_cast<Index>(tokens.size()));
     }
@@ -43,9 +50,9 @@ struct token_lists {
   }
 };
 
-template <class Scalar, class Latents, class Mask, class Executor = hr::serial>
+template <class Scalar, class Latents, class Executor = hr::serial>
 matrix<Scalar> attend_listed(const latent_problem<Scalar>& p, const Latents& latents,
-                             const token_lists& lists, const Mask& mask,
+                             const token_lists& lists, const some_mask& mask,
                              const Executor& executor = {}) {
   matrix<Scalar> out(p.q_len, p.heads * p.value);
   hr::attend_tokens(p.core(), p.q, latents, lists.offsets, lists.tokens, hr::linear(p.up), out,
@@ -62,7 +69,7 @@ TEMPLATE_TEST_CASE("a list of latents is a mask that shows no others", "", float
     latent_problem<TestType> p(static_cast<std::uint64_t>(round), random.integer(1, 20), 48, 16, 8,
                                12, q_len, kv_len);
     const token_lists lists(random, q_len, kv_len);
-    const auto check = [&](const auto& mask) {
+    const auto check = [&](const some_mask& mask) {
       const matrix<double> exact = p.exact(mask & lists.mask());
       const matrix<TestType> in_one_piece = attend_listed(p, p.cache(), lists, mask);
       REQUIRE(difference(in_one_piece.template cast<double>(), exact) <= p.bound);
@@ -72,9 +79,9 @@ TEMPLATE_TEST_CASE("a list of latents is a mask that shows no others", "", float
       const matrix<TestType> on_pages = attend_listed(p, pages, lists, mask);
       REQUIRE(on_pages == in_one_piece);
     };
-    check(hr::none());
-    check(hr::causal());
-    check(hr::causal() & hr::sliding_window(30));
+    check(everything);
+    check(causal);
+    check(some_mask(hr::causal() & hr::sliding_window(30)));
   }
 }
 
@@ -83,13 +90,13 @@ TEST_CASE("latents that are not listed do not reach a result, whatever they hold
   latent_problem<float> p(7, 4, 32, 16, 8, 12, 1, 90);
   const token_lists lists(random, 1, 90);
   REQUIRE(lists.tokens.size() < 90);
-  const matrix<float> expected = attend_listed(p, p.cache(), lists, hr::none());
+  const matrix<float> expected = attend_listed(p, p.cache(), lists, everything);
   for (Index j = 0; j < 90; ++j)
     if (!lists.flags[static_cast<std::size_t>(j)]) {
       p.latents.row(j).setConstant(quiet_nan<float>());
       p.rope_keys.row(j).setConstant(quiet_nan<float>());
     }
-  CHECK(attend_listed(p, p.cache(), lists, hr::none()) == expected);
+  CHECK(attend_listed(p, p.cache(), lists, everything) == expected);
 }
 
 TEST_CASE("latents have the same bits on every executor, and allocate nothing once warm") {
@@ -97,15 +104,15 @@ TEST_CASE("latents have the same bits on every executor, and allocate nothing on
   const latent_problem<float> p(8, 16, 64, 16, 8, 12, 5, 1700);
   const token_lists lists(random, 5, 1700);
   const auto cache = p.cache();
-  const matrix<float> expected = attend_listed(p, cache, lists, hr::causal());
+  const matrix<float> expected = attend_listed(p, cache, lists, causal);
 #ifdef _OPENMP
   for (const int threads : {2, 5})
-    CHECK(attend_listed(p, cache, lists, hr::causal(), hr::openmp{threads}) == expected);
+    CHECK(attend_listed(p, cache, lists, causal, hr::openmp{threads}) == expected);
 #endif
   matrix<float> out(5, 16 * 12);
   const auto step = [&] {
     hr::attend_tokens(p.core(), p.q, cache, lists.offsets, lists.tokens, hr::linear(p.up), out,
-                      hr::causal());
+                      causal);
   };
   step();
   CHECK(allocations_of(step) == 0);
@@ -116,8 +123,9 @@ TEST_CASE("lists of latents that are none are refused") {
   const auto cache = p.cache();
   matrix<float> out = matrix<float>::Constant(2, 2 * 6, 7);
   const auto refusal = [&](const std::vector<int>& offsets, const std::vector<int>& tokens) {
-    const std::string what = refusal_of(
-        [&] { hr::attend_tokens(p.core(), p.q, cache, offsets, tokens, hr::linear(p.up), out); });
+    const std::string what = refusal_of([&] {
+      hr::attend_tokens(p.core(), p.q, cache, offsets, tokens, hr::linear(p.up), out, everything);
+    });
     CHECK((out.array() == 7).all());
     return what;
   };
@@ -129,6 +137,6 @@ TEST_CASE("lists of latents that are none are refused") {
   const auto wide = other.cache();
   CHECK(refusal_of([&] {
           hr::attend_tokens(p.core(), p.q, wide, std::vector<int>{0, 1, 1}, std::vector<int>{3},
-                            hr::linear(p.up), out);
+                            hr::linear(p.up), out, everything);
         }) == "attend_tokens: latents have width 24, expected latent_rank = 16");
 }
