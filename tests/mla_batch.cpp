@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "support/allocation_counter.hpp"
+#include "support/any_mask.hpp"
 #include "support/catch.hpp"
 #include "support/executors.hpp"
 #include "support/matrix.hpp"
@@ -31,7 +32,13 @@ using Eigen::Index;
 
 namespace {
 
-using windowed = hr::both_masks<hr::causal, hr::sliding_window>;
+// Masks are one type: each type is kernels of its own.
+using some_mask =
+    any_mask<hr::causal, hr::both_masks<hr::causal, hr::sliding_window>, hr::key_length>;
+using mask_of_sequence = std::function<some_mask(Index)>;
+some_mask causal(Index) {
+  return some_mask(hr::causal());
+}
 using any_mla =
     hr::mla<Eigen::Dynamic, Eigen::Dynamic, Eigen::Dynamic, Eigen::Dynamic, Eigen::Dynamic>;
 
@@ -40,21 +47,18 @@ struct lengths {
 };
 
 // Sequences of the given lengths, queries packed one after another, latents in caches.
-template <class Cache = hr::latent_cache<float>, class Mask = hr::causal, class Scalar = float,
-          class Weight = Scalar>
+template <class Cache = hr::latent_cache<float>, class Scalar = float, class Weight = Scalar>
 struct ragged {
   any_mla core;
   matrix<Weight> weights;
   std::vector<Cache> caches;
   std::vector<Index> offsets = {0};
-  std::vector<hr::batch_sequence<Cache, Mask>> sequences;
+  std::vector<hr::batch_sequence<Cache, some_mask>> sequences;
   tensor<Scalar> q;
 
   // make_cache(kv_len) has room for one token more.
-  ragged(
-      const std::vector<lengths>& each, const any_mla& sizes,
-      const std::function<Cache(Index)>& make_cache,
-      const std::function<Mask(Index)>& mask = [](Index) { return Mask(); })
+  ragged(const std::vector<lengths>& each, const any_mla& sizes,
+         const std::function<Cache(Index)>& make_cache, const mask_of_sequence& mask = causal)
       : core(sizes) {
     random_source random(77);
     weights =
@@ -73,9 +77,8 @@ struct ragged {
                        layout::padded);
     random.fill(q.view());
   }
-  explicit ragged(
-      const std::vector<lengths>& each, const any_mla& sizes = {5, 64, 16, 8, 12},
-      const std::function<Mask(Index)>& mask = [](Index) { return Mask(); })
+  explicit ragged(const std::vector<lengths>& each, const any_mla& sizes = {5, 64, 16, 8, 12},
+                  const mask_of_sequence& mask = causal)
       : ragged(
             each, sizes,
             [&](Index kv_len) { return Cache(kv_len + 1, sizes.rank(), sizes.rope_width()); },
@@ -131,16 +134,15 @@ TEST_CASE("a batch of latent attention has the bits of its sequences, one by one
     CHECK(same_bits(batch.together(), batch.one_by_one()));
   }
   SECTION("double, in which products are Eigen's") {
-    const ragged<hr::latent_cache<float>, hr::causal, double> batch(mixed);
+    const ragged<hr::latent_cache<Eigen::half>, double> batch(mixed);
     REQUIRE(batch.in_both_forms());
     CHECK(same_bits(batch.together(), batch.one_by_one()));
     // So narrow that Eigen does not call its large products.
-    const ragged<hr::latent_cache<float>, hr::causal, double> narrow(mixed, {3, 7, 5, 2, 3});
+    const ragged<hr::latent_cache<Eigen::half>, double> narrow(mixed, {3, 7, 5, 2, 3});
     CHECK(same_bits(narrow.together(), narrow.one_by_one()));
   }
   SECTION("bfloat16 latents and weights") {
-    const ragged<hr::latent_cache<Eigen::bfloat16>, hr::causal, float, Eigen::bfloat16> batch(
-        mixed);
+    const ragged<hr::latent_cache<Eigen::bfloat16>, float, Eigen::bfloat16> batch(mixed);
     CHECK(same_bits(batch.together(), batch.one_by_one()));
   }
   SECTION("latents of a codec, on pages, with a rank the compiler knows") {
@@ -156,8 +158,8 @@ TEST_CASE("a batch of latent attention has the bits of its sequences, one by one
     CHECK(same_bits(batch.together(options), batch.one_by_one(options)));
   }
   SECTION("a window for each") {
-    const ragged<hr::latent_cache<float>, windowed> batch(mixed, {5, 64, 16, 8, 12}, [](Index i) {
-      return hr::causal() & hr::sliding_window(1 + 30 * i);
+    const ragged<> batch(mixed, {5, 64, 16, 8, 12}, [](Index i) {
+      return some_mask(hr::causal() & hr::sliding_window(1 + 30 * i));
     });
     CHECK(same_bits(batch.together(), batch.one_by_one()));
   }
@@ -165,8 +167,8 @@ TEST_CASE("a batch of latent attention has the bits of its sequences, one by one
     ragged<> batch({{1, 90}, {4, 60}, {70, 90}});
     REQUIRE(batch.in_both_forms());
     for (std::size_t i = 0; i < 3; ++i)
-      batch.sequences[i] = hr::batch_sequence<hr::latent_cache<float>, hr::causal>(
-          batch.caches[i], {}, static_cast<Index>(10 * i));
+      batch.sequences[i] = hr::batch_sequence(batch.caches[i], causal(static_cast<Index>(i)),
+                                              static_cast<Index>(10 * i));
     CHECK(same_bits(batch.together(), batch.one_by_one()));
   }
   SECTION("no sequences") {
@@ -194,8 +196,8 @@ TEST_CASE("random batches of latent attention have the bits of their sequences")
     CAPTURE(round, core.q_heads(), core.rank(), core.nope_width(), core.value_width());
     const ragged<> batch(each, core);
     REQUIRE(same_bits(batch.together(), batch.one_by_one()));
-    const ragged<hr::latent_cache<Eigen::half>, windowed, double> wide(
-        each, core, [](Index i) { return hr::causal() & hr::sliding_window(50 + i); });
+    const ragged<hr::latent_cache<Eigen::half>, double> wide(
+        each, core, [](Index i) { return some_mask(hr::causal() & hr::sliding_window(50 + i)); });
     REQUIRE(same_bits(wide.together(), wide.one_by_one()));
   }
 }
@@ -218,7 +220,7 @@ TEST_CASE("a batch of latent attention has the same bits on every executor, in a
 }
 
 TEST_CASE("a batch of latent decode steps allocates nothing once one like it has run") {
-  ragged<hr::latent_cache<Eigen::bfloat16>, hr::causal, float, Eigen::bfloat16> batch(
+  ragged<hr::latent_cache<Eigen::bfloat16>, float, Eigen::bfloat16> batch(
       {{1, 2100}, {1, 16}, {1, 900}, {3, 300}, {1, 90}});
   answer<float> got = batch.nothing();
   const matrix<float> token = matrix<float>::Ones(1, 64);
@@ -315,11 +317,10 @@ TEST_CASE("a batch of latent attention refuses what does not fit, and writes not
   }
   SECTION("the last sequence's latents") {
     const hr::latent_cache<float> wide(4, 9, 2), rotary(4, 8, 3);
-    using sequence = hr::batch_sequence<hr::latent_cache<float>, hr::causal>;
-    batch.sequences.back() = sequence(wide);
+    batch.sequences.back() = hr::batch_sequence(wide, causal(2));
     CHECK(refusal(batch) ==
           "attend_batch: sequence 2: latents have width 9, expected latent_rank = 8");
-    batch.sequences.back() = sequence(rotary);
+    batch.sequences.back() = hr::batch_sequence(rotary, causal(2));
     CHECK(refusal(batch) ==
           "attend_batch: sequence 2: latents with rotary keys have width 11, expected latent_rank "
           "+ rope = 10");
@@ -331,14 +332,14 @@ TEST_CASE("latents of two groups, and a mask that does not fit, are named by the
   const hr::view_source<float, float> two(rows.view(), rows.view().slice_dim(0, 8));
   const std::vector<hr::batch_sequence<hr::view_source<float, float>>> sequences = {
       hr::batch_sequence(two)};
-  const matrix<float> up = matrix<float>::Ones(44, 8);
-  tensor<float> q(1, 4, 8), out(1, 4, 5);
+  const matrix<double> up = matrix<double>::Ones(44, 8);
+  tensor<double> q(1, 4, 8), out(1, 4, 5);
   CHECK_THROWS_WITH(
       hr::attend_batch(any_mla(4, 8, 6, 2, 5), std::as_const(q).view(), std::array{0, 1}, sequences,
-                       hr::linear<float>(up), out.view()),
+                       hr::linear<double>(up), out.view()),
       "attend_batch: sequence 0: latents have 2 groups, expected 1");
-  const ragged<hr::latent_cache<float>, hr::key_length> batch(
-      {{1, 5}, {1, 3}}, {4, 8, 6, 2, 5}, [](Index) { return hr::key_length(4); });
+  const ragged<> batch({{1, 5}, {1, 3}}, {4, 8, 6, 2, 5},
+                       [](Index) { return some_mask(hr::key_length(4)); });
   CHECK_THROWS_WITH(batch.together(),
                     "attend_batch: sequence 1: key_length: length = 4, expected 0 to kv_len = 3");
 }
