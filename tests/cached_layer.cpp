@@ -270,11 +270,11 @@ TEMPLATE_TEST_CASE("a call that an executor ends takes appended tokens back, the
     if (++calls > allowed) throw std::runtime_error("no more");
     for (Index i = 0; i < count; ++i) run(i);
   };
-  layer(x, cache, out, hr::causal{}, {}, failing);
+  layer(x, cache, out, causal(), {}, failing);
   REQUIRE(cache.tokens() == 3);
   for (const int all = std::exchange(calls, 0); allowed != 0; calls = 0) {
     allowed = std::min(allowed, all) - 1;
-    REQUIRE_THROWS_AS(layer(x, cache, out, hr::causal{}, {}, failing), std::runtime_error);
+    REQUIRE_THROWS_AS(layer(x, cache, out, causal(), {}, failing), std::runtime_error);
     REQUIRE(cache.tokens() == 3);
   }
 }
