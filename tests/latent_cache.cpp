@@ -165,9 +165,10 @@ TEST_CASE("tokens are written over others, rotary keys alone too, and erased fro
   CHECK_THROWS_WITH(cache.write(7, ones(1, 64), ones(1, 2)),
                     "latent_cache: writing after tokens [0, 7), expected a range within size = 6");
   CHECK_THROWS_AS(cache.write(5, ones(2, 64), ones(2, 2)), std::length_error);
-  CHECK_THROWS_WITH(cache.write_rope_keys(5, ones(2, 2)),
-                    "latent_cache: writing rotary keys of tokens [5, 7), expected a range within "
-                    "size = 6");
+  CHECK_THROWS_WITH(
+      cache.write_rope_keys(5, ones(2, 2)),
+      "latent_cache: writing rotary keys of 2 tokens from 5 on, expected a range within "
+      "size = 6");
   CHECK_THROWS_WITH(cache.write_rope_keys(5, ones(1, 3)),
                     "latent_cache: rope_keys are [1, 1, 3], expected [tokens, 1, rope = 2]");
   CHECK_THROWS_WITH(cache.erase(5, 7),

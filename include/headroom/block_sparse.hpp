@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
+#include <ranges>
 #include <span>
 
 // Attention of blocks of queries to lists of blocks of keys.

@@ -13,6 +13,7 @@
 #include <headroom/rope.hpp>
 #include <headroom/view.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <iterator>
 #include <optional>

@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <concepts>
-#include <type_traits>
 
 namespace headroom::inline HEADROOM_ISA {
 

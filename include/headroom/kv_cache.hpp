@@ -12,7 +12,6 @@
 #include <headroom/view.hpp>
 
 #include <algorithm>
-#include <cstddef>
 
 namespace headroom::inline HEADROOM_ISA {
 
@@ -53,6 +52,7 @@ class kv_cache {
   explicit kv_cache(Index capacity) requires(detail::all_fixed<KV_groups, qk_dim_, v_dim_>)
       : kv_cache(capacity, KV_groups, qk_dim_, v_dim_) {}
 
+  /// Values are as wide as the template says, or as keys.
   kv_cache(Index capacity, Index groups, Index qk_width)
       : kv_cache(capacity, groups, qk_width, v_dim_ > 0 ? v_dim_ : qk_width) {}
 
@@ -118,7 +118,7 @@ class kv_cache {
   /// Writes tokens in place of those from `first` on; what is more than these, it appends.
   ///
   /// \param first  0 to tokens()
-  /// \param k, v   as for append
+  /// \param k, v   as for append; they do not overlap the tokens written
   /// \throws as append, and std::invalid_argument where `first` is out of range
   template <viewable Keys, viewable Values>
   void write(Index first, const Keys& k, const Values& v) {
@@ -136,13 +136,12 @@ class kv_cache {
 
   /// Writes keys in place of those from token `first` on, whose values stay.
   ///
-  /// \param k  [tokens, KV_groups, qk_dim]
+  /// \param k  [tokens, KV_groups, qk_dim], which does not overlap the keys written
   /// \throws std::invalid_argument if a shape disagrees, or if there are fewer tokens
   template <viewable Keys>
   void write_keys(Index first, const Keys& k) {
     const auto keys = detail::new_rows("kv_cache", "k", k, groups(), qk_dim());
-    detail::require_tokens("kv_cache", "writing keys from", 0, first, size_);
-    detail::require_tokens("kv_cache", "writing keys of", first, first + keys.tokens(), size_);
+    detail::require_written("kv_cache", "keys", first, keys.tokens(), size_);
     for (Index t = 0; t < keys.tokens(); ++t)
       for (Index g = 0; g < groups(); ++g)
         KeyCodec::encode(keys.row(t, g), key_row(g, first + t), qk_dim());

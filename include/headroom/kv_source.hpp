@@ -6,7 +6,6 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/view.hpp>
 
-#include <algorithm>
 #include <concepts>
 #include <type_traits>
 #include <utility>
@@ -23,8 +22,8 @@ struct token_run {
 
 /// Where keys and values come from: a view, a contiguous, paged, ring or latent cache, or a type
 /// of the user's. A kernel asks for the tokens [begin, end) of a group and gets a run from `begin`
-/// on: of at least one token, never of more than it asked for, and the longer the better, for
-/// behind it it asks again.
+/// on: of at least one token and never of more than it asked for. After a shorter run it asks again
+/// for the rest: longer runs are faster.
 ///
 ///   KeyCodec, ValueCodec                          how stored rows become numbers, see codec
 ///   tokens(), groups(), qk_dim(), v_dim()         sizes

@@ -191,7 +191,7 @@ class latent_cache {
   /// Writes tokens in place of those from `first` on; what is more than these, it appends.
   ///
   /// \param first               0 to tokens()
-  /// \param latents, rope_keys  as for append
+  /// \param latents, rope_keys  as for append; they do not overlap the tokens written
   /// \throws as append, and std::invalid_argument where `first` is out of range
   template <viewable Latent, viewable RopeKey>
   void write(Index first, const Latent& latents, const RopeKey& rope_keys) {
@@ -211,9 +211,7 @@ class latent_cache {
   template <viewable RopeKey>
   void write_rope_keys(Index first, const RopeKey& rope_keys) {
     const auto k_pe = detail::new_rope_keys("latent_cache", rope_keys, rope_width());
-    detail::require_tokens("latent_cache", "writing rotary keys from", 0, first, size_);
-    detail::require_tokens("latent_cache", "writing rotary keys of", first, first + k_pe.tokens(),
-                           size_);
+    detail::require_written("latent_cache", "rotary keys", first, k_pe.tokens(), size_);
     for (Index t = 0; t < k_pe.tokens(); ++t)
       Row::RopeCodec::encode(k_pe.row(t, 0), Row::rope_key(row(first + t), rank()), rope_width());
   }

@@ -80,7 +80,7 @@ class linear {
     detail::require(output.tokens() == input.tokens(), "linear: y has ", output.tokens(),
                     " tokens, expected ", input.tokens(), " as x");
     if (input.tokens() == 0) return;
-    const Index items = (out_ + features_per_item - 1) / features_per_item;
+    const Index items = detail::parts(out_, features_per_item);
     executor(items, [&](Index item) {
       const Index first = item * features_per_item;
       multiply(input, output, first, std::min(first + features_per_item, out_));

@@ -39,7 +39,9 @@ namespace headroom::inline HEADROOM_ISA {
 /// \source Tang et al., Quest, arXiv 2406.10774, section 3.2; there each head has a list of its own
 class page_index {
  public:
-  /// \throws std::invalid_argument naming the size that is less than 1, or a capacity less than 0
+  /// \throws std::invalid_argument naming the size that is less than 1, or a capacity less than 0,
+  ///         or if KV_groups does not divide Q_heads; std::length_error if the index comes to more
+  ///         bytes than an Index counts
   page_index(Index page_tokens, Index capacity, Index Q_heads, Index KV_groups, Index qk_dim)
       : page_tokens_(page_tokens),
         capacity_(capacity),

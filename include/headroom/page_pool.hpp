@@ -45,10 +45,12 @@ class page_pool : public page_stock {
   page_pool(Index pages, Index page_tokens) requires(detail::all_fixed<KV_groups, qk_dim_, v_dim_>)
       : page_pool(pages, page_tokens, KV_groups, qk_dim_, v_dim_) {}
 
+  /// Values are as wide as the template says, or as keys.
   page_pool(Index pages, Index page_tokens, Index groups, Index qk_width)
       : page_pool(pages, page_tokens, groups, qk_width, v_dim_ > 0 ? v_dim_ : qk_width) {}
 
-  /// \throws std::invalid_argument naming the size that is wrong
+  /// \throws std::invalid_argument naming the size that is wrong, std::length_error if they
+  ///         come to more bytes than an Index counts
   page_pool(Index pages, Index page_tokens, Index groups, Index qk_width, Index v_width)
       : page_stock("page_pool", pages, page_tokens),
         groups_(groups, "page_pool", "KV_groups"),

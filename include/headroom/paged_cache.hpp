@@ -88,9 +88,7 @@ class paged_cache : public paged_tokens {
   template <viewable Keys>
   void write_keys(Index first, const Keys& k) {
     const auto keys = detail::new_rows("paged_cache", "k", k, groups(), qk_dim());
-    detail::require_tokens("paged_cache", "writing keys from", 0, first, tokens());
-    detail::require_tokens("paged_cache", "writing keys of", first, first + keys.tokens(),
-                           tokens());
+    detail::require_written("paged_cache", "keys", first, keys.tokens(), tokens());
     write_tokens(first, keys.tokens(), copy_to_page(), [&](Index t, const place& at) {
       for (Index g = 0; g < groups(); ++g)
         KeyCodec::encode(keys.row(t, g), pool().keys_.row(at.page, g, at.slot), qk_dim());

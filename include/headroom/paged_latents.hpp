@@ -52,7 +52,8 @@ class latent_page_pool : public page_stock {
   latent_page_pool(Index pages, Index page_tokens) requires(detail::all_fixed<latent_rank, rope>)
       : latent_page_pool(pages, page_tokens, latent_rank, rope) {}
 
-  /// \throws std::invalid_argument naming the size that is wrong
+  /// \throws std::invalid_argument naming the size that is wrong, std::length_error if they
+  ///         come to more bytes than an Index counts
   latent_page_pool(Index pages, Index page_tokens, Index rank, Index rope_width)
       : page_stock("latent_page_pool", pages, page_tokens),
         rank_(rank, "latent_page_pool", "latent_rank"),
@@ -152,9 +153,7 @@ class paged_latents : public paged_tokens {
   template <viewable RopeKeys>
   void write_rope_keys(Index first, const RopeKeys& rope_keys) {
     const auto k_pe = detail::new_rope_keys("paged_latents", rope_keys, rope_width());
-    detail::require_tokens("paged_latents", "writing rotary keys from", 0, first, tokens());
-    detail::require_tokens("paged_latents", "writing rotary keys of", first, first + k_pe.tokens(),
-                           tokens());
+    detail::require_written("paged_latents", "rotary keys", first, k_pe.tokens(), tokens());
     write_tokens(first, k_pe.tokens(), copy_to_page(), [&](Index t, const place& at) {
       RopeCodec::encode(k_pe.row(t, 0),
                         Row::rope_key(pool().rows_.row(at.page, 0, at.slot), rank()), rope_width());

@@ -4,8 +4,6 @@
 
 #include <headroom/detail/config.hpp>
 
-#include <concepts>
-
 #ifdef _OPENMP
 #include <omp.h>
 #endif

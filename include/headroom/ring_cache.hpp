@@ -68,7 +68,7 @@ class ring_cache {
 
  public:
   /// \param sizes  of the cache that the tokens are kept in, after its capacity
-  /// \throws std::invalid_argument naming the size that is wrong
+  /// \throws std::invalid_argument naming the size that is wrong, or as the cache in it
   template <std::convertible_to<Index>... Sizes>
   requires std::constructible_from<Cache, Index, Sizes...>
   explicit ring_cache(const ring_shape& shape, Sizes... sizes)
@@ -79,7 +79,7 @@ class ring_cache {
   /// On pages.
   ///
   /// \param pool  of the cache's kind; outlives the ring
-  /// \throws std::invalid_argument naming the size that is wrong
+  /// \throws std::invalid_argument naming the size that is wrong, or as the cache in it
   template <std::derived_from<page_stock> Pool>
   requires std::constructible_from<Cache, Pool&, Index> ring_cache(const ring_shape& shape,
                                                                    Pool& pool)

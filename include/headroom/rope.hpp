@@ -266,13 +266,18 @@ class rope_table {
   Index rotary_dim() const { return 2 * cos_.cols(); }
   rope_pairing pairing() const { return pairing_; }
 
-  /// Rotates in place, as `rope` does; positions lie in [0, max_positions()).
+  /// Rotates in place, as `rope` does.
+  ///
+  /// \throws as `rope` does, and std::invalid_argument where a position is not in [0,
+  ///         max_positions()); x is then unchanged
   template <class Scalar>
   void operator()(view<Scalar> x, token_positions positions) const {
     (*this)(x, x, positions);
   }
 
-  /// Rotates x into out, as `rope` does; positions lie in [0, max_positions()).
+  /// Rotates x into out, as `rope` does.
+  ///
+  /// \throws as above; out is then unchanged
   template <class In, class Out>
   void operator()(view<In> x, view<Out> out, token_positions positions) const {
     using Compute = detail::rope_real<In, Out>;

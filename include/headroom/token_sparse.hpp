@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
+#include <ranges>
 #include <span>
 
 // Attention to a list of tokens for each query, as an indexer picks them.

@@ -52,6 +52,19 @@ TEST_CASE("a token is one of those that there are") {
         "cache: token -1, expected one of size = 8");
 }
 
+TEST_CASE("what is written lies within what there is, wherever it begins") {
+  CHECK_NOTHROW(require_written("cache", "keys", 5, 3, 8));
+  CHECK_NOTHROW(require_written("cache", "keys", 8, 0, 8));
+  CHECK(refusal_of([] { require_written("cache", "keys", 5, 4, 8); }) ==
+        "cache: writing keys of 4 tokens from 5 on, expected a range within size = 8");
+  CHECK(refusal_of([] { require_written("cache", "keys", -1, 1, 8); }) ==
+        "cache: writing keys of 1 tokens from -1 on, expected a range within size = 8");
+  const Index last = std::numeric_limits<Index>::max();
+  CHECK(refusal_of([=] { require_written("cache", "keys", last, 4, 8); }) ==
+        "cache: writing keys of 4 tokens from 9223372036854775807 on, expected a range within "
+        "size = 8");
+}
+
 TEST_CASE("truncating keeps no more than there is") {
   CHECK_NOTHROW(require_truncation("cache", 8, 8));
   CHECK(refusal_of([] { require_truncation("cache", 9, 8); }) ==

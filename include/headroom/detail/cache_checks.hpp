@@ -25,6 +25,13 @@ inline void require_tokens(const char* who, const char* what, Index begin, Index
           "), expected a range within size = ", size);
 }
 
+// `count` tokens from `first` on, whose `what` is to be written, are of a cache of `size`.
+inline void require_written(const char* who, const char* what, Index first, Index count,
+                            Index size) {
+  require(0 <= first && count <= size - first, who, ": writing ", what, " of ", count,
+          " tokens from ", first, " on, expected a range within size = ", size);
+}
+
 // A size of another cache, called `other`, is that of this one.
 inline void require_same_size(const char* who, const char* name, Index others, Index own) {
   require(others == own, who, ": other has ", name, " = ", others, ", expected ", own);

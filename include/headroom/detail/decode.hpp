@@ -46,7 +46,7 @@ class decode_plan {
       : call_(&call),
         source_(&source),
         split_(split_keys(call.kv_len)),
-        splits_((call.kv_len + split_ - 1) / split_),
+        splits_(parts(call.kv_len, split_)),
         units_(call, source, least / std::max(splits_, Index(1))),
         size_(state_size(std::min(call.rows_per_group(), block_rows), source.v_dim())),
         states_(memory.take<Scalar>(call.groups() * units_.blocks() * splits_ * size_)),

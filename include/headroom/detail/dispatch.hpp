@@ -41,7 +41,7 @@ attention_path described_path(const Call& call, const Source& source) {
   if (taken == path::nothing) return {attention_kernel::none, 0, 0};
   const Index rows = std::min(call.rows_per_group(), block_rows);
   const Index keys = taken == path::decode ? split_keys(call.kv_len) : call.kv_len;
-  const Index splits = taken == path::decode ? (call.kv_len + keys - 1) / keys : 1;
+  const Index splits = taken == path::decode ? parts(call.kv_len, keys) : 1;
   return {kernel_for<typename Call::Scalar>(rows, source), splits,
           row_units(call, source, items_of_threads / splits).count() * splits,
           decodes_rows<typename Call::Scalar, Source>(rows)};

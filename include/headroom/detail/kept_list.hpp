@@ -6,7 +6,6 @@
 #include <headroom/detail/config.hpp>
 
 #include <concepts>
-#include <iterator>
 #include <ranges>
 
 namespace headroom::inline HEADROOM_ISA::detail {

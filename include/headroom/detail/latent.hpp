@@ -86,7 +86,7 @@ class expanded_plan {
     const Call& call = *call_;
     const Index q_len = call.q.tokens(), qk_dim = call.q.dim(), rank = up_->rank();
     const Index nope = up_->nope, rope = qk_dim - nope, value = up_->value;
-    const Index blocks = (q_len + block_rows - 1) / block_rows;
+    const Index blocks = parts(q_len, block_rows);
     scratch memory;
     const auto w_uk = up_->template w_uk<Scalar>(h, memory);
     const auto w_uv = up_->template w_uv<Scalar>(h, memory);

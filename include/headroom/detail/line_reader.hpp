@@ -9,7 +9,6 @@
 #include <headroom/detail/tile.hpp>
 
 #include <algorithm>
-#include <concepts>
 
 namespace headroom::inline HEADROOM_ISA::detail {
 

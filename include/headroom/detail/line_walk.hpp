@@ -13,7 +13,6 @@
 #include <cstddef>
 #include <limits>
 #include <span>
-#include <type_traits>
 #include <utility>
 
 namespace headroom::inline HEADROOM_ISA::detail {

@@ -43,11 +43,11 @@ class packet_block : public reads_packets {
         state_(state),
         ranges_(call, rows, memory),
         scale_(split_scale::of<Operand>(call.scale)),
-        panel_rows_(whole_packets(shared(rows.count, shared(rows.count, widest)))),
+        panel_rows_(whole_packets(parts(rows.count, parts(rows.count, widest)))),
         queries_(memory.take<Operand>(whole_packets(rows.count) * depth(call.q.dim()))),
         weights_(memory.take<float>(panel_rows_ * tile_keys + lanes)),
         residuals_(memory.take<Operand>(panel_rows_ * depth_with_residuals)),
-        has_residuals_(memory.take<bool>(is_pair<Operand> ? shared(rows.count, panel_rows_) : 0)) {
+        has_residuals_(memory.take<bool>(is_pair<Operand> ? parts(rows.count, panel_rows_) : 0)) {
     // Lanes beyond the last row belong to no query: they see nothing and stay empty.
     const Index padded = whole_packets(rows.count);
     std::fill(state.max + rows.count, state.max + padded, softmax_state<float>::minus_infinity);
@@ -89,9 +89,8 @@ class packet_block : public reads_packets {
   static constexpr Index depth_with_residuals =
       is_pair<Operand> ? most_keys_with_residuals / 2 + 1 : 0;
 
-  static constexpr Index shared(Index count, Index among) { return (count + among - 1) / among; }
-  static constexpr Index whole_packets(Index rows) { return shared(rows, lanes) * lanes; }
-  static constexpr Index depth(Index dim) { return shared(dim, depth_of<Operand>); }
+  static constexpr Index whole_packets(Index rows) { return parts(rows, lanes) * lanes; }
+  static constexpr Index depth(Index dim) { return parts(dim, depth_of<Operand>); }
 
   // What the rows of one panel see of a tile, as positions within it.
   struct panel_view {

@@ -27,9 +27,9 @@ class row_units {
   /// \param least  about as many units are made at least, if there are the groups
   template <class Call, kv_source Source>
   row_units(const Call& call, const Source& source, Index least)
-      : blocks_((call.rows_per_group() + block_rows - 1) / block_rows),
+      : blocks_(parts(call.rows_per_group(), block_rows)),
         together_(groups_together(call, source, least / std::max(blocks_, Index(1)))),
-        spans_((call.groups() + together_ - 1) / together_) {}
+        spans_(parts(call.groups(), together_)) {}
 
   Index blocks() const { return blocks_; }
   Index count() const { return blocks_ * spans_; }

@@ -29,6 +29,7 @@ struct window_reach {
   static void check(const Mask&, const caller&, Index) {}
 };
 
+// Of a batch_sequence whose mask is const.
 template <attention_mask Mask>
 struct window_reach<const Mask> : window_reach<Mask> {};
 

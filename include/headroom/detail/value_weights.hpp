@@ -18,7 +18,7 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// Weights as the products of values take them: those of a group side by side, of as many keys as
 /// are taken at a time, where lines may have fewer and then other groups.
 ///
-/// \tparam Operand  float; or a pair of bfloat16, or of whole numbers: the weight of key j,
+/// \tparam Operand  float; or a pair of bfloat16, or of whole numbers: the weight of a key,
 /// rounded,
 ///                  beside that of the key half of those taken at a time further on
 template <class Operand>

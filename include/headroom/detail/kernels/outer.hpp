@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <concepts>
 #include <cstddef>
 #include <utility>
 
@@ -203,7 +204,7 @@ Index for_each_columns(Index dim, int widest, const F& f) {
   return column;
 }
 
-/// Rows of c that last_columns_tile takes at a time: as many sums as are to be under way.
+/// Rows of c that add_last_columns_tile takes at a time: as many sums as are to be under way.
 inline constexpr int last_columns_rows = 8;
 
 /// c += a b for the `end` columns from `column` on, fewer than a packet, of at most

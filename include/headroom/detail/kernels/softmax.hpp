@@ -7,7 +7,6 @@
 #include <headroom/detail/packet_bfloat16.hpp>
 #include <headroom/softmax_state.hpp>
 
-#include <algorithm>
 #include <limits>
 #include <numbers>
 
