@@ -27,10 +27,11 @@ namespace detail {
 template <class Query, class Source, class Out, int groups, int qk_width, int v_width>
 inline constexpr bool supports = false;
 template <viewable Query, attended Source, viewable Out, int groups, int qk_width, int v_width>
-inline constexpr bool supports<Query, Source, Out, groups, qk_width, v_width> =
-    storage_scalar<scalar_of<Query>>&& compute_scalar<scalar_of<Out>>&& has_rows<Query>&&
-        writable_rows<Out>&& may_have_sizes<typename source_in<Source>::type>(groups, qk_width,
-                                                                              v_width);
+inline constexpr bool supports<Query, Source, Out, groups, qk_width, v_width> = [] {
+  using Stored = typename source_in<Source>::type;
+  return storage_scalar<scalar_of<Query>> && compute_scalar<scalar_of<Out>> && has_rows<Query> &&
+         writable_rows<Out> && may_have_sizes<Stored>(groups, qk_width, v_width);
+}();
 
 // The sizes of an attention, for the checks of an entry point.
 template <int Q_heads, int KV_groups, int qk_dim, int v_dim>

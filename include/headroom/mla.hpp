@@ -31,17 +31,19 @@ namespace detail {
 template <class Query, class Latents, class Out, int latent_rank, int rope_width>
 inline constexpr bool supports_latents = false;
 template <viewable Query, attended Latents, viewable Out, int latent_rank, int rope_width>
-inline constexpr bool supports_latents<Query, Latents, Out, latent_rank, rope_width> =
-    compute_scalar<scalar_of<Out>>&& std::same_as<scalar_of<Query>, scalar_of<Out>>&&
-        has_rows<Query>&& writable_rows<Out> &&
-    (kv_source<Latents> || keeps_some<Latents>)&&may_have_sizes<typename source_in<Latents>::type>(
-        1, fixed_sum(latent_rank, rope_width), latent_rank);
+inline constexpr bool supports_latents<Query, Latents, Out, latent_rank, rope_width> = [] {
+  using Stored = typename source_in<Latents>::type;
+  constexpr bool chooses_only = kv_source<Latents> || keeps_some<Latents>;
+  return compute_scalar<scalar_of<Out>> && std::same_as<scalar_of<Query>, scalar_of<Out>> &&
+         has_rows<Query> && writable_rows<Out> && chooses_only &&
+         may_have_sizes<Stored>(1, fixed_sum(latent_rank, rope_width), latent_rank);
+}();
 
 // The sizes of a call of mla. Every head has keys and values of its own: multi-head attention, as
 // far as queries and output go.
 //
-// \tparam known_absorbed      what the compiler knows of the call, absorbed
-// \tparam latent_rank, rope_width  and of the latents, that none of others may fit
+// \tparam known_absorbed           what the compiler knows of the call, absorbed
+// \tparam latent_rank, rope_width  and of latents, so that none of other widths may fit
 template <known_sizes known_absorbed, int latent_rank, int rope_width>
 struct latent_sizes : call_sizes {
   Index rank;
@@ -181,10 +183,9 @@ class mla {
                   const Mask& mask = {}, const attention_options<scalar_of<Out>>& options = {},
                   const Executor& executor = {}) const {
     constexpr bool keeps_latents = detail::keeps_some<Cache>;  // gcc would explain a concept
-    static_assert(
-        keeps_latents,
-        "mla: the cache must hold latents, as they are or in a ring_cache; a rotated_cache "
-        "or scaled_cache holds keys and values");
+    static_assert(keeps_latents,
+                  "mla: the cache must hold latents, as they are or in a ring_cache; a "
+                  "rotated_cache or scaled_cache holds keys and values");
     if constexpr (keeps_latents) {  // no second error after the one above
       const auto attend = [&](const auto& queries, const auto& source, auto&& output,
                               const auto&... others) {

@@ -171,9 +171,11 @@ auto view_argument(const char* who, const char* name, T&& source, Index heads) {
 template <class T>
 inline constexpr bool has_rows = is_view<std::remove_cvref_t<T>>::value;
 template <eigen_object T>
-inline constexpr bool has_rows<T> = bool(std::remove_cvref_t<T>::Flags& Eigen::DirectAccessBit) &&
-                                    bool(std::remove_cvref_t<T>::IsRowMajor) &&
-                                    std::remove_cvref_t<T>::InnerStrideAtCompileTime == 1;
+inline constexpr bool has_rows<T> = [] {
+  using Matrix = std::remove_cvref_t<T>;
+  return bool(Matrix::Flags & Eigen::DirectAccessBit) && bool(Matrix::IsRowMajor) &&
+         Matrix::InnerStrideAtCompileTime == 1;
+}();
 template <class T>
 concept writable_rows = has_rows<T> && requires(T& target) {
   { view_argument("", "", target, Index(1)) } -> std::same_as<view<scalar_of<T>>>;
