@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <new>
 #include <ranges>
+#include <span>
 #include <type_traits>
 
 // Sequences that begin alike: the keys and values of what they share are read once for all.
@@ -99,6 +100,24 @@ void check_prefixes(const Sizes& sizes, const Offsets& offsets, const Prefixes& 
   }
 }
 
+// What token t got from its own keys, together with what it got from each part that has it; sinks
+// join once.
+template <class Scalar>
+void merge_parts(std::span<const shared_part<Scalar>> parts, Index t, view<Scalar> output,
+                 token_head_view<Scalar> lse, std::span<const Scalar> sinks) {
+  for (Index h = 0; h < output.heads(); ++h) {
+    Scalar* const row = output.row(t, h);
+    for (const auto& part : parts) {
+      if (t < part.begin || t >= part.end) continue;
+      lse(t, h) = merge_rows(row, lse(t, h), part.out.row(t - part.begin, h),
+                             part.lse(t - part.begin, h), row, output.dim());
+    }
+    if (sinks.empty()) continue;
+    const Scalar share = share_beside(sinks[static_cast<std::size_t>(h)], lse(t, h));
+    for (Index d = 0; d < output.dim(); ++d) row[d] *= share;
+  }
+}
+
 // What attend_cascade computes, of arguments that have been checked.
 template <class Sizes, class Query, class Scalar, offset_range Offsets, prefix_range Prefixes,
           sequence_range Sequences, executor Executor>
@@ -147,18 +166,7 @@ void attend_shared(const Sizes& sizes, view<const Query> queries, view<Scalar> o
     place < shared.items() ? shared.run(place) : own.run(place - shared.items());
   });
   executor(tokens, [&](Index t) {
-    for (Index h = 0; h < sizes.Q_heads; ++h) {
-      Scalar* const row = output.row(t, h);
-      for (Index i = 0; i < count; ++i) {
-        const auto& part = parts[i];
-        if (t < part.begin || t >= part.end) continue;
-        lse(t, h) = merge_rows(row, lse(t, h), part.out.row(t - part.begin, h),
-                               part.lse(t - part.begin, h), row, sizes.v_dim);
-      }
-      if (options.sinks.empty()) continue;
-      const Scalar share = share_beside(options.sinks[static_cast<std::size_t>(h)], lse(t, h));
-      for (Index d = 0; d < sizes.v_dim; ++d) row[d] *= share;
-    }
+    merge_parts<Scalar>({parts, static_cast<std::size_t>(count)}, t, output, lse, options.sinks);
   });
 }
 

@@ -67,6 +67,7 @@ TEST_CASE("sizes are multiplied, unless no memory can hold so many bytes") {
   CHECK(headroom::detail::array_size<float>("who", {3, 4, 5}) == 60);
   CHECK(headroom::detail::array_size<float>("who", {3, 0, most}) == 0);
   CHECK(headroom::detail::array_size<float>("who", {most / 4}) == most / 4);
+  CHECK_THROWS_AS(headroom::detail::array_size<float>("who", {3, -1}), std::length_error);
   CHECK_THROWS_WITH(headroom::detail::array_size<float>("who", {Index(1) << 60, 1, 2}),
                     "who: an array [1152921504606846976, 1, 2] of 4 bytes each, expected at most "
                     "9223372036854775807 bytes in all");

@@ -76,14 +76,15 @@ class held_count {
   Index count_;
 };
 
-/// How many numbers an array of these sizes, none negative, has.
+/// How many numbers an array of these sizes has. One that is negative was more than an Index counts
+/// before it came here.
 ///
 /// \throws std::length_error if they come to more bytes than an Index counts
 template <class T>
 Index array_size(const char* who, std::initializer_list<Index> sizes) {
   Index bytes = sizeof(T);
   for (const Index size : sizes) {
-    if (size > 0 && bytes > std::numeric_limits<Index>::max() / size) {
+    if (size < 0 || (size > 0 && bytes > std::numeric_limits<Index>::max() / size)) {
       std::string shape;
       for (const Index each : sizes) shape += (shape.empty() ? "" : ", ") + text(each);
       throw std::length_error(text(who) + ": an array [" + shape + "] of " + text(sizeof(T)) +
