@@ -63,9 +63,9 @@ class line_reader {
   template <class Use>
   void read(const Storage* const* stored, Index count, const Use& use) const {
     if constexpr (factored_codec<Codec> || integer_codec<Codec>) {
-      use(stored, numbers_alone<Codec>(dim_));
+      use(stored, numbers_alone<Codec>{dim_});
     } else if constexpr (packet_codec<Codec>) {
-      use(stored, as_decoded<Codec>(dim_));
+      use(stored, as_decoded<Codec>{dim_});
     } else if constexpr (!decodes) {
       use(stored, as_stored());
     } else {
@@ -82,7 +82,7 @@ class line_reader {
   template <class Reader>
   auto with_factors(const Reader& reader) const {
     if constexpr (has_factors)
-      return as_decoded<Codec>(dim_);
+      return as_decoded<Codec>{dim_};
     else
       return reader;
   }
