@@ -82,7 +82,7 @@ class kernels {
       auto* const scores = memory.take<float>(step * shape_.rows + detail::lanes);
       auto* const factors = memory.take<float>(key_reader.factors() + detail::lanes);
       auto* const value_factors = memory.take<float>(reader.factors() + detail::lanes);
-      const detail::value_weights<Operand> weights(shape_, taken_, scores, lines, memory);
+      const detail::value_weights<Operand> weights(shape_, taken_, scores, lines, false, memory);
       const detail::line_keys all{detail::line_order::in_streams(0, tokens_ / detail::streams),
                                   tokens_};
       keys.start(all);
