@@ -273,6 +273,8 @@ TEST_CASE("a composition refuses what either part refuses") {
   CHECK_THROWS_AS((hr::prefix(-1) | hr::causal()).check(shape), std::invalid_argument);
   CHECK_THROWS_WITH(hr::local_chunk(0).check(shape), "local_chunk: chunk = 0, expected at least 1");
   CHECK_THROWS_WITH((hr::causal() & hr::local_chunk(4, -1)).check(shape),
-                    "local_chunk: before = -1, expected at least 0");
+                    "local_chunk: before = -1, expected 0 to 2305843009213693951");
+  CHECK_THROWS_AS(hr::local_chunk(4, std::numeric_limits<Index>::max()).check(shape),
+                  std::invalid_argument);
   CHECK_THROWS_AS((hr::causal() | hr::prefix(-1)).check(shape), std::invalid_argument);
 }
