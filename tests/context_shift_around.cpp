@@ -97,7 +97,6 @@ template <class Cache>
 void check(Cache& cache, const Cache& before, const problem<double>& p, Index keep, Index drop,
            const hr::rope& rotary) {
   INFO("keep " << keep << ", drop " << drop);
-  const auto was = keys_met(before);
   hr::shift_context(cache, keep, drop, rotary);
   REQUIRE(cache.tokens() == tokens - drop);
   const auto want = rotated(p, keep, drop, rotary), got = keys_met(cache);
@@ -204,7 +203,13 @@ TEST_CASE("keys for other sizes, or for tokens that are not there, are refused u
                     "scaled_cache: k of shape [60, 2, 4], expected [tokens, 2, 32]");
   CHECK_THROWS_WITH(rotated_keys.write_keys(0, p.keys().slice_dim(0, 4)),
                     "kv_cache: k has width 4, expected 32");
-  CHECK_THROWS_AS(scaled_keys.write_keys(1, p.keys()), std::invalid_argument);
+  CHECK_THROWS_WITH(scaled_keys.write_keys(1, p.keys()),
+                    "scaled_cache: writing keys of 60 tokens from 1 on, expected a range within "
+                    "size = 60");
   CHECK_THROWS_AS(rotated_keys.erase(0, tokens + 1), std::invalid_argument);
   CHECK(same_bits(keys_met(scaled_keys).view(), before.view()));
+  // What was moved from has neither tokens nor scales.
+  const auto moved = std::move(scaled_keys);
+  CHECK(same_bits(keys_met(moved).view(), before.view()));
+  CHECK_THROWS_AS(scaled_keys.write_keys(0, p.keys()), std::invalid_argument);
 }

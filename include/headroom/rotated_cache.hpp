@@ -82,7 +82,10 @@ class rotated_cache : public detail::cache_around<Cache> {
                    rotated<computed<Values>>("v", v, groups(), serial(), memory));
   }
 
-  /// Writes keys in place of those from token `first` on, rotated, as the cache in it does.
+  /// Writes keys in place of those from token `first` on, rotated.
+  ///
+  /// \param k  [tokens, KV_groups, qk_dim]
+  /// \throws as the cache in it does; the cache is then unchanged
   template <viewable Keys>
   void write_keys(Index first, const Keys& k) requires(detail::writes_keys<Cache>) {
     detail::scratch memory;

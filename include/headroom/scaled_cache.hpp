@@ -140,13 +140,17 @@ class scaled_cache : public detail::cache_around<Cache> {
     key_scales_.assign(scales, scales + groups() * qk_dim());
   }
 
-  /// Writes keys in place of those from token `first` on, over their scales, as the cache in it
-  /// does.
+  /// Writes keys in place of those from token `first` on, over their scales.
+  ///
+  /// \param k  [tokens, KV_groups, qk_dim]
+  /// \throws std::invalid_argument if a shape disagrees, or if there are fewer tokens, and as the
+  ///         cache in it does; the cache is then unchanged
   template <viewable Keys>
   void write_keys(Index first, const Keys& k) requires(detail::writes_keys<Cache>) {
+    const auto keys = argument("k", k, groups(), qk_dim());
+    detail::require_written("scaled_cache", "keys", first, keys.tokens(), tokens());
     detail::scratch memory;
-    stored_.write_keys(first, over<computed<Keys>>(argument("k", k, groups(), qk_dim()),
-                                                   key_scales_.data(), memory));
+    stored_.write_keys(first, over<computed<Keys>>(keys, key_scales_.data(), memory));
   }
 
   /// What attention does with this cache in place of a source: calls itself over the cache in it,

@@ -47,8 +47,7 @@ class cache_around {
   /// The cache in it, of what its keys and values become.
   const Cache& stored() const { return stored_; }
 
-  /// Of the tokens from `first` on keeps those listed, as the cache in it does; the others of these
-  /// do as that does, too, where it has them.
+  /// What takes tokens away does so as in the cache in it: all that this one has of it.
   template <integer_list Kept>
   void keep(Index first, const Kept& kept) {
     stored_.keep(first, kept);
