@@ -9,6 +9,7 @@
 #include <headroom/score_mod.hpp>
 
 #include <functional>
+#include <limits>
 
 #include "support/catch.hpp"
 

@@ -115,16 +115,15 @@ class attention {
   /// are [heads * dim]. q may be of any storage scalar, k and v each of float, double, half or
   /// bfloat16; what is computed in is out's scalar, float or double.
   ///
-  /// \param q    [q_len, Q_heads, qk_dim]
-  /// \param k    [kv_len, KV_groups, qk_dim]
-  /// \param v    [kv_len, KV_groups, v_dim]
-  /// \param out  [q_len, Q_heads, v_dim], written; overlaps no input
-  /// \param mask      which keys a query sees, and what is added to its scores: see mask.hpp
-  /// \param options   scale, softcap, sinks, first position, and where the lse goes: see
-  /// options.hpp \param executor  serial, or what runs the parts of the call on threads: see
-  /// parallel.hpp \throws std::invalid_argument naming the argument whose shape disagrees; nothing
-  /// is written \error  |out - exact| stays below a bound that is derived from out's scalar, number
-  /// by number:
+  /// \param q         [q_len, Q_heads, qk_dim]
+  /// \param k         [kv_len, KV_groups, qk_dim]
+  /// \param v         [kv_len, KV_groups, v_dim]
+  /// \param out       [q_len, Q_heads, v_dim], written; overlaps no input
+  /// \param mask      which keys a query sees, and what is added to its scores: mask.hpp
+  /// \param options   scale, softcap, sinks, first position, where the lse goes: options.hpp
+  /// \param executor  what runs the parts of the call, one by one or on threads: parallel.hpp
+  /// \throws std::invalid_argument naming the argument whose shape disagrees; nothing is written
+  /// \error  |out - exact| stays below a bound that is derived from out's scalar, number by number:
   ///         attention_error_bound in tests/support/error_bound.hpp, which assumes of a score
   ///         modification a slope of at most 1
   /// \post   A query that sees no key gets zeros and an lse of minus infinity. Numbers behind the

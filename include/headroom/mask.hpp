@@ -161,8 +161,8 @@ struct sliding_window : mask_defaults {
 /// in; compose with causal to hide those after it, as the local layers of Llama 4 do.
 struct local_chunk : mask_defaults {
   Index chunk;       ///< tokens, at least 1
-  Index before = 0;  ///< tokens that come before key 0 in the context, at least 0: those that a
-                     ///< sequence of a cascade shares
+  Index before = 0;  ///< tokens that come before key 0 in the context, those that a sequence of a
+                     ///< cascade shares: 0 to sliding_window::unlimited
 
   explicit local_chunk(Index chunk_tokens, Index tokens_before = 0)
       : chunk(chunk_tokens), before(tokens_before) {}

@@ -32,7 +32,8 @@ struct attention_options {
   token_head_view<Scalar> lse = {};
 
   /// Position of q's first row among the keys, for causal, windows and ALiBi; kv_len - q_len if
-  /// not given, which is right for self-attention over a cache. May be negative.
+  /// not given, which is right for self-attention over a cache. May be negative; at most
+  /// sliding_window::unlimited from 0, so that masks can add to it.
   std::optional<Index> first_position = std::nullopt;
 };
 
