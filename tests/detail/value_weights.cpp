@@ -112,9 +112,9 @@ TEMPLATE_TEST_CASE("pairs are brought together", "", hr::widened_pair, hr::bfloa
       for (Index rows = 1; rows <= std::max(1, hr::lanes / 2); ++rows) {
         step s(groups, rows, keys, random);
         hr::scratch memory;
-        const bool exact = keys == 8;
-        const hr::value_weights<TestType> pairs(s.line, s.values, s.weights.data(), s.lines, exact,
-                                                memory);
+        const bool keeps_residuals = keys == 8;
+        const hr::value_weights<TestType> pairs(s.line, s.values, s.weights.data(), s.lines,
+                                                keeps_residuals, memory);
         pairs.make(s.lines);
         const Index half = s.values.keys / 2;
         for (Index g = 0; g < groups; ++g)
@@ -126,8 +126,8 @@ TEMPLATE_TEST_CASE("pairs are brought together", "", hr::widened_pair, hr::bfloa
                 const float far = s.weight(g, first + half + j, r);
                 REQUIRE(pair.first == number(near));
                 REQUIRE(pair.second == number(far));
-                REQUIRE((pairs.residuals(g, first) != nullptr) == exact);
-                if (!exact) continue;
+                REQUIRE((pairs.residuals(g, first) != nullptr) == keeps_residuals);
+                if (!keeps_residuals) continue;
                 const TestType residual = pairs.residuals(g, first)[j * s.line.rows + r];
                 REQUIRE(residual.first == number(near - float(pair.first)));
                 REQUIRE(residual.second == number(far - float(pair.second)));

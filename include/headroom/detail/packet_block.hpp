@@ -31,8 +31,8 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// triangle that it leaves.
 ///
 /// \tparam Operand  what products multiply: floats, or pairs of bfloat16 for keys and values that
-///                  are stored so, with queries and weights rounded to it. Pairs take an even
-///                  qk_dim.
+///                  are stored so, with queries and weights rounded to it, the latter less where
+///                  few keys are seen (most_keys_with_residuals). Pairs take an even qk_dim.
 template <class Call, class Operand = float>
 class packet_block : public reads_packets {
  public:
@@ -205,16 +205,15 @@ class packet_block : public reads_packets {
 
   // Scores become weights, and residuals where there are some.
   void weigh(const panel_view& panel, float unit, float (&factor)[widest]) const {
-    const auto weigh_as = [&]<class Weight>(Weight) {
-      weigh_scores<Weight>(weights_, panel.end - panel.begin, panel.width, state_.max + panel.row,
-                           state_.sum + panel.row, factor, unit);
-    };
+    const Index keys = panel.end - panel.begin, width = panel.width;
+    float* const max = state_.max + panel.row;
+    float* const sum = state_.sum + panel.row;
     if constexpr (is_pair<Operand>)
       if (panel.has_residuals) {
-        weigh_as(float());
-        return split_weights(weights_, panel.end - panel.begin, panel.width, residuals_);
+        weigh_scores<float>(weights_, keys, width, max, sum, factor, unit);
+        return split_weights(weights_, keys, width, residuals_);
       }
-    weigh_as(Operand());
+    weigh_scores<Operand>(weights_, keys, width, max, sum, factor, unit);
   }
 
   const Operand* weights_of_values() const { return reinterpret_cast<const Operand*>(weights_); }

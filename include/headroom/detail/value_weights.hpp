@@ -18,8 +18,7 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// Weights as the products of values take them: those of a group side by side, of as many keys as
 /// are taken at a time, where lines may have fewer and then other groups.
 ///
-/// \tparam Operand  float; or a pair of bfloat16, or of whole numbers: the weight of a key,
-/// rounded,
+/// \tparam Operand  float; or a pair of bfloat16, or of whole numbers: the rounded weight of a key
 ///                  beside that of the key half of those taken at a time further on
 template <class Operand>
 class value_weights {
@@ -31,15 +30,15 @@ class value_weights {
   /// \param values   what is taken at a time, a line or several
   /// \param weights  [lines, line], and a packet that may be read
   /// \param lines    at most
-  /// \param exact    whether weights that are rounded to bfloat16 have residuals
+  /// \param keeps_residuals  of weights that are rounded to bfloat16
   value_weights(const line_shape& line, const line_shape& values, float* weights, Index lines,
-                bool exact, scratch& memory)
+                bool keeps_residuals, scratch& memory)
       : line_(line),
         values_(values),
         weights_(weights),
         arranged_(memory.take<Arranged>(
             in_place() ? 0 : lines * line.size() / depth_of<Arranged> + lanes)),
-        residuals_(exact && is_pair<Arranged>
+        residuals_(keeps_residuals && is_pair<Arranged>
                        ? memory.take<Arranged>(lines * line.size() / depth_of<Arranged> + lanes)
                        : nullptr),
         rounded_(memory.take<Operand>(is_integer<Operand> ? values.keys / 2 * values.rows : 0)),
