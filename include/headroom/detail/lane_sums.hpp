@@ -27,6 +27,17 @@ HEADROOM_ALWAYS_INLINE inline packet lane_sums(square& packets) {
     p[i] = add(_mm512_mask_blend_ps(0xFF00, a, b), _mm512_shuffle_f32x4(a, b, 0x4E));
   }
   return add(_mm512_shuffle_f32x4(p[0], p[1], 0x88), _mm512_shuffle_f32x4(p[0], p[1], 0xDD));
+#elif defined(EIGEN_VECTORIZE_AVX)
+  packet* const p = packets.packet;
+  HEADROOM_UNROLL for (int i = 0; i < 4; ++i) {  // quads [a a b b]
+    const packet a = p[2 * i], b = p[2 * i + 1];
+    p[i] = add(_mm256_blend_ps(a, b, 0xCC), _mm256_shuffle_ps(a, b, 0x4E));
+  }
+  HEADROOM_UNROLL for (int i = 0; i < 2; ++i) {  // quads [a b c d]
+    const packet a = p[2 * i], b = p[2 * i + 1];
+    p[i] = add(_mm256_shuffle_ps(a, b, 0x88), _mm256_shuffle_ps(a, b, 0xDD));
+  }
+  return add(_mm256_blend_ps(p[0], p[1], 0xF0), _mm256_permute2f128_ps(p[0], p[1], 0x21));
 #else
   return sums_of(packets);
 #endif
