@@ -53,9 +53,10 @@ struct line_shape {
   /// Numbers [keys, rows] of a group, those of each key times its factor, best some time after
   /// these were written: a packet is not loaded fast right after its numbers were stored.
   void multiply(const float* factors, const float* numbers, float* products) const {
-    for (Index i = 0; i < keys * rows; i += lanes)
-      store(products + i,
-            detail::multiply(load(numbers + i), load_repeated(factors + key_of(i), rows)));
+    const line_shape shape = *this;  // which stores might change, as far as a compiler knows
+    for (Index i = 0; i < shape.keys * shape.rows; i += lanes)
+      store(products + i, detail::multiply(load(numbers + i),
+                                           load_repeated(factors + shape.key_of(i), shape.rows)));
   }
 
   /// Of keys of a group in their order: the line that one is in, and its place there.

@@ -212,6 +212,9 @@ inline packet rotate(const packet& a, Index by) {
 #if defined(EIGEN_VECTORIZE_AVX512)
   const __m512i i = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   return _mm512_permutexvar_ps(_mm512_add_epi32(i, _mm512_set1_epi32(static_cast<int>(by))), a);
+#elif defined(EIGEN_VECTORIZE_AVX2)
+  const __m256i i = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_permutevar8x32_ps(a, _mm256_add_epi32(i, _mm256_set1_epi32(static_cast<int>(by))));
 #else
   float twice[2 * lanes];
   store(twice, a);

@@ -53,10 +53,10 @@ template <class Pair>
 void round_weights(const float* weights, Index keys, Index rows, Pair* pairs, float* units) {
   const Index half = keys / 2 * rows;
   packet largest = broadcast(0.f), poison = largest;
-  for (Index i = 0; i < 2 * half; i += lanes) {
-    const packet numbers = load(weights + i);
-    largest = maximum(largest, numbers);
-    poison = multiply_add(numbers, broadcast(0.f), poison);
+  for (Index i = 0; i < half; i += lanes) {
+    const packet first = load(weights + i), last = load(weights + half + i);
+    largest = maximum(largest, maximum(first, last));
+    poison = multiply_add(add(first, last), broadcast(0.f), poison);
   }
   for (Index by = rows; by < lanes; by *= 2) {
     largest = maximum(largest, rotate(largest, by));
