@@ -61,10 +61,10 @@ auto sizes_of(const char* who, const attention<Q_heads, KV_groups, qk_dim, v_dim
 ///   in float. Where there are at most 80 keys to see, weights keep 16 bits. A single row of a
 ///   group, as multi-head attention decodes, rounds nothing.
 /// - Where both are whole numbers of 8 bits (int8_rows, int8_blocks, saturating_int8), qk_dim is a
-///   multiple of 32 and v_dim of 16, and the CPU has AVX512-VNNI, up to 8 rows of a group, as in
-///   decoding, are multiplied by those numbers as they are: a row of queries, and the weights of 32
-///   keys at a time, are rounded to whole numbers of 16 bits, by at most a 65534th of their
-///   largest.
+///   multiple of 32 and v_dim of 16, and the CPU has AVX2 or AVX512-VNNI (but not AVX-512 without
+///   VNNI), few rows of a group, as in decoding, up to 4 or 8, are multiplied by those numbers as
+///   they are: a row of queries, and the weights of 32 keys at a time, are rounded to whole numbers
+///   of 16 bits, by at most a 65534th of their largest.
 ///
 /// path_for tells which of it a call takes.
 ///

@@ -61,13 +61,14 @@ concept integer_codec = packet_codec<C> && requires(const typename C::Storage* s
 // Or whole numbers of which blocks along the width have a factor each. A row as read tells where
 // its numbers lie and what those from d on, to the end of a block, are to be multiplied by.
 template <class Row>
-concept block_integer_row = requires(const Row& row, Index d) {
+concept block_integer_row = Row::numbers_of_block % (2 * lanes) == 0 &&
+                            requires(const Row& row, Index d) {
   { row.numbers_at(d) } -> std::same_as<const std::int8_t*>;
   { row.factor_at(d) } -> std::same_as<float>;
 };
 template <class C>
-concept block_integer_codec = packet_codec<C> && C::numbers_of_block % (2 * lanes) == 0 &&
-                              requires(const typename C::Storage* stored, Index dim) {
+concept block_integer_codec = packet_codec<C> &&
+    requires(const typename C::Storage* stored, Index dim) {
   { C::read(stored, dim) } -> block_integer_row;
 };
 

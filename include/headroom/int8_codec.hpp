@@ -75,6 +75,8 @@ struct int8_codec {
 
   /// A stored row as micro-kernels read it, widened in registers.
   struct packet_row {
+    static constexpr int numbers_of_block = block_size;
+
     const Storage* numbers;
     const Storage* scales;
     Index begin;  // of a row from a column on: that column

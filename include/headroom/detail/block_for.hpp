@@ -6,6 +6,7 @@
 #include <headroom/codec.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/dot_block.hpp>
+#include <headroom/detail/kernels/dot.hpp>
 #include <headroom/detail/key_tile.hpp>
 #include <headroom/detail/line_shape.hpp>
 #include <headroom/detail/matmul.hpp>
@@ -48,10 +49,18 @@ template <class Source>
 concept stores_integers = whole_number_codec<typename Source::KeyCodec> &&
     whole_number_codec<typename Source::ValueCodec>;
 
+/// Widths of keys that dot products of whole numbers take are multiples of this.
+template <class Codec>
+inline constexpr Index integer_width = 2 * lanes;
+template <block_integer_codec Codec>
+inline constexpr Index integer_width<Codec> =
+    2 * lanes* block_packets<decltype(Codec::read(nullptr, 0))>;
+
 /// Whether so few rows multiply whole numbers: in widths that fill packets of pairs.
 template <class Source>
 bool multiplies_integers(const Source& source) {
-  return has_fast_int16_dots && stores_integers<Source> && source.qk_dim() % (2 * lanes) == 0 &&
+  return has_fast_int16_dots && stores_integers<Source> &&
+         source.qk_dim() % integer_width<typename Source::KeyCodec> == 0 &&
          source.qk_dim() <= most_int16_depth && source.v_dim() % lanes == 0;
 }
 

@@ -37,6 +37,8 @@ keys are infinities and no NaN may be lost: add -fno-finite-math-only behind the
 #define HEADROOM_ISA isa_avx512f  // see detail/packet_end.hpp
 #elif defined(__AVX2__) && defined(__FMA__)
 #define HEADROOM_ISA isa_avx2
+#elif defined(__AVX2__)
+#define HEADROOM_ISA isa_avx2_without_fma
 #elif defined(__AVX__)
 #define HEADROOM_ISA isa_avx
 #elif defined(__SSE4_2__)

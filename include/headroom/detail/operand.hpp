@@ -69,8 +69,16 @@ inline packet as_floats(const packet& sums) {
   return sums;
 }
 
-#if defined(EIGEN_VECTORIZE_AVX512)
+#if defined(EIGEN_VECTORIZE_AVX2)
 /// Keeps pairs in a register, as keep() of a packet does.
+inline void keep(__m256i& bits) {
+  __m256i kept = bits;
+  asm("" : "+x"(kept));
+  bits = kept;
+}
+#endif
+
+#if defined(EIGEN_VECTORIZE_AVX512)
 inline void keep(__m512i& bits) {
   __m512i kept = bits;
   asm("" : "+v"(kept));

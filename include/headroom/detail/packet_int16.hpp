@@ -10,8 +10,8 @@
 #include <cstdint>
 
 // Products of pairs of whole numbers of 16 bits, summed in 32 bits: for keys and values that are
-// whole numbers of 8 bits, which are widened by fewer instructions than to floats. With AVX512-VNNI
-// a multiplication is one instruction.
+// whole numbers of 8 bits, which are widened by fewer instructions than to floats. To multiply and
+// add is one instruction with AVX512-VNNI, two with AVX2.
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
@@ -61,6 +61,11 @@ inline void store_rounded(std::int16_t* to, const packet& from) {
 #if defined(EIGEN_VECTORIZE_AVX512)
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
                       _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(from)));
+#elif defined(EIGEN_VECTORIZE_AVX2)
+  const __m256i numbers = _mm256_cvtps_epi32(from);
+  _mm_storeu_si128(
+      reinterpret_cast<__m128i*>(to),
+      _mm_packs_epi32(_mm256_castsi256_si128(numbers), _mm256_extracti128_si256(numbers, 1)));
 #else
   float numbers[lanes];
   store(numbers, from);
@@ -68,21 +73,33 @@ inline void store_rounded(std::int16_t* to, const packet& from) {
 #endif
 }
 
-#if defined(__AVX512VNNI__) && defined(EIGEN_VECTORIZE_AVX512)
+#if defined(EIGEN_VECTORIZE_AVX2) && (defined(__AVX512VNNI__) || !defined(EIGEN_VECTORIZE_AVX512))
 
 /// Two whole numbers side by side, multiplied by the instruction for it.
 struct dot_int16_pair {
   std::int16_t first, second;
 };
 
+#if defined(EIGEN_VECTORIZE_AVX512)
+using integer_bits = __m512i;
+#else
+using integer_bits = __m256i;
+#endif
+
 struct dot_int16_pairs {
-  __m512i bits;
+  integer_bits bits;
 };
 
 /// Sums of their products.
 struct int32_sums {
-  __m512i bits;
+  integer_bits bits;
 };
+
+inline void keep(dot_int16_pairs& pairs) {
+  keep(pairs.bits);
+}
+
+#if defined(EIGEN_VECTORIZE_AVX512)
 
 inline dot_int16_pairs load(const dot_int16_pair* from) {
   return {_mm512_loadu_si512(from)};
@@ -96,9 +113,6 @@ inline int32_sums multiply_add(const dot_int16_pairs& a, const dot_int16_pairs& 
 }
 inline packet as_floats(const int32_sums& sums) {
   return _mm512_cvtepi32_ps(sums.bits);
-}
-inline void keep(dot_int16_pairs& pairs) {
-  keep(pairs.bits);
 }
 inline void load_pairs(const std::int8_t* from, dot_int16_pairs& pairs) {
   pairs.bits = _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
@@ -129,6 +143,54 @@ HEADROOM_ALWAYS_INLINE inline void interleave(const std::int8_t* first, const st
     }
   }
 }
+
+#else
+
+inline dot_int16_pairs load(const dot_int16_pair* from) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))};
+}
+inline dot_int16_pairs broadcast(dot_int16_pair pair) {
+  return {_mm256_set1_epi32(Eigen::numext::bit_cast<std::int32_t>(pair))};
+}
+inline int32_sums multiply_add(const dot_int16_pairs& a, const dot_int16_pairs& b,
+                               const int32_sums& c) {
+  // Kept, or GCC multiplies all numbers of a tile before it adds, and sums go through memory.
+  int32_sums sum = {_mm256_add_epi32(c.bits, _mm256_madd_epi16(a.bits, b.bits))};
+  keep(sum.bits);
+  return sum;
+}
+inline packet as_floats(const int32_sums& sums) {
+  return _mm256_cvtepi32_ps(sums.bits);
+}
+inline void load_pairs(const std::int8_t* from, dot_int16_pairs& pairs) {
+  pairs.bits = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+inline void store_pairs(dot_int16_pair* to, const packet& first, const packet& second) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                      _mm256_blend_epi16(_mm256_cvtps_epi32(first),
+                                         _mm256_slli_epi32(_mm256_cvtps_epi32(second), 16), 0xAA));
+}
+
+// Bytes become neighbours before they are widened.
+template <int packets>
+HEADROOM_ALWAYS_INLINE inline void interleave(const std::int8_t* first, const std::int8_t* second,
+                                              dot_int16_pairs (&pairs)[packets]) {
+  if constexpr (packets == 1) {
+    const __m128i a = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(first));
+    const __m128i b = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(second));
+    pairs[0].bits = _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(a, b));
+  } else {
+    static_assert(packets % 2 == 0);
+    HEADROOM_UNROLL for (int p = 0; p < packets; p += 2) {
+      const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(first + p * lanes));
+      const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(second + p * lanes));
+      pairs[p].bits = _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(a, b));
+      pairs[p + 1].bits = _mm256_cvtepi8_epi16(_mm_unpackhi_epi8(a, b));
+    }
+  }
+}
+
+#endif
 
 template <>
 struct sums_of_products<dot_int16_pair> {

@@ -86,20 +86,23 @@ TEMPLATE_TEST_CASE("every score is a product of whole numbers", "", hr::detail::
 
 namespace {
 
-// Whole numbers, and a factor for each 2 * lanes of them.
+// Whole numbers, and a factor for each block of them.
+template <int size>
 struct blocks_of {
-  static constexpr Index size = 2 * hr::detail::lanes;
+  static constexpr int numbers_of_block = size;
+
   const std::int8_t* numbers;
 
   const std::int8_t* numbers_at(Index d) const { return numbers + d; }
   float factor_at(Index d) const { return 0.25f * float(d / size + 1); }
   float operator[](Index d) const { return factor_at(d) * float(numbers[d]); }
 };
-static_assert(hr::detail::block_integer_row<blocks_of>);
 
-template <int rows, class Operand>
+template <int rows, class Operand, int packets>
 void check_blocks(Index groups, Index count, random_source& random) {
-  constexpr Index keys = 16, dim = 3 * blocks_of::size;
+  using row_of = blocks_of<packets * 2 * hr::detail::lanes>;
+  static_assert(hr::detail::block_integer_row<row_of>);
+  constexpr Index keys = 16, dim = 3 * row_of::numbers_of_block;
   tensor<std::int16_t> q(groups, rows, dim);
   random.fill(q.view(), 3000);
   tensor<std::int8_t> k(groups * keys, 1, dim);
@@ -108,15 +111,15 @@ void check_blocks(Index groups, Index count, random_source& random) {
   for (Index j = 0; j < groups * keys; ++j) pointers.push_back(k.view().row(j, 0));
   tensor<float> scores(groups, keys, rows);
   hr::detail::dot_product<rows, Operand>(
-      q.view().data(), pointers.data(), [](const std::int8_t* row) { return blocks_of{row}; },
-      groups, keys, count, dim, scores.view().data());
+      q.view().data(), pointers.data(), [](const std::int8_t* row) { return row_of{row}; }, groups,
+      keys, count, dim, scores.view().data());
   for (Index g = 0; g < groups; ++g) {
     tensor<float> of_group(count, 1, rows);
     for (Index j = 0; j < count; ++j)
       for (Index r = 0; r < rows; ++r) of_group(j, 0, r) = scores(g, j, r);
     REQUIRE(is_product(
         of_group, zeros<float>(count, rows), dim,
-        [&](Index j, Index d) { return blocks_of{k.view().row(g * keys + j, 0)}[d]; },
+        [&](Index j, Index d) { return row_of{k.view().row(g * keys + j, 0)}[d]; },
         [&](Index d, Index r) { return static_cast<float>(q(g, r, d)); }));
   }
 }
@@ -128,9 +131,11 @@ TEMPLATE_TEST_CASE("every score is a product of blocks of whole numbers", "",
   random_source random(37);
   for (const Index groups : {1, 3})
     for (const Index count : {0, 1, 5, 16}) {
-      check_blocks<1, TestType>(groups, count, random);
-      check_blocks<2, TestType>(groups, count, random);
-      check_blocks<4, TestType>(groups, count, random);
-      check_blocks<8, TestType>(groups, count, random);
+      check_blocks<1, TestType, 1>(groups, count, random);
+      check_blocks<1, TestType, 2>(groups, count, random);
+      check_blocks<2, TestType, 1>(groups, count, random);
+      check_blocks<4, TestType, 1>(groups, count, random);
+      check_blocks<4, TestType, 2>(groups, count, random);
+      check_blocks<8, TestType, 1>(groups, count, random);
     }
 }

@@ -57,6 +57,13 @@ packet operands_at(const Row& row, Index d, Index count) {
   return load_first_at(row, d, count);
 }
 
+/// Packets of pairs of a block that are summed before they are multiplied by its factor: as many as
+/// registers have room for.
+template <class Row>
+inline constexpr int block_packets = 1;
+template <block_integer_row Row>
+inline constexpr int block_packets<Row> = Row::numbers_of_block % (4 * lanes) == 0 ? 2 : 1;
+
 /// scores[parts, keys, rows] of keys[parts, keys], part i with the queries at q[i].
 template <class Operand, int parts, int keys, int rows, int multiple, class Stored, class Read,
           class Ahead>
@@ -65,8 +72,8 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
   constexpr int sums = parts * keys * rows;
   constexpr Index line = 64 / sizeof(Stored);  // once for each cache line
   // Blocks of whole numbers have factors of their own: their sums are floats.
-  constexpr bool scales_blocks =
-      is_integer<Operand> && block_integer_row<std::invoke_result_t<const Read&, const Stored*>>;
+  using row_read = std::invoke_result_t<const Read&, const Stored*>;
+  constexpr bool scales_blocks = is_integer<Operand> && block_integer_row<row_read>;
   using sum_of_rows = sum_packet<std::conditional_t<scales_blocks, float, Operand>>;
   sum_of_rows sum[sums];
   HEADROOM_UNROLL for (int i = 0; i < sums; ++i) sum[i] = sum_of_rows();
@@ -84,11 +91,39 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
       if constexpr (rows > 1) keep(query);
       HEADROOM_UNROLL for (int j = 0; j < keys; ++j) {
         auto& to = sum[(part * keys + j) * rows + r];
-        if constexpr (scales_blocks)
-          to = multiply_add(as_floats(multiply_add(query, key[j], sum_packet<As>())),
-                            broadcast(read(k[part * keys + j]).factor_at(d)), to);
-        else
-          to = multiply_add(query, key[j], to);
+        to = multiply_add(query, key[j], to);
+      }
+    }
+  };
+  // The same of numbers that share a factor: what they add up to is multiplied by it.
+  constexpr int of_block = is_integer<Operand> ? block_packets<row_read> : 1;
+  const auto add_blocks = [&]<class As>(As, int part, Index d) HEADROOM_ALWAYS_INLINE {
+    if constexpr (scales_blocks) {
+      constexpr Index step = lanes * depth_of<As>;
+      packet_of<As> key[keys][of_block];
+      packet factor[keys];
+      HEADROOM_UNROLL for (int j = 0; j < keys; ++j) {
+        const auto row = read(k[part * keys + j]);
+        factor[j] = broadcast(row.factor_at(d));
+        HEADROOM_UNROLL for (int p = 0; p < of_block; ++p) {
+          key[j][p] = operands_at<As>(row, d + p * step);
+          if constexpr (rows > 1) keep(key[j][p]);
+        }
+      }
+      HEADROOM_UNROLL for (int r = 0; r < rows; ++r) {
+        packet_of<As> query[of_block];
+        HEADROOM_UNROLL for (int p = 0; p < of_block; ++p) {
+          query[p] = operands_at<As>(q[part] + r * dim, d + p * step);
+          if constexpr (rows > 1 && of_block == 1) keep(query[p]);
+        }
+        HEADROOM_UNROLL for (int j = 0; j < keys; ++j) {
+          sum_packet<As> whole{};
+          HEADROOM_UNROLL for (int p = 0; p < of_block; ++p) {
+            whole = multiply_add(query[p], key[j][p], whole);
+          }
+          auto& to = sum[(part * keys + j) * rows + r];
+          to = multiply_add(as_floats(whole), factor[j], to);
+        }
       }
     }
   };
@@ -97,14 +132,17 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
       prefetch_ahead(k[j], ahead.far_row(k[j], j, 0), d, ahead);
     }
   };
-  constexpr Index step = lanes * depth_of<Operand>;
+  constexpr Index step = lanes * depth_of<Operand> * of_block;
   // What fills no packet is multiplied as floats. Whole numbers have no such widths.
   constexpr bool has_end = !is_integer<Operand> && multiple % step != 0;
   const Index whole = dim / step * step;
   HEADROOM_UNROLL for (int part = 0; part < parts; ++part) {
     for (Index d = 0; d < whole; d += step) {
       if (line <= step || d % line == 0) ask_ahead(part, d);
-      add_products(Operand(), part, d);
+      if constexpr (scales_blocks)
+        add_blocks(Operand(), part, d);
+      else
+        add_products(Operand(), part, d);
     }
     if constexpr (has_end) {
       if (whole < dim) ask_ahead(part, whole);
