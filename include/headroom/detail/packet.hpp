@@ -6,6 +6,7 @@
 #include <headroom/detail/packet_bits.hpp>
 
 #include <cstdint>
+#include <cstring>
 
 // The SIMD vocabulary of the micro-kernels, in Eigen's packets: with packet_bits.hpp and
 // packet_end.hpp the only files that name Eigen::internal. Whatever the instruction set, AVX-512,
@@ -189,6 +190,12 @@ inline packet load(const std::int8_t* from) {
 inline packet load(const std::int8_t* from) {
   return _mm256_cvtepi32_ps(
       _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
+}
+#elif defined(EIGEN_VECTORIZE_SSE4_1) && !defined(EIGEN_VECTORIZE_AVX)
+inline packet load(const std::int8_t* from) {
+  std::int32_t four;
+  std::memcpy(&four, from, sizeof(four));
+  return _mm_cvtepi32_ps(_mm_cvtepi8_epi32(_mm_cvtsi32_si128(four)));
 }
 #endif
 
