@@ -54,7 +54,7 @@ template <class Codec>
 inline constexpr Index integer_width = 2 * lanes;
 template <block_integer_codec Codec>
 inline constexpr Index integer_width<Codec> =
-    2 * lanes* block_packets<decltype(Codec::read(nullptr, 0))>;
+    block_packets<decltype(Codec::read(nullptr, 0))> * 2 * lanes;
 
 /// Whether so few rows multiply whole numbers: in widths that fill packets of pairs.
 template <class Source>

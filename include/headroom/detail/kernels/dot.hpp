@@ -57,8 +57,8 @@ packet operands_at(const Row& row, Index d, Index count) {
   return load_first_at(row, d, count);
 }
 
-/// Packets of pairs of a block that are summed before they are multiplied by its factor: as many as
-/// registers have room for.
+/// Packets of pairs that are taken at a time: of a block those that are summed before its factor,
+/// two where they fill it, for which registers have room.
 template <class Row>
 inline constexpr int block_packets = 1;
 template <block_integer_row Row>
@@ -168,7 +168,8 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
 ///
 /// \tparam Operand  what products multiply: floats; or pairs of bfloat16 where that is what q and k
 ///                  are stored as; or of whole numbers where k is bytes, of at most most_int16 in
-///                  q, and most_int16_depth of them
+///                  q, and most_int16_depth of them; dim is then whole packets, block_packets
+///                  of a row that is read in blocks
 /// \tparam multiple  of which dim is
 /// \param keys   a multiple of dot_keys(rows)
 /// \param ahead  what to ask for meanwhile, for the rows of k
