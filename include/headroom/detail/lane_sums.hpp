@@ -43,4 +43,25 @@ HEADROOM_ALWAYS_INLINE inline packet lane_sums(square& packets) {
 #endif
 }
 
+/// The same of one packet, added in the same order: a score has the same bits wherever its key
+/// lies.
+HEADROOM_ALWAYS_INLINE inline float lane_sum(packet a) {
+#if defined(EIGEN_VECTORIZE_AVX512)
+  a = add(a, _mm512_shuffle_ps(a, a, 0x4E));
+  a = add(a, _mm512_shuffle_ps(a, a, 0xB1));
+  a = add(a, _mm512_shuffle_f32x4(a, a, 0x4E));
+  return _mm512_cvtss_f32(add(a, _mm512_shuffle_f32x4(a, a, 0xB1)));
+#elif defined(EIGEN_VECTORIZE_AVX)
+  a = add(a, _mm256_shuffle_ps(a, a, 0x4E));
+  a = add(a, _mm256_shuffle_ps(a, a, 0xB1));
+  return _mm256_cvtss_f32(add(a, _mm256_permute2f128_ps(a, a, 0x01)));
+#else
+  float numbers[lanes];
+  store(numbers, a);
+  float sum = numbers[0];
+  for (int i = 1; i < lanes; ++i) sum += numbers[i];
+  return sum;
+#endif
+}
+
 }  // namespace headroom::inline HEADROOM_ISA::detail

@@ -159,7 +159,7 @@ void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* 
       store(scores + i * lanes, lane_sums(packets));
     }
   } else {
-    HEADROOM_UNROLL for (int i = 0; i < sums; ++i) scores[i] = sum_of(as_floats(sum[i]));
+    HEADROOM_UNROLL for (int i = 0; i < sums; ++i) scores[i] = lane_sum(as_floats(sum[i]));
   }
 }
 
