@@ -60,11 +60,11 @@ auto sizes_of(const char* who, const attention<Q_heads, KV_groups, qk_dim, v_dim
 ///   bfloat16 as well, to eight bits each, so that queries in bfloat16 stay what they are; sums are
 ///   in float. Where there are at most 80 keys to see, weights keep 16 bits. A single row of a
 ///   group, as multi-head attention decodes, rounds nothing.
-/// - Where both are whole numbers of 8 bits (int8_rows, int8_blocks, saturating_int8), few rows of
-///   a group, as in decoding, are multiplied by those numbers as they are: with AVX512-VNNI up to 8
-///   rows, if qk_dim is a multiple of 32 and v_dim of 16; with AVX2 (and no AVX-512) up to 4, if
-///   they are of 16 (of int8_blocks 32) and 8. A row of queries, and the weights of 32 keys at a
-///   time, are then rounded to whole numbers of 16 bits, by at most a 65534th of their largest.
+/// - Where both are whole numbers of 8 bits (int8_rows, int8_blocks, saturating_int8), up to 8 rows
+///   of a group, as in decoding, are multiplied by those numbers as they are: with AVX512-VNNI if
+///   qk_dim is a multiple of 32 and v_dim of 16, with AVX2 (and no AVX-512) if they are of 16 (of
+///   int8_blocks 32) and 8. A row of queries, and the weights of 32 keys at a time, are then
+///   rounded to whole numbers of 16 bits, by at most a 65534th of their largest.
 ///
 /// path_for tells which of it a call takes.
 ///

@@ -202,6 +202,7 @@ inline packet load(const std::int8_t* from) {
 /// Numbers that fill a packet if each stands in it `times` times, a power of two.
 inline packet load_repeated(const float* from, Index times) {
   if (times == 1) return load(from);
+  if (times >= lanes) return broadcast(from[0]);
   if constexpr (lanes >= 4) {
     if (times == 2) return Eigen::internal::ploaddup<packet>(from);
     if (times == 4) return Eigen::internal::ploadquad<packet>(from);

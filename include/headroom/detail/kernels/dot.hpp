@@ -27,8 +27,8 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-/// More rows than this fill half a packet, and outer products are faster.
-inline constexpr int most_dot_rows = std::max(1, lanes / 2);
+/// More rows than this are faster as outer products, whose packets they fill, or half of one.
+inline constexpr int most_dot_rows = std::min(lanes, 8);
 
 /// Keys of a group that are read at the same time; rows is a power of two. With 16 registers, half
 /// of them hold sums.
