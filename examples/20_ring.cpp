@@ -4,8 +4,9 @@
 // A context without end, in constant memory. Where queries see a window and the first few tokens
 // (StreamingLLM), what has left the window need not be kept: a ring_cache writes new tokens over
 // the oldest, and reads as a cache of everything would under that mask. Rotated keys keep the
-// positions of the whole context. A model that must not meet distances longer than it was trained
-// for drops the middle of a kv_cache now and then instead, and turns what is behind it back.
+// positions of the whole context. For a model that must not meet distances longer than it was
+// trained for, the first tokens follow the window, their keys written anew; or the middle of a
+// kv_cache is dropped now and then, and what is behind it turned back.
 #include <headroom/attention.hpp>
 #include <headroom/context_shift.hpp>
 #include <headroom/kv_cache.hpp>
@@ -53,6 +54,23 @@ int main() {
               ring.capacity() * ring.bytes_per_token() / 1024,
               full.capacity() * full.bytes_per_token() / 1024);
   holds &= 10 * ring.capacity() < full.capacity();
+
+  // StreamingLLM's positions: those among the tokens that the last query sees, as in a cache of
+  // these alone. The first tokens stand right before the window, by turning on as many positions
+  // as are between.
+  constexpr Index seen = kept + window, between = tokens - seen;
+  ring.write_keys(0, rotated(rotate, k.topRows(kept), KV_groups, between));
+  Matrix k_seen(seen, KV_groups * dim), v_seen(seen, KV_groups * dim);
+  k_seen << k.topRows(kept), k.bottomRows(window);
+  v_seen << v.topRows(kept), v.bottomRows(window);
+  Cache alone(seen);
+  alone.append(rotated(rotate, k_seen, KV_groups, 0), v_seen);
+  Matrix streamed(1, Q_heads * dim), over_alone(1, Q_heads * dim);
+  attend(turned_q.bottomRows(1), ring, streamed, headroom::causal{});
+  attend(rotated(rotate, q.bottomRows(1), Q_heads, seen - 1), alone, over_alone,
+         headroom::causal{});
+  holds &= agree("positions among the kept tokens, in a ring and in a cache of these", streamed,
+                 over_alone);
 
   // What it can no longer answer it refuses: tokens that the next query would see are gone.
   bool refused = false;

@@ -11,8 +11,11 @@
 #include <headroom/layer.hpp>
 #include <headroom/mla.hpp>
 #include <headroom/ring_cache.hpp>
+#include <headroom/rope.hpp>
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -86,6 +89,94 @@ TEST_CASE("each query of a chunk has its whole window, at every edge of the ring
       REQUIRE(error_ratio(attend_to(p.queries(), ring), exact) <= 1);
     }
   }
+}
+
+// StreamingLLM: the prefix stands before the window, however far the context has gone.
+TEST_CASE("keys of the prefix are written anew, to follow the window") {
+  const hr::ring_shape shape{.window = 20, .prefix = 4};
+  const Index kept = shape.prefix + shape.window;
+  const hr::rope rotary(16);
+  const problem<> p({1, 150, 4, 2, 16, 16});
+  const auto rotated = [&](hr::view<const float> rows, Index position) {
+    tensor<float> out(rows.tokens(), rows.heads(), 16);
+    rotary(rows, out.view(), position);
+    return out;
+  };
+  const tensor<float> keys = rotated(p.keys(), 0);
+  Ring ring(shape);
+  for (Index t = 0; t < 150; ++t) {
+    ring.append(keys.view().slice_tokens(t, t + 1), p.values().slice_tokens(t, t + 1));
+    const Index dropped = std::max<Index>(0, ring.tokens() - kept);
+    const Index first = std::min(shape.prefix, ring.tokens());
+    ring.write_keys(0, rotated(p.keys().slice_tokens(0, first), dropped).view());
+    if (t % 7 != 0) continue;
+
+    // What is kept, where it stands among what is kept.
+    Cache cache(kept);
+    const auto add = [&](Index begin, Index end, Index position) {
+      cache.append(rotated(p.keys().slice_tokens(begin, end), position).view(),
+                   p.values().slice_tokens(begin, end));
+    };
+    add(0, first, 0);
+    add(first + dropped, ring.tokens(), first);
+    const auto got = attend_to(rotated(p.queries(), t).view(), ring);
+    const auto expected = attend_to(rotated(p.queries(), t - dropped).view(), cache);
+    // Rotation to different positions rounds differently; numbers are of about 1.
+    for (Index h = 0; h < 4; ++h)
+      for (Index d = 0; d < 16; ++d)
+        REQUIRE(std::abs(got.out.view()(0, h, d) - expected.out.view()(0, h, d)) <= 1e-4);
+  }
+}
+
+TEST_CASE("keys of tokens that are gone cannot be written") {
+  const problem<> p({1, 100, 4, 2, 16, 16});
+  Ring ring({.window = 20, .prefix = 4, .chunk = 8});
+  append(ring, p, 0, 100);  // from 73 on
+  const auto before = attend_to(p.queries(), ring);
+  const auto k = p.keys();
+  CHECK_THROWS_WITH(ring.write_keys(72, k.slice_tokens(0, 2)),
+                    "ring_cache: writing keys of 2 tokens from 72 on, expected some of the prefix, "
+                    "or from 73 on, the oldest that is kept");
+  CHECK_THROWS_AS(ring.write_keys(3, k.slice_tokens(0, 2)), std::invalid_argument);
+  CHECK_THROWS_AS(ring.write_keys(0, k.slice_tokens(0, 100)), std::invalid_argument);
+  CHECK_THROWS_WITH(ring.write_keys(99, k.slice_tokens(0, 2)),
+                    "ring_cache: writing keys of 2 tokens from 99 on, expected a range within size "
+                    "= 100");
+  CHECK_THROWS_AS(ring.write_keys(-1, k.slice_tokens(0, 1)), std::invalid_argument);
+  CHECK_THROWS_WITH(ring.write_keys(0, k.slice_tokens(0, 1).slice_dim(0, 8)),
+                    "kv_cache: k has width 8, expected 16");
+  CHECK_THROWS_AS(ring.write_keys(0, k.slice_tokens(0, 0).slice_dim(0, 8)), std::invalid_argument);
+  CHECK(same_bits(attend_to(p.queries(), ring), before));
+
+  ring.write_keys(50, k.slice_tokens(0, 0));  // of none
+  ring.write_keys(0, k.slice_tokens(0, 4));
+  ring.write_keys(73, k.slice_tokens(73, 100));
+  CHECK(same_bits(attend_to(p.queries(), ring), before));
+}
+
+TEST_CASE("so it is with the rotary keys of latents") {
+  const RowMajor c = RowMajor::Random(50, 24), k_pe = RowMajor::Random(50, 6);
+  const RowMajor written = RowMajor::Random(5, 6);
+  hr::ring_cache<hr::latent_cache<float>> ring({.window = 8, .prefix = 2}, 24, 6);
+  hr::latent_cache<float> full(50, 24, 6);
+  for (Index t = 0; t < 50; ++t) {
+    ring.append(c.row(t), k_pe.row(t));
+    full.append(c.row(t), k_pe.row(t));
+  }
+  ring.write_rope_keys(0, written.topRows(2));
+  ring.write_rope_keys(44, written);  // across the end of the ring's memory
+  full.write_rope_keys(0, written.topRows(2));
+  full.write_rope_keys(44, written);
+  const auto kept = ring.kept(1);
+  for (Index i = 0; i < kept.tokens(); ++i) {
+    const Index t = kept.token(i);
+    const float* const expected = full.keys(0, t, t + 1).rows;
+    CHECK(std::equal(expected, expected + 30, kept.keys(0, i, i + 1).rows));
+  }
+  CHECK_THROWS_WITH(ring.write_rope_keys(41, written),
+                    "ring_cache: writing rotary keys of 5 tokens from 41 on, expected some of the "
+                    "prefix, or from 42 on, the oldest that is kept");
+  CHECK_THROWS_AS(ring.write_rope_keys(42, written.leftCols(5)), std::invalid_argument);
 }
 
 TEST_CASE("what was dropped or taken back does not reach a result, whatever it holds") {

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Rule: attention over a ring is attention over a cache of all tokens, under the same mask and the
-// ring's window and prefix, whatever the chunks that the tokens came in and what was taken back.
+// ring's window and prefix, whatever the chunks that the tokens came in, what was taken back and
+// which keys were written anew.
 // Until a token leaves the window it is the same bits; always, those of a cache that holds what the
 // ring keeps. On pages the same, whatever forks do, and no more pages are taken than its capacity
 // is.
@@ -72,12 +73,14 @@ struct ring_model {
     for (; count > 0; --count, ++seen)
       if (seen >= shape.prefix) slot(seen) = seen;
   }
-  // Whether the tokens behind the prefix that the query at `position` sees before `end` are there.
-  bool holds(Index position, Index end) {
-    for (Index t = std::max(shape.prefix, position - shape.window + 1); t < end; ++t)
+  // Whether the tokens from `first` to `end` are there.
+  bool stores(Index first, Index end) {
+    for (Index t = std::max(shape.prefix, first); t < end; ++t)
       if (slot(t) != t) return false;
     return true;
   }
+  // Whether those are that the query at `position` sees before `end`.
+  bool holds(Index position, Index end) { return stores(position - shape.window + 1, end); }
 };
 
 template <class Scalar, class Source, class Mask>
@@ -146,7 +149,7 @@ template <class Scalar, class Stored, class StoredValue = Stored,
           template <class, class> class Where = in_one_piece>
 void run(std::uint64_t seed, int count) {
   using Full = hr::kv_cache<Stored, any, any, any, StoredValue>;
-  Index wraps = 0, dropped_and_kept = 0, refused = 0;
+  Index wraps = 0, dropped_and_kept = 0, keys_written = 0, refused = 0;
   for (int i = 0; i < count; ++i, ++seed) {
     random_source random(seed);
     hr::ring_shape shape{.window = random.pick<Index>({1, 2, 3, 5, 16, 31, 64, 96, 97, 130}),
@@ -167,6 +170,7 @@ void run(std::uint64_t seed, int count) {
     auto& ring = place.ring;
     Full full(total, groups, p.k.dim(), p.v.dim());
     ring_model model(shape);
+    tensor<Scalar> keys(p.k);  // of which some are written anew
 
     Index most_seen = 0;
     // A few calls, about evenly over the tokens.
@@ -175,7 +179,7 @@ void run(std::uint64_t seed, int count) {
       const Index t = ring.tokens();
       const Index chunk =
           std::min(random.chance(0.5) ? shape.chunk : random.integer(0, shape.chunk), total - t);
-      const auto k = p.keys().slice_tokens(t, t + chunk);
+      const hr::view<const Scalar> k = keys.view().slice_tokens(t, t + chunk);
       const auto v = p.values().slice_tokens(t, t + chunk);
       ring.append(k, v);
       full.append(k, v);
@@ -196,6 +200,22 @@ void run(std::uint64_t seed, int count) {
           ++refused;
         }
         REQUIRE(ring.tokens() == model.seen);
+      }
+      if (random.chance(0.2)) {
+        const Index first = random.chance(0.5) ? 0 : random.integer(0, ring.tokens());
+        const Index last = random.integer(first, std::min(ring.tokens(), first + turn));
+        const auto written = p.keys().slice_tokens(total - (last - first), total);
+        if (last <= shape.prefix || model.stores(first, last)) {
+          ring.write_keys(first, written);
+          full.write_keys(first, written);
+          for (Index token = first; token < last; ++token)
+            for (Index g = 0; g < groups; ++g)
+              std::copy_n(written.row(token - first, g), p.k.dim(), keys.view().row(token, g));
+          ++keys_written;
+        } else {
+          REQUIRE_THROWS_AS(ring.write_keys(first, written), std::invalid_argument);
+          ++refused;
+        }
       }
       if (ring.tokens() < next_call || ring.tokens() == 0) continue;
       next_call = ring.tokens() + pause;
@@ -229,7 +249,7 @@ void run(std::uint64_t seed, int count) {
         for (Index j = 0; j < kept.tokens(); ++j) {
           const Index token = kept.token(j);
           REQUIRE(kept.place(token) == j);
-          alone.append(p.keys().slice_tokens(token, token + 1),
+          alone.append(keys.view().slice_tokens(token, token + 1),
                        p.values().slice_tokens(token, token + 1));
         }
         REQUIRE(same_bits(got, attend_to(q, alone, kept.masked(mask), kept.first_position())));
@@ -240,6 +260,7 @@ void run(std::uint64_t seed, int count) {
   }
   CHECK(wraps > 2 * count);
   CHECK(dropped_and_kept > count / 2);
+  CHECK(keys_written > count);
   CHECK(refused > 0);
 }
 

@@ -111,6 +111,44 @@ TEST_CASE("forks share a prompt until it leaves the window of one, and then its 
   CHECK(moved.tokens() == 4);
 }
 
+TEST_CASE("keys are written on pages of one's own, forks keep theirs") {
+  const problem<> p({1, 100, 4, 2, 16, 16});
+  Pool pool(14, 4);
+  Ring one({.window = 12, .prefix = 5, .chunk = 4}, pool);
+  append(one, p, 0, 60);  // from 45 on
+  const auto before = attend_to(p.queries(), one);
+  const Ring two = one.fork();
+  const Index alone = pool.pages_in_use();
+  one.write_keys(0, p.keys().slice_tokens(60, 65));   // two pages
+  one.write_keys(51, p.keys().slice_tokens(65, 70));  // and two
+  CHECK(pool.pages_in_use() == alone + 4);
+  CHECK(same_bits(attend_to(p.queries(), two), before));
+
+  tensor<float> keys(p.k);
+  const auto write = [&](Index first, Index begin, Index end) {
+    for (Index t = begin; t < end; ++t)
+      for (Index g = 0; g < 2; ++g)
+        std::copy_n(p.keys().row(t, g), 16, keys.view().row(first + t - begin, g));
+  };
+  write(0, 60, 65);
+  write(51, 65, 70);
+  Pool others(14, 4);
+  Ring anew({.window = 12, .prefix = 5, .chunk = 4}, others);
+  for (Index t = 0; t < 60; t += 4)
+    anew.append(keys.view().slice_tokens(t, t + 4), p.values().slice_tokens(t, t + 4));
+  CHECK(same_bits(attend_to(p.queries(), one), attend_to(p.queries(), anew)));
+
+  // Pages that are given up may not be written; nor are there always some for copies.
+  const auto unchanged = attend_to(p.queries(), one);
+  CHECK_THROWS_AS(one.write_keys(44, p.keys().slice_tokens(0, 2)), std::invalid_argument);
+  hr::paged_cache<float, 2, 16> other(pool);
+  const RowMajor rest = RowMajor::Zero(4 * pool.pages_free(), 32);
+  other.append(rest, rest);
+  const Ring three = one.fork();
+  CHECK_THROWS_AS(one.write_keys(45, p.keys().slice_tokens(0, 15)), std::length_error);
+  CHECK(same_bits(attend_to(p.queries(), one), unchanged));
+}
+
 TEST_CASE("what is refused changes neither ring nor pool") {
   const problem<> p({1, 200, 4, 2, 16, 16});
   Pool pool(8, 4);

@@ -53,6 +53,8 @@ static_assert(hr::wrapping_cache<rotated_ring<float, 2, 8>>);
 static_assert(!hr::kv_source<rotated_ring<float, 2, 8>>);
 static_assert(has_kept<hr::ring_cache<hr::kv_cache<float, 2, 8>>>);
 static_assert(!has_kept<rotated_ring<float, 2, 8>>);
+static_assert(hr::detail::writes_keys<rotated_ring<float, 2, 8>>);
+static_assert(hr::detail::drops_tokens<rotated_ring<float, 2, 8>>());
 static_assert(std::is_constructible_v<rotated_ring<float, 2, 8>, hr::ring_shape>);
 static_assert(std::is_constructible_v<rotated_ring<float>, hr::ring_shape, int, int>);
 static_assert(!std::is_constructible_v<rotated_ring<float>, hr::ring_shape>);
@@ -205,7 +207,8 @@ answer<float> attend_by_hand(hr::view<const float> q, const Source& of_rotated, 
   return got;
 }
 
-// Through several turns of a ring, with chunks of all lengths and some of them taken back.
+// Through several turns of a ring, with chunks of all lengths, some of them taken back, and keys of
+// the prefix written anew.
 template <class Stored>
 void check_ring(const problem_size& size, const hr::ring_shape& shape) {
   INFO("window " << shape.window << ", prefix " << shape.prefix << ", chunk " << shape.chunk);
@@ -229,6 +232,12 @@ void check_ring(const problem_size& size, const hr::ring_shape& shape) {
       of_rotated.truncate(t + count - 1);
     }
     REQUIRE(ring.tokens() == full.tokens());
+    if (step % 5 == 4) {
+      const Index first = std::min(shape.prefix, ring.tokens());
+      ring.write_keys(0, p.keys().slice_tokens(step, step + first));
+      full.write_keys(0, p.keys().slice_tokens(step, step + first));
+      of_rotated.write_keys(0, k.view().slice_tokens(step, step + first));
+    }
     if (step % 3) continue;
     const Index q_len = std::min(1 + step % size.q_len, ring.tokens() - t);
     const auto q = p.queries().slice_tokens(0, q_len);

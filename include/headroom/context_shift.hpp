@@ -29,17 +29,15 @@ namespace detail {
 
 // Caches whose keys turn in place: all of a key, or the rotary one of a row of MLA.
 template <class Cache>
-concept writes_rope_keys = requires(Cache& cache, Index t, const view<const float>& keys) {
-  cache.write_rope_keys(t, keys);
-};
-template <class Cache>
-concept turns_keys = writes_keys<Cache> || writes_rope_keys<Cache>;
+concept turns_keys = !drops_tokens<Cache>() && (writes_keys<Cache> || writes_rope_keys<Cache>);
 
 // What the channels that turn are stored by.
 template <turns_keys Cache>
 struct turned_codec : std::type_identity<typename source_in<Cache>::type::KeyCodec> {};
-template <writes_rope_keys Cache>
-struct turned_codec<Cache> : std::type_identity<typename Cache::RopeCodec> {};
+template <turns_keys Cache>
+requires writes_rope_keys<Cache>
+struct turned_codec<Cache> : std::type_identity<typename Cache::RopeCodec> {
+};
 
 // Keys of tokens from `first` on, [tokens, KV_groups, qk_dim], as they were appended but for what
 // storing them rounded.
@@ -167,8 +165,8 @@ void shift_context(Cache& cache, Index keep, Index drop, const rope& rotary) {
   static_assert(
       shifts,
       "shift_context: cache must be a kv_cache, a latent_cache, one of these on pages, or "
-      "a rotated_cache or scaled_cache of one, whose keys turn in place; a ring_cache "
-      "needs no shift");
+      "a rotated_cache or scaled_cache of one, whose keys turn in place; of a ring_cache "
+      "the keys of its prefix are written anew");
   if constexpr (shifts) {
     detail::require(keep >= 0 && drop >= 0 && drop <= cache.tokens() - keep,
                     "shift_context: keep = ", keep, " and drop = ", drop,

@@ -2,12 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/selected_mask.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace headroom::inline HEADROOM_ISA {
@@ -20,6 +22,19 @@ struct ring_shape {
 };
 
 namespace detail {
+
+inline const ring_shape& checked_ring(const ring_shape& shape) {
+  // Of which sums do not overflow.
+  static constexpr Index most = std::numeric_limits<Index>::max() / 8;
+  const auto at_least = [](const char* name, Index value, Index least) {
+    require(value >= least, "ring_cache: ", name, " = ", value, ", expected at least ", least);
+    require(value <= most, "ring_cache: ", name, " = ", value, ", expected at most ", most);
+  };
+  at_least("window", shape.window, 1);
+  at_least("prefix", shape.prefix, 0);
+  at_least("chunk", shape.chunk, 1);
+  return shape;
+}
 
 // Where the tokens of a ring lie.
 struct ring_places {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <headroom/cost.hpp>
+#include <headroom/detail/cache_checks.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/kept_list.hpp>
@@ -41,7 +42,11 @@ namespace headroom::inline HEADROOM_ISA {
 /// Keys have the positions of the whole context, and so have rotated keys, prefix included; what
 /// queries see of a window is right for models trained with it. StreamingLLM counts positions among
 /// the kept tokens instead, so that the prefix never is further away than the model was trained
-/// for: a kv_cache or paged_cache and shift_context do that.
+/// for. Distances within the window are the same; the prefix follows it, its keys written anew:
+///
+///   const Index dropped = std::max<Index>(0, cache.tokens() - (window + prefix));
+///   rotary(sinks, rotated, dropped);   // the prefix's keys, kept from before their rotation
+///   cache.write_keys(0, rotated);      // before each query, or each chunk
 ///
 /// Memory is that of ring_tokens(window, prefix, chunk) tokens: a chunk's last tokens must not
 /// overwrite what its first query sees. Going back `chunk` tokens from the most there were is
@@ -72,7 +77,7 @@ class ring_cache {
   template <std::convertible_to<Index>... Sizes>
   requires std::constructible_from<Cache, Index, Sizes...>
   explicit ring_cache(const ring_shape& shape, Sizes... sizes)
-      : shape_(checked(shape)),
+      : shape_(detail::checked_ring(shape)),
         places_{.prefix = shape.prefix, .turn = ring_tokens(shape.window, 0, shape.chunk)},
         slots_(ring_tokens(shape.window, shape.prefix, shape.chunk), sizes...) {}
 
@@ -83,7 +88,7 @@ class ring_cache {
   template <std::derived_from<page_stock> Pool>
   requires std::constructible_from<Cache, Pool&, Index> ring_cache(const ring_shape& shape,
                                                                    Pool& pool)
-      : shape_(checked(shape)),
+      : shape_(detail::checked_ring(shape)),
         places_(on_pages_of(pool, shape)),
         // Tokens are given up after those that take their place are there, by whole pages.
         slots_(pool, places_.prefix + ring_tokens(shape.window, 0, 2 * shape.chunk) +
@@ -123,20 +128,40 @@ class ring_cache {
     if (count > shape_.chunk)
       throw std::length_error("ring_cache: appending " + detail::text(count) +
                               " tokens at once exceeds the chunk of " + detail::text(shape_.chunk));
-    if constexpr (on_pages) {
+    if constexpr (on_pages)
       slots_.append(keys, values);
-    } else {
-      Index done = 0;
-      do {  // even without a token, for its checks
-        const Index slot = places().slot(tokens() + done);
-        const Index end = std::min(done + places_.prefix + places_.turn - slot, count);
-        slots_.write(slot, keys.slice_tokens(done, end), values.slice_tokens(done, end));
-        done = end;
-      } while (done < count);
-    }
+    else
+      in_pieces(tokens(), count, [&](Index slot, Index begin, Index end) {
+        slots_.write(slot, keys.slice_tokens(begin, end), values.slice_tokens(begin, end));
+      });
     seen_ += count;
     oldest_ = std::max<Index>(oldest_, tokens() - ring_tokens(shape_.window, 0, shape_.chunk));
     if constexpr (on_pages) drop_pages();
+  }
+
+  /// Writes keys in place of those from token `first` on, whose values stay.
+  ///
+  /// \param k  as for the cache in it
+  /// \throws std::invalid_argument if there are fewer tokens, or if one of these was overwritten,
+  ///         and as the cache in it does; the ring is then unchanged
+  template <viewable Keys>
+  void write_keys(Index first, const Keys& k) requires(detail::writes_keys<Cache>) {
+    const auto keys = detail::view_argument("ring_cache", "k", k, groups());
+    require_written("keys", first, keys.tokens());
+    in_pieces(first, keys.tokens(), [&](Index slot, Index begin, Index end) {
+      slots_.write_keys(slot, keys.slice_tokens(begin, end));
+    });
+  }
+
+  /// The same of rows of MLA: their rotary keys, while latents stay.
+  template <viewable RopeKeys>
+  void write_rope_keys(Index first,
+                       const RopeKeys& rope_keys) requires(detail::writes_rope_keys<Cache>) {
+    const auto k_pe = detail::view_argument("ring_cache", "rope_keys", rope_keys, 1);
+    require_written("rotary keys", first, k_pe.tokens());
+    in_pieces(first, k_pe.tokens(), [&](Index slot, Index begin, Index end) {
+      slots_.write_rope_keys(slot, k_pe.slice_tokens(begin, end));
+    });
   }
 
   /// Keeps the first `tokens` tokens of the context; exact, whatever came after them.
@@ -204,21 +229,6 @@ class ring_cache {
   }
 
  private:
-  static const ring_shape& checked(const ring_shape& shape) {
-    // Of which sums do not overflow.
-    static constexpr Index most = std::numeric_limits<Index>::max() / 8;
-    const auto at_least = [](const char* name, Index value, Index least) {
-      detail::require(value >= least, "ring_cache: ", name, " = ", value, ", expected at least ",
-                      least);
-      detail::require(value <= most, "ring_cache: ", name, " = ", value, ", expected at most ",
-                      most);
-    };
-    at_least("window", shape.window, 1);
-    at_least("prefix", shape.prefix, 0);
-    at_least("chunk", shape.chunk, 1);
-    return shape;
-  }
-
   // What the query after so many tokens sees is there, and on pages where it stands.
   void require_next(Index tokens) const {
     const bool meets_the_ring = (shape_.window > 1 || on_pages) && tokens > shape_.prefix;
@@ -230,6 +240,32 @@ class ring_cache {
     detail::require(first >= oldest_, "ring_cache: ", what, " at position ", position,
                     " sees token ", first, ", expected at least ", Index(oldest_),
                     ", the oldest that is kept");
+  }
+
+  void require_written(const char* what, Index first, Index count) const {
+    detail::require_written("ring_cache", what, first, count, tokens());
+    const bool in_prefix = first + count <= shape_.prefix || oldest_ <= shape_.prefix;
+    detail::require(count == 0 || in_prefix || first >= oldest_, "ring_cache: writing ", what,
+                    " of ", count, " tokens from ", first,
+                    " on, expected some of the prefix, or from ", Index(oldest_),
+                    " on, the oldest that is kept");
+  }
+
+  // Calls put(slot, begin, end) for the parts of `count` tokens from `first` on that lie in slots
+  // which follow; for none once, for what it checks.
+  template <class Put>
+  void in_pieces(Index first, Index count, const Put& put) const {
+    if (count == 0) return put(0, 0, 0);
+    if constexpr (on_pages) {
+      put(places().slot(first), 0, count);
+    } else {
+      for (Index done = 0; done < count;) {
+        const Index slot = places().slot(first + done);
+        const Index end = std::min(done + places_.prefix + places_.turn - slot, count);
+        put(slot, done, end);
+        done = end;
+      }
+    }
   }
 
   // A fork.

@@ -1,4 +1,4 @@
-// expect: a ring_cache needs no shift
+// expect: of a ring_cache the keys of its prefix are written anew
 // SPDX-FileCopyrightText: 2026 The headroom authors
 // SPDX-License-Identifier: Apache-2.0
 #include <headroom/context_shift.hpp>

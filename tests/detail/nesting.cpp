@@ -15,6 +15,7 @@
 #include "support/catch.hpp"
 
 namespace hr = headroom;
+using hr::detail::drops_tokens;
 using hr::detail::holds_latents;
 using hr::detail::is_on_pages;
 
@@ -41,4 +42,11 @@ TEST_CASE("only a sequence of a pool is on pages") {
   STATIC_REQUIRE_FALSE(is_on_pages<tokens>());
   STATIC_REQUIRE_FALSE(is_on_pages<latents>());
   STATIC_REQUIRE_FALSE(is_on_pages<hr::scaled_cache<tokens>>());
+}
+
+TEST_CASE("a ring drops tokens, whatever is around it") {
+  STATIC_REQUIRE(drops_tokens<ring_of_latents>());
+  STATIC_REQUIRE(drops_tokens<hr::rotated_cache<hr::scaled_cache<hr::ring_cache<tokens>>>>());
+  STATIC_REQUIRE_FALSE(drops_tokens<tokens>());
+  STATIC_REQUIRE_FALSE(drops_tokens<hr::rotated_cache<tokens>>());
 }

@@ -41,11 +41,24 @@ consteval bool is_on_pages() {
   };
 }
 
-/// Caches whose keys are written in place of others, those from which any tokens are erased, and
-/// those whose pages forks may hold.
+/// Whether a cache, or a cache in it, gives up tokens as its window moves on.
+template <class C>
+consteval bool drops_tokens() {
+  if constexpr (wrapping_cache<C> && !keeps_some<C>)
+    return drops_tokens<stored_in<C>>();
+  else
+    return keeps_some<C>;
+}
+
+/// Caches whose keys are written in place of others, or the rotary ones of rows of MLA; those from
+/// which any tokens are erased; and those whose pages forks may hold.
 template <class Cache>
 concept writes_keys = requires(Cache& cache, Index t, const view<const float>& keys) {
   cache.write_keys(t, keys);
+};
+template <class Cache>
+concept writes_rope_keys = requires(Cache& cache, Index t, const view<const float>& keys) {
+  cache.write_rope_keys(t, keys);
 };
 template <class Cache>
 concept erases_tokens = requires(Cache& cache, Index t) {
