@@ -38,7 +38,7 @@ template <class Codec, bool splits_blocks>
 void check_reading() {
   using Reader = hr::detail::line_reader<Codec, splits_blocks>;
   using Storage = typename Codec::Storage;
-  const Index most_rows = std::max(1, hr::detail::lanes / 2);
+  const Index most_rows = std::min(hr::detail::lanes, 8);
   const Index line_rows = GENERATE(1, 2, 4, 8);
   if (line_rows > most_rows) return;
   const hr::detail::line_shape shape = hr::detail::line_shape::of(2, line_rows);

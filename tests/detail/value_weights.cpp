@@ -41,7 +41,7 @@ struct step {
 TEST_CASE("floats are brought together, or stay where they are") {
   random_source random(51);
   for (const Index groups : {1, 3})
-    for (const Index rows : {1, 2, std::max(1, hr::lanes / 2)})
+    for (const Index rows : {1, 2, std::min(hr::lanes, 8)})
       for (const Index keys : {0, 8}) {
         step s(groups, rows, keys, random);
         hr::scratch memory;
@@ -70,7 +70,7 @@ TEST_CASE("floats are brought together, or stay where they are") {
 TEMPLATE_TEST_CASE("whole numbers are rounded when they are taken", "", hr::widened_int16_pair,
                    hr::int16_pair) {
   random_source random(53);
-  const int most = std::max(1, hr::lanes / 2);
+  const int most = std::min(hr::lanes, 8);
   for (const Index groups : {1, 3})
     for (const Index rows : {1, std::min(2, most), most}) {
       step s(groups, rows, 32, random);
@@ -109,7 +109,7 @@ TEMPLATE_TEST_CASE("pairs are brought together", "", hr::widened_pair, hr::bfloa
   random_source random(52);
   for (const Index groups : {1, 2, 5})
     for (const Index keys : {8, 16})  // half of them are a line, or several
-      for (Index rows = 1; rows <= std::max(1, hr::lanes / 2); ++rows) {
+      for (Index rows = 1; rows <= std::min(hr::lanes, 8); ++rows) {
         step s(groups, rows, keys, random);
         hr::scratch memory;
         const bool keeps_residuals = keys == 8;
