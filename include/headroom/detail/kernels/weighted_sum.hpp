@@ -44,6 +44,17 @@ constexpr int sum_packets(int rows) {
   return static_cast<int>(std::bit_floor(static_cast<unsigned>(most)));
 }
 
+/// Rows of a register tile. Where all of them would leave room for one packet of columns,
+/// broadcasts are most of what is loaded, and half of the rows at a time are faster: values are
+/// then read from the first-level cache once more, unless that means to decode them.
+template <class Operand, class Stored, class Read>
+constexpr int tile_rows(int rows) {
+  using Row = std::invoke_result_t<const Read&, const Stored*>;
+  const bool halves = rows > 4 && sum_packets<Operand>(rows) == 1 &&
+                      (std::is_pointer_v<Row> || is_integer<Operand>);
+  return halves ? (rows + 1) / 2 : rows;
+}
+
 /// Keys for which sums of so many rows stay in their registers. The columns of a tile are a part of
 /// each row: with more keys, memory is read in pieces too far apart, unless rows have few bits or
 /// multiplying takes longer than reading. Sums of whole numbers are converted in the end: there may
@@ -92,8 +103,10 @@ HEADROOM_ALWAYS_INLINE inline void load_values(const Stored* const* values, Inde
 /// One register tile: columns [column, column + packets * lanes) of `count` operands, a multiple of
 /// `together`.
 ///
-/// \param units  of each row, of weights that are whole numbers
-template <class Operand, int rows, int packets, int together, class Stored, class Read, class Ahead>
+/// \tparam of_key  weights from one key to the next
+/// \param units    of each row, of weights that are whole numbers
+template <class Operand, int rows, int packets, int together, int of_key, class Stored, class Read,
+          class Ahead>
 HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const Operand* weights,
                                                      const Stored* const* values, Index partner,
                                                      Index count, const Read& read, Index column,
@@ -118,14 +131,14 @@ HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const Operand* weights,
         HEADROOM_UNROLL for (int p = 0; p < packets; ++p) keep(numbers[p]);
       }
       HEADROOM_UNROLL for (int r = 0; r < rows; ++r) {
-        auto weight = broadcast(weights[j * weights_of_key(rows) + r]);
+        auto weight = broadcast(weights[j * of_key + r]);
         keep(weight);
         HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
           sum[r][p] = multiply_add(weight, numbers[p], sum[r][p]);
         }
       }
     }
-    weights += together * weights_of_key(rows);
+    weights += together * of_key;
     next = next.from(together);
   }
   HEADROOM_UNROLL for (int r = 0; r < rows; ++r) {
@@ -187,9 +200,16 @@ HEADROOM_ALWAYS_INLINE inline Index weighted_sum_columns(const Operand* weights,
                                                          Index column, Index end, Index dim,
                                                          float* value, const float* units,
                                                          const Ahead& ahead) {
-  for (; column + packets * lanes <= end; column += packets * lanes)
-    weighted_sum_tile<Operand, rows, packets, together>(weights, values, partner, count, read,
-                                                        column, value, dim, units, ahead);
+  constexpr int of_key = weights_of_key(rows);
+  constexpr int first = tile_rows<Operand, Stored, Read>(rows);
+  for (; column + packets * lanes <= end; column += packets * lanes) {
+    weighted_sum_tile<Operand, first, packets, together, of_key>(
+        weights, values, partner, count, read, column, value, dim, units, ahead);
+    if constexpr (first < rows)
+      weighted_sum_tile<Operand, rows - first, packets, together, of_key>(
+          weights + first, values, partner, count, read, column, value + first * dim, dim,
+          is_integer<Operand> ? units + first : units, ahead);
+  }
   constexpr int fewer = packets > 4 ? 4 : 1;
   if constexpr (packets > 1)
     return weighted_sum_columns<Operand, rows, fewer, together>(
@@ -220,7 +240,8 @@ HEADROOM_NEVER_INLINE void add_weighted_sum(const Operand* weights, const Stored
                                             const value_columns& columns, float* value,
                                             Index partner = 0, const Ahead& ahead = {},
                                             const float* units = nullptr) {
-  constexpr int packets = std::min(most_packets, sum_packets<Operand>(rows));
+  constexpr int packets =
+      std::min(most_packets, sum_packets<Operand>(tile_rows<Operand, Stored, Read>(rows)));
   constexpr int together = 4 / depth_of<Operand>;
   constexpr Index most = most_sum_keys<Operand, Stored>(rows) / depth_of<Operand>;
   Index j = 0;
