@@ -3,10 +3,9 @@
 
 // Rule: attention over a ring is attention over a cache of all tokens, under the same mask and the
 // ring's window and prefix, whatever the chunks that the tokens came in, what was taken back and
-// which keys were written anew.
-// Until a token leaves the window it is the same bits; always, those of a cache that holds what the
-// ring keeps. On pages the same, whatever forks do, and no more pages are taken than its capacity
-// is.
+// which keys were written anew. Until a token leaves the window it is the same bits; always, those
+// of a cache that holds what the ring keeps. On pages the same, whatever forks do, and no more
+// pages are taken than its capacity is.
 #include <headroom/attention.hpp>
 #include <headroom/int8_codec.hpp>
 #include <headroom/kv_cache.hpp>

@@ -141,9 +141,10 @@ class ring_cache {
 
   /// Writes keys in place of those from token `first` on, whose values stay.
   ///
-  /// \param k  as for the cache in it
-  /// \throws std::invalid_argument if there are fewer tokens, or if one of these was overwritten,
-  ///         and as the cache in it does; the ring is then unchanged
+  /// \param k  [tokens, KV_groups, qk_dim], which does not overlap the keys written
+  /// \throws std::invalid_argument if a shape disagrees, if there are fewer tokens, or if one of
+  ///         these was overwritten; on pages std::length_error if the pool has none for copies of
+  ///         those that forks hold too; the ring is then unchanged
   template <viewable Keys>
   void write_keys(Index first, const Keys& k) requires(detail::writes_keys<Cache>) {
     const auto keys = detail::view_argument("ring_cache", "k", k, groups());
@@ -154,6 +155,9 @@ class ring_cache {
   }
 
   /// The same of rows of MLA: their rotary keys, while latents stay.
+  ///
+  /// \param rope_keys  [tokens, 1, rope]
+  /// \throws as write_keys
   template <viewable RopeKeys>
   void write_rope_keys(Index first,
                        const RopeKeys& rope_keys) requires(detail::writes_rope_keys<Cache>) {
@@ -187,9 +191,8 @@ class ring_cache {
   template <detail::integer_list Kept>
   void keep(Index first, const Kept& kept) {
     const detail::kept_list list("ring_cache", first, kept, tokens());
-    detail::require(first >= oldest_ || oldest_ <= shape_.prefix,
-                    "ring_cache: keeping of the tokens from ", first, " on, expected from ",
-                    Index(oldest_), ", the oldest that is kept");
+    detail::require(has_all_from(first), "ring_cache: keeping of the tokens from ", first,
+                    " on, expected from ", Index(oldest_), ", the oldest that is kept");
     require_next(list.end());
     if constexpr (on_pages)
       slots_.keep(places().slot(first), kept);
@@ -242,11 +245,13 @@ class ring_cache {
                     ", the oldest that is kept");
   }
 
+  // Whether no token from `first` on was overwritten.
+  bool has_all_from(Index first) const { return first >= oldest_ || oldest_ <= shape_.prefix; }
+
   void require_written(const char* what, Index first, Index count) const {
     detail::require_written("ring_cache", what, first, count, tokens());
-    const bool in_prefix = first + count <= shape_.prefix || oldest_ <= shape_.prefix;
-    detail::require(count == 0 || in_prefix || first >= oldest_, "ring_cache: writing ", what,
-                    " of ", count, " tokens from ", first,
+    detail::require(count == 0 || has_all_from(first) || first + count <= shape_.prefix,
+                    "ring_cache: writing ", what, " of ", count, " tokens from ", first,
                     " on, expected some of the prefix, or from ", Index(oldest_),
                     " on, the oldest that is kept");
   }
