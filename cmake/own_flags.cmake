@@ -33,3 +33,15 @@ function(headroom_stem source result)
   cmake_path(REMOVE_EXTENSION source)
   set(${result} ${source} PARENT_SCOPE)
 endfunction()
+
+# headroom_precompile(TARGET HEADERS...): compiles the headers once for all targets of a folder, which
+# are compiled with the same flags.
+function(headroom_precompile target)
+  get_property(first DIRECTORY PROPERTY headroom_precompiled)
+  if(first)
+    target_precompile_headers(${target} REUSE_FROM ${first})
+  else()
+    target_precompile_headers(${target} PRIVATE ${ARGN})
+    set_property(DIRECTORY PROPERTY headroom_precompiled ${target})
+  endif()
+endfunction()
