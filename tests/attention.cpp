@@ -124,6 +124,21 @@ TEST_CASE("A group has the bits that it has alone, whatever other heads see") {
       }
 }
 
+TEST_CASE("A group has the bits that it has alone, however far other heads' maxima move") {
+  constexpr Index groups = 7;
+  for (const Index q_len : {1, 2}) {
+    const problem p({q_len, 294, 2 * groups, groups, 32, 32});
+    // Scores grow with the keys, slowly for the first group.
+    std::vector<float> slopes(2 * groups, 0.5f);
+    slopes[0] = slopes[1] = 0.02f;
+    const auto whole = attend(p, hr::alibi(slopes));
+    const auto first = attend<float>(p.queries().slice_heads(0, 2), p.keys().slice_heads(0, 1),
+                                     p.values().slice_heads(0, 1),
+                                     hr::alibi(std::span<const float>(slopes).first(2)));
+    CHECK(same_bits(std::as_const(first.out).view(), whole.out.view().slice_heads(0, 2)));
+  }
+}
+
 TEST_CASE("A window over the whole cache is attention on the slice that it shows") {
   const Index kv_len = 1500;
   const problem p({1, kv_len, 4, 2, 32, 16});

@@ -86,6 +86,21 @@ TEST_CASE("a maximum stays until a score exceeds it by much, and then is exact")
          std::abs(softmax.factor(0) / std::exp(-8.5) - 1) < 1e-6));
 }
 
+TEST_CASE("a row has the bits that it has alone, whatever maxima move beside it") {
+  const Index keys = std::max(4, lanes);
+  in_lines<true, std::max(4, lanes)> alone(1), beside(3);
+  for (const float step : {0.f, 5.f, 7.f, 9.f, 20.f}) {
+    std::vector<float> row = random_source(7).numbers(2 * keys, 1), rows;
+    for (float& score : row) score += step;
+    for (const float score : row) rows.insert(rows.end(), {3 * score, score, -score});
+    alone.weigh(row.data(), 2 * keys);
+    beside.weigh(rows.data(), 2 * keys);
+    for (Index j = 0; j < 2 * keys; ++j)
+      CHECK(rows[static_cast<std::size_t>(3 * j + 1)] == row[static_cast<std::size_t>(j)]);
+    CHECK((beside.max(1) == alone.max(0) && beside.sum(1) == alone.sum(0)));
+  }
+}
+
 TEST_CASE("scores may be in a unit, and stay in it") {
   const Index width = std::max(2, lanes / 4);
   in_lines<false, 4> softmax(width), halved(width);

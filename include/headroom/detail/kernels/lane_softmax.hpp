@@ -39,7 +39,7 @@ class lane_softmax {
 
   /// Scores [lines, shape] become weights e^(unit score - max). Scores of minus infinity get weight
   /// 0. Returns whether a maximum moved: then factor(g, r) is what the values added up before are
-  /// to be multiplied by.
+  /// to be multiplied by, 1 for rows whose maximum did not.
   ///
   /// \param unit  of the scores, more than 0; maxima are not in it
   bool weigh(float* scores, Index lines, float unit = 1) {
@@ -84,14 +84,17 @@ class lane_softmax {
   }
 
  private:
-  // Takes the largest of a row's new maxima, one for each lane, for its maximum.
+  // Takes the largest of a row's new maxima, one for each lane, for its maximum, if it exceeds that
+  // by much. Other rows keep theirs: their bits do not depend on what this one sees.
   void move() {
     for (Index g = 0; g < shape_.groups; ++g)
       for (Index r = 0; r < shape_.rows; ++r) {
-        float largest = new_max_[shape_.at(g, 0, r)];
-        for (Index j = 1; j < shape_.keys; ++j)
+        const float kept = max_[shape_.at(g, 0, r)];
+        float largest = kept;
+        for (Index j = 0; j < shape_.keys; ++j)
           largest = std::max(largest, new_max_[shape_.at(g, j, r)]);
-        for (Index j = 0; j < shape_.keys; ++j) new_max_[shape_.at(g, j, r)] = largest;
+        const float max = kept + most_excess < largest ? largest : kept;
+        for (Index j = 0; j < shape_.keys; ++j) new_max_[shape_.at(g, j, r)] = max;
       }
     const packet log2_e = broadcast(std::numbers::log2e_v<float>);
     for (Index i = 0; i < shape_.size(); i += lanes) {
