@@ -79,6 +79,11 @@ class page_pool : public page_stock {
  private:
   friend class paged_cache<Stored_, KV_groups, qk_dim_, v_dim_, StoredValue_>;
 
+  void copy_token(page_id from, Index from_slot, page_id to, Index to_slot) override {
+    keys_.copy_token(from, from_slot, to, to_slot);
+    values_.copy_token(from, from_slot, to, to_slot);
+  }
+
   [[no_unique_address]] detail::extent<KV_groups> groups_;
   [[no_unique_address]] detail::extent<qk_dim_> key_width_;
   [[no_unique_address]] detail::extent<v_dim_> value_width_;

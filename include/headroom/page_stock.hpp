@@ -55,10 +55,13 @@ class page_stock {
     std::iota(free_.rbegin(), free_.rend(), page_id(0));
   }
 
-  ~page_stock() { check_sequences(); }
+  virtual ~page_stock() { check_sequences(); }
 
  private:
   friend class paged_tokens;
+
+  // Copies a token, whatever a page holds, from a slot of a page to one of another or the same.
+  virtual void copy_token(page_id from, Index from_slot, page_id to, Index to_slot) = 0;
 
   // Not in the destructor itself: an assertion that throws would be warned of there.
   void check_sequences() const { eigen_assert(sequences_ == 0 && "a pool outlives its sequences"); }

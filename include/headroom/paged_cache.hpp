@@ -4,7 +4,6 @@
 
 #include <headroom/detail/cache_checks.hpp>
 #include <headroom/detail/config.hpp>
-#include <headroom/detail/kept_list.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/page_pool.hpp>
 #include <headroom/paged_tokens.hpp>
@@ -23,7 +22,7 @@ namespace headroom::inline HEADROOM_ISA {
 ///   prompt.append(k, v);
 ///   paged_cache answer = prompt.fork();  // shares the prompt's pages
 ///
-/// What tokens(), truncate, clear and sharing do is said at paged_tokens, and who may call what
+/// What removes tokens and how pages are shared is said at paged_tokens, and who may call what
 /// from which thread at page_stock. Making and forking a sequence allocates its block table;
 /// nothing is allocated later.
 ///
@@ -72,7 +71,7 @@ class paged_cache : public paged_tokens {
     const detail::new_keys_and_values added("paged_cache", k, v, groups(), qk_dim(), v_dim());
     auto& keys = pool().keys_;
     auto& values = pool().values_;
-    append_tokens(added.keys.tokens(), copy_to_page(), [&](Index t, const place& at) {
+    append_tokens(added.keys.tokens(), [&](Index t, const place& at) {
       for (Index g = 0; g < groups(); ++g) {
         KeyCodec::encode(added.keys.row(t, g), keys.row(at.page, g, at.slot), qk_dim());
         ValueCodec::encode(added.values.row(t, g), values.row(at.page, g, at.slot), v_dim());
@@ -89,48 +88,10 @@ class paged_cache : public paged_tokens {
   void write_keys(Index first, const Keys& k) {
     const auto keys = detail::new_rows("paged_cache", "k", k, groups(), qk_dim());
     detail::require_written("paged_cache", "keys", first, keys.tokens(), tokens());
-    write_tokens(first, keys.tokens(), copy_to_page(), [&](Index t, const place& at) {
+    write_tokens(first, keys.tokens(), [&](Index t, const place& at) {
       for (Index g = 0; g < groups(); ++g)
         KeyCodec::encode(keys.row(t, g), pool().keys_.row(at.page, g, at.slot), qk_dim());
     });
-  }
-
-  /// Copies those pages of tokens [begin, end) that forks hold too, so that writing these tokens
-  /// takes no page any more.
-  ///
-  /// \throws std::invalid_argument if there are no such tokens, std::length_error if the pool has
-  ///         no pages for copies; every sequence and the pool are then unchanged
-  void unshare(Index begin, Index end) {
-    detail::require_tokens("paged_cache", "unsharing", begin, end, tokens());
-    unshare_tokens(begin, end, copy_to_page());
-  }
-
-  /// Removes tokens [begin, end). Whole pages are given up, and those behind stay as they are,
-  /// shared or not; where the range is not of whole pages, tokens behind move up as they are stored
-  /// by what is more, and by less than a page. Forks keep what they have. Where keys are rotated by
-  /// their positions see context_shift.hpp.
-  ///
-  /// \throws std::invalid_argument if there are no such tokens, std::length_error if the pool has
-  ///         no pages for copies of shared ones; every sequence and the pool are then unchanged
-  void erase(Index begin, Index end) {
-    erase_tokens(begin, end, false, copy_to_page(), move_token());
-  }
-
-  /// Does what erase does, and unshare for the tokens that were behind; both or none.
-  ///
-  /// \throws as erase
-  void erase_and_unshare(Index begin, Index end) {
-    erase_tokens(begin, end, true, copy_to_page(), move_token());
-  }
-
-  /// Of the tokens from `first` on keeps those listed, as kv_cache does. Forks keep what they have.
-  ///
-  /// \throws std::invalid_argument naming what is wrong, std::length_error if the pool has no pages
-  ///         for copies of shared ones; every sequence and the pool are then unchanged
-  template <detail::integer_list Kept>
-  void keep(Index first, const Kept& kept) {
-    const detail::kept_list list("paged_cache", first, kept, tokens());
-    keep_tokens(list, copy_to_page(), move_token());
   }
 
   token_run<Key> keys(Index g, Index begin, Index end) const {
@@ -144,20 +105,6 @@ class paged_cache : public paged_tokens {
   paged_cache(const paged_cache&) = default;
 
   Pool& pool() const { return static_cast<Pool&>(paged_tokens::pool()); }
-
-  auto copy_to_page() const {
-    return [&pool = pool()](page_id from, page_id to, Index slots) {
-      pool.keys_.copy(from, to, slots);
-      pool.values_.copy(from, to, slots);
-    };
-  }
-
-  auto move_token() const {
-    return [&pool = pool()](const place& from, const place& to) {
-      pool.keys_.copy_token(from.page, from.slot, to.page, to.slot);
-      pool.values_.copy_token(from.page, from.slot, to.page, to.slot);
-    };
-  }
 };
 
 }  // namespace headroom::inline HEADROOM_ISA

@@ -5,7 +5,6 @@
 #include <headroom/codec.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
-#include <headroom/detail/kept_list.hpp>
 #include <headroom/detail/page_array.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/latent_cache.hpp>
@@ -77,6 +76,10 @@ class latent_page_pool : public page_stock {
  private:
   friend class paged_latents<Stored_, latent_rank, rope, StoredRope_>;
 
+  void copy_token(page_id from, Index from_slot, page_id to, Index to_slot) override {
+    rows_.copy_token(from, from_slot, to, to_slot);
+  }
+
   [[no_unique_address]] detail::extent<latent_rank> rank_;
   [[no_unique_address]] detail::extent<rope> rope_;
   detail::page_array<Storage> rows_;
@@ -138,7 +141,7 @@ class paged_latents : public paged_tokens {
   void append(const Latents& latents, const RopeKeys& rope_keys) {
     const detail::new_latents added("paged_latents", latents, rope_keys, rank(), rope_width());
     auto& rows = pool().rows_;
-    append_tokens(added.c.tokens(), copy_to_page(), [&](Index t, const place& at) {
+    append_tokens(added.c.tokens(), [&](Index t, const place& at) {
       Row::encode(added.c.row(t, 0), rank(), added.k_pe.row(t, 0), rope_width(),
                   rows.row(at.page, 0, at.slot));
     });
@@ -154,33 +157,10 @@ class paged_latents : public paged_tokens {
   void write_rope_keys(Index first, const RopeKeys& rope_keys) {
     const auto k_pe = detail::new_rope_keys("paged_latents", rope_keys, rope_width());
     detail::require_written("paged_latents", "rotary keys", first, k_pe.tokens(), tokens());
-    write_tokens(first, k_pe.tokens(), copy_to_page(), [&](Index t, const place& at) {
+    write_tokens(first, k_pe.tokens(), [&](Index t, const place& at) {
       RopeCodec::encode(k_pe.row(t, 0),
                         Row::rope_key(pool().rows_.row(at.page, 0, at.slot), rank()), rope_width());
     });
-  }
-
-  /// Copies those pages of tokens [begin, end) that forks hold too, as paged_cache does.
-  void unshare(Index begin, Index end) {
-    detail::require_tokens("paged_latents", "unsharing", begin, end, tokens());
-    unshare_tokens(begin, end, copy_to_page());
-  }
-
-  /// Removes tokens [begin, end), as paged_cache does.
-  void erase(Index begin, Index end) {
-    erase_tokens(begin, end, false, copy_to_page(), move_token());
-  }
-
-  /// Does what erase does, and unshare for the tokens that were behind, as paged_cache does.
-  void erase_and_unshare(Index begin, Index end) {
-    erase_tokens(begin, end, true, copy_to_page(), move_token());
-  }
-
-  /// Of the tokens from `first` on keeps those listed, as paged_cache does.
-  template <detail::integer_list Kept>
-  void keep(Index first, const Kept& kept) {
-    const detail::kept_list list("paged_latents", first, kept, tokens());
-    keep_tokens(list, copy_to_page(), move_token());
   }
 
   token_run<Storage> keys(Index, Index begin, Index end) const {
@@ -192,18 +172,6 @@ class paged_latents : public paged_tokens {
   paged_latents(const paged_latents&) = default;
 
   Pool& pool() const { return static_cast<Pool&>(paged_tokens::pool()); }
-
-  auto copy_to_page() const {
-    return [&rows = pool().rows_](page_id from, page_id to, Index slots) {
-      rows.copy(from, to, slots);
-    };
-  }
-
-  auto move_token() const {
-    return [&rows = pool().rows_](const place& from, const place& to) {
-      rows.copy_token(from.page, from.slot, to.page, to.slot);
-    };
-  }
 };
 
 }  // namespace headroom::inline HEADROOM_ISA

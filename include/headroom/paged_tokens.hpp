@@ -5,6 +5,7 @@
 #include <headroom/detail/cache_checks.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/kept_list.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/page_stock.hpp>
 #include <headroom/paged_view.hpp>
@@ -55,6 +56,42 @@ class paged_tokens {
 
   /// Forgets every token and gives up every page.
   void clear() { release_after(0); }
+
+  /// Removes tokens [begin, end). Whole pages are given up, and those behind stay as they are,
+  /// shared or not; where the range is not of whole pages, tokens behind move up as they are stored
+  /// by what is more, and by less than a page. Forks keep what they have. Where keys are rotated by
+  /// their positions see context_shift.hpp.
+  ///
+  /// \throws std::invalid_argument if there are no such tokens, std::length_error if the pool has
+  ///         no pages for copies of shared ones; every sequence and the pool are then unchanged
+  void erase(Index begin, Index end) { erase_tokens(begin, end, false); }
+
+  /// Does what erase does, and unshare for the tokens that were behind; both or none.
+  ///
+  /// \throws as erase
+  void erase_and_unshare(Index begin, Index end) { erase_tokens(begin, end, true); }
+
+  /// Of the tokens from `first` on keeps those listed, as kv_cache does. Forks keep what they have.
+  ///
+  /// \throws std::invalid_argument naming what is wrong, std::length_error if the pool has no pages
+  ///         for copies of shared ones; every sequence and the pool are then unchanged
+  template <detail::integer_list Kept>
+  void keep(Index first, const Kept& kept) {
+    const detail::kept_list list(who_, first, kept, tokens_);
+    own_pages("keeping some of the last tokens", list.first_moved(), list.end());
+    list.for_each_moved([&](Index from, Index to) { move_token(from, to); });
+    release_after(list.end());
+  }
+
+  /// Copies those pages of tokens [begin, end) that forks hold too, so that writing these tokens
+  /// takes no page any more.
+  ///
+  /// \throws std::invalid_argument if there are no such tokens, std::length_error if the pool has
+  ///         no pages for copies; every sequence and the pool are then unchanged
+  void unshare(Index begin, Index end) {
+    detail::require_tokens(who_, "unsharing", begin, end, tokens_);
+    own_pages("writing tokens", begin, end);
+  }
 
  protected:
   // The table is allocated here and when a sequence is forked, never later.
@@ -119,75 +156,39 @@ class paged_tokens {
 
   /// Adds `count` tokens after the last: write(t, place) writes the t-th of them.
   ///
-  /// \param copy  copy(from, to, slots) copies the first slots of a page to another page
   /// \throws std::length_error if there is no room; nothing has changed then
-  template <class Copy, class Write>
-  void append_tokens(Index count, const Copy& copy, const Write& write) {
-    make_room(count, copy);
+  template <class Write>
+  void append_tokens(Index count, const Write& write) {
+    make_room(count);
     for (Index t = 0; t < count; ++t) write(t, place_of(tokens_ + t));
     tokens_ += count;
   }
 
-  /// Keeps the tokens of a kept_list: move(from, to) copies a token to another place. Pages that
-  /// others hold are copied before they are written.
-  ///
-  /// \param copy  as for append_tokens
-  /// \throws std::length_error if the pool has no pages for that; nothing has changed then
-  template <class List, class Copy, class Move>
-  void keep_tokens(const List& list, const Copy& copy, const Move& move) {
-    // Those that are written, if there are any.
-    const auto begin = static_cast<std::size_t>(list.first_moved() / page_tokens());
-    const auto end =
-        list.first_moved() < list.end() ? static_cast<std::size_t>(pages_for(list.end())) : begin;
-    own_pages("keeping some of the last tokens", begin, end, copy);
-    list.for_each_moved([&](Index from, Index to) { move(place_of(from), place_of(to)); });
-    release_after(list.end());
-  }
-
-  /// Copies those pages of tokens [begin, end) that others hold.
-  ///
-  /// \param copy  as for append_tokens
-  /// \throws std::length_error if the pool has no pages for that; nothing has changed then
-  template <class Copy>
-  void unshare_tokens(Index begin, Index end, const Copy& copy) {
-    const auto first = static_cast<std::size_t>(begin / page_tokens());
-    own_pages("writing tokens", first,
-              begin < end ? static_cast<std::size_t>(pages_for(end)) : first, copy);
-  }
-
   /// Writes in place of `count` tokens from `first` on: write(t, place) writes the t-th of them.
   ///
-  /// \param copy  as for append_tokens
-  /// \throws std::length_error as unshare_tokens
-  template <class Copy, class Write>
-  void write_tokens(Index first, Index count, const Copy& copy, const Write& write) {
-    unshare_tokens(first, first + count, copy);
+  /// \throws as unshare
+  template <class Write>
+  void write_tokens(Index first, Index count, const Write& write) {
+    unshare(first, first + count);
     for (Index t = 0; t < count; ++t) write(t, place_of(first + t));
   }
 
-  /// Removes tokens [begin, end): by whole pages, which are given up, and where they are more than
-  /// that, by moving those behind up, less than a page.
-  ///
-  /// \param written_next  whether the tokens behind are to be on pages of their own
-  /// \param copy, move    as for keep_tokens
-  /// \throws std::invalid_argument if there are no such tokens, std::length_error as keep_tokens;
-  ///         nothing has changed then
-  template <class Copy, class Move>
-  void erase_tokens(Index begin, Index end, bool written_next, const Copy& copy, const Move& move) {
+ private:
+  // By whole pages, which are given up, and where the range is more than that, by moving those
+  // behind up, less than a page. `written_next` says that they are to be on pages of their own.
+  void erase_tokens(Index begin, Index end, bool written_next) {
     detail::require_tokens(who_, "erasing", begin, end, tokens_);
     if (end == tokens_) return release_after(begin);
     const Index gap = (end - begin) % page_tokens(), whole = end - begin - gap;
     // Tokens before the range that are on the first page that goes. The page behind those that go
     // has tokens of the range in the same slots, and takes them in.
     const Index stay = whole > 0 ? begin % page_tokens() : 0;
-    const auto first = static_cast<std::size_t>((end - gap) / page_tokens());
-    const auto last = gap > 0 || written_next ? static_cast<std::size_t>(pages_for(tokens_ - gap))
-                                              : first + (stay > 0);
-    own_pages("erasing tokens", first, last, copy);
+    own_pages("erasing tokens", end - gap - stay,
+              gap > 0 || written_next ? tokens_ - gap : end - gap);
     if (gap > 0)
-      for (Index t = end; t < tokens_; ++t) move(place_of(t), place_of(t - gap));
+      for (Index t = end; t < tokens_; ++t) move_token(t, t - gap);
     release_after(tokens_ - gap);
-    for (Index t = begin - stay; t < begin; ++t) move(place_of(t), place_of(t + whole));
+    for (Index t = begin - stay; t < begin; ++t) move_token(t, t + whole);
     const auto given_up = table_.begin() + begin / page_tokens();
     std::for_each(given_up, given_up + whole / page_tokens(),
                   [this](page_id page) { pool_->release(page); });
@@ -195,10 +196,16 @@ class paged_tokens {
     tokens_ -= whole;
   }
 
- private:
-  // Copies those of pages [first, last) of the table that others hold; all of them or none.
-  template <class Copy>
-  void own_pages(const char* doing, std::size_t first, std::size_t last, const Copy& copy) {
+  void move_token(Index from, Index to) {
+    const place a = place_of(from), b = place_of(to);
+    pool_->copy_token(a.page, a.slot, b.page, b.slot);
+  }
+
+  // Copies those pages of tokens [begin, end) that others hold; all of them or none.
+  void own_pages(const char* doing, Index begin, Index end) {
+    if (begin == end) return;
+    const auto first = static_cast<std::size_t>(begin / page_tokens());
+    const auto last = static_cast<std::size_t>(pages_for(end));
     Index needed = 0;
     for (std::size_t i = first; i < last; ++i) needed += pool_->is_shared(table_[i]);
     if (needed > pool_->pages_free())
@@ -207,15 +214,13 @@ class paged_tokens {
                               detail::text(pool_->pages_free()) + " free");
     for (std::size_t i = first; i < last; ++i)
       if (pool_->is_shared(table_[i]))
-        copy_page(i, std::min(page_tokens(), tokens_ - static_cast<Index>(i) * page_tokens()),
-                  copy);
+        copy_page(i, std::min(page_tokens(), tokens_ - static_cast<Index>(i) * page_tokens()));
   }
 
   // Takes a page of its own in place of a shared one.
-  template <class Copy>
-  void copy_page(std::size_t i, Index slots, const Copy& copy) {
+  void copy_page(std::size_t i, Index slots) {
     const page_id own = pool_->take();
-    copy(table_[i], own, slots);
+    for (Index slot = 0; slot < slots; ++slot) pool_->copy_token(table_[i], slot, own, slot);
     pool_->release(table_[i]);
     table_[i] = own;
   }
@@ -228,8 +233,7 @@ class paged_tokens {
     table_.reserve(static_cast<std::size_t>(pages_for(most)));
   }
 
-  template <class Copy>
-  void make_room(Index count, const Copy& copy) {
+  void make_room(Index count) {
     detail::require_room(who_, count, tokens_, capacity_);
     if (count == 0) return;
     const Index slots = tokens_ % page_tokens();  // in use of the page that goes on, if one does
@@ -244,7 +248,7 @@ class paged_tokens {
                               detail::text(needed) + " pages, the pool has " +
                               detail::text(pool_->pages_free()) + " free");
     table_.reserve(size);
-    if (copies) copy_page(last, slots, copy);
+    if (copies) copy_page(last, slots);
     while (table_.size() < size) table_.push_back(pool_->take());
   }
 

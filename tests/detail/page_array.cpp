@@ -62,15 +62,15 @@ TEST_CASE("a short page has its groups one behind another, a longer one far apar
   }
 }
 
-TEST_CASE("the first slots of a page are copied, no others") {
+TEST_CASE("a token is copied to its slot in every group, no other") {
   page_array<float> rows(2, 2, 4, 3);
   for_each_row(rows, 2, 2, 4, [](Index p, Index g, Index s, float* row) {
     for (Index d = 0; d < 3; ++d) row[d] = static_cast<float>(1000 * p + 100 * g + 10 * s + d);
   });
-  rows.copy(1, 0, 3);
+  rows.copy_token(1, 3, 0, 2);
   for_each_row(rows, 2, 2, 4, [](Index p, Index g, Index s, const float* row) {
-    const Index from = s < 3 ? 1 : p;
+    if (p == 0 && s == 2) p = 1, s = 3;
     for (Index d = 0; d < 3; ++d)
-      REQUIRE(row[d] == static_cast<float>(1000 * from + 100 * g + 10 * s + d));
+      REQUIRE(row[d] == static_cast<float>(1000 * p + 100 * g + 10 * s + d));
   });
 }

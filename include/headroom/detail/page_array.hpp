@@ -45,11 +45,6 @@ class page_array {
     return const_cast<Storage*>(memory_.row(id, group, slot));  // of rows_
   }
 
-  /// Copies the first `slots` tokens of a page to another.
-  void copy(page_id from, page_id to, Index slots) {
-    for (Index s = 0; s < slots; ++s) copy_token(from, s, to, s);
-  }
-
   /// Copies a token, from a slot of a page to one of another or the same.
   void copy_token(page_id from, Index from_slot, page_id to, Index to_slot) {
     for (Index g = 0; g < groups_; ++g)
