@@ -5,6 +5,8 @@
 // scalars that are computed in, and for caches.
 #include <headroom/attention.hpp>
 #include <headroom/kv_cache.hpp>
+#include <headroom/page_pool.hpp>
+#include <headroom/paged_cache.hpp>
 #include <headroom/score_mod.hpp>
 
 #include <vector>
@@ -55,7 +57,44 @@ void run(std::uint64_t base_seed, std::uint64_t count) {
   REQUIRE(summary.decodes >= 10);
 }
 
+/// A user's codec whose element is longer than a cache line: numbers in pieces of 20.
+struct pieces {
+  struct Storage {
+    float numbers[20];
+  };
+  static Index storage_size(Index dim) { return (dim + 19) / 20; }
+
+  template <class In>
+  static void encode(const In* row, Storage* stored, Index dim) {
+    for (Index d = 0; d < dim; ++d) stored[d / 20].numbers[d % 20] = static_cast<float>(row[d]);
+  }
+  template <class Out>
+  static void decode(const Storage* stored, Out* row, Index dim) {
+    for (Index d = 0; d < dim; ++d) row[d] = Out(stored[d / 20].numbers[d % 20]);
+  }
+};
+
 }  // namespace
+
+TEST_CASE("A codec may store elements longer than a cache line") {
+  for (const Index q_len : {1, 3, 100}) {
+    const problem p({q_len, 700, 8, 2, 45, 20});
+    hr::kv_cache<pieces> cache(700, 2, 45, 20);
+    hr::page_pool<pieces> pool(700, 16, 2, 45, 20), of_one(700, 1, 2, 45, 20);
+    hr::paged_cache on_pages(pool), token_by_token(of_one);
+    const any_attention attention(8, 2, 45, 20);
+    const auto check = [&](auto& keys_and_values) {
+      answer<float> result = attend(p, hr::none());
+      keys_and_values.append(p.keys(), p.values());
+      attention(p.queries(), keys_and_values, result.out.view(), hr::causal{},
+                {.lse = result.lse.per_head()});
+      CHECK(error_ratio(result, p.exact(hr::causal{})) <= 1);
+    };
+    check(cache);
+    check(on_pages);
+    check(token_by_token);
+  }
+}
 
 TEST_CASE("Half-precision views, computed in float") {
   run<float, Eigen::half, Eigen::half>(300'000, 300);

@@ -16,8 +16,8 @@ namespace headroom::inline HEADROOM_ISA {
 /// own codec; a kernel knows only this interface:
 ///
 ///   Storage                            element type of a stored row
-///   storage_size(dim)                  Storage elements that hold a row of `dim` numbers, an
-///                                      Index exactly, as `dim` is
+///   storage_size(dim)                  Storage elements that hold a row of `dim` numbers, 1 or
+///                                      more, an Index exactly, as `dim` is
 ///   encode(const In* row, Storage* stored, dim)      In is what is appended: float, double, or
 ///                                      16 bits, Eigen::half or Eigen::bfloat16
 ///   decode(const Storage* stored, Out* row, dim)     Out is float or double

@@ -61,6 +61,15 @@ TEST_CASE("arrays on memory that was freed leave what lies beside them as it is"
   }
 }
 
+TEST_CASE("an element longer than a cache line is as many as fit") {
+  struct piece {
+    char bytes[65];
+  };
+  CHECK(headroom::detail::elements_of_line<float> == 16);
+  CHECK(headroom::detail::elements_of_line<char[64]> == 1);
+  CHECK(headroom::detail::elements_of_line<piece> == 1);
+}
+
 TEST_CASE("sizes are multiplied, unless no memory can hold so many bytes") {
   using headroom::Index;
   constexpr Index most = std::numeric_limits<Index>::max();

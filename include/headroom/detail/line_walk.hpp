@@ -4,6 +4,7 @@
 
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/line_shape.hpp>
+#include <headroom/detail/memory.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/prefetch.hpp>
 #include <headroom/detail/scratch.hpp>
@@ -68,7 +69,7 @@ class line_walk {
     rest_ -= shape_.keys;
     order_ = order_.later(1, shape_);
     const asked far = ask_ahead(run, far_, true);
-    if (row_size_ * size % 64 != 0) ask_for_ends(far);
+    if (row_size_ * size % Index(alignment) != 0) ask_for_ends(far);
     const asked near = ask_ahead(run, near_, false);
     // Less than a row if the next one follows it.
     const bool side_by_side = here_.length.token_bytes == row_size_ * size;
@@ -187,7 +188,7 @@ class line_walk {
   }
 
   static void ask_for_row(const Storage* row, Index row_size, bool far) {
-    constexpr Index line = 64 / sizeof(Storage);
+    constexpr Index line = elements_of_line<Storage>;
     if (far)
       for (Index d = 0; d < row_size; d += line) prefetch_far(row + d);
     else

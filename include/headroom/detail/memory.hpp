@@ -23,6 +23,12 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// A cache line, and the widest packet: a load that crosses lines costs two.
 inline constexpr std::size_t alignment = 64;
 
+/// Elements of a cache line, or 1 where one is longer.
+template <class T>
+inline constexpr Index elements_of_line = sizeof(T) < alignment
+                                              ? static_cast<Index>(alignment / sizeof(T))
+                                              : 1;
+
 /// Where arrays start: a processor's prefetcher does not look beyond a page, and rows that lie
 /// across two are read more slowly.
 inline constexpr std::size_t page = 4096;
@@ -76,10 +82,9 @@ class held_count {
   Index count_;
 };
 
-/// How many numbers an array of these sizes has. One that is negative was more than an Index counts
-/// before it came here.
+/// How many numbers an array of these sizes has.
 ///
-/// \throws std::length_error if they come to more bytes than an Index counts
+/// \throws std::length_error if one is negative, or they come to more bytes than an Index counts
 template <class T>
 Index array_size(const char* who, std::initializer_list<Index> sizes) {
   Index bytes = sizeof(T);

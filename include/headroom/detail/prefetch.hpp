@@ -3,6 +3,7 @@
 #pragma once
 
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/memory.hpp>
 
 // Asking for memory before it is read.
 
@@ -32,7 +33,7 @@ void prefetch_far(const T* from) {
 /// Asks for the cache lines of `count` numbers.
 template <class T>
 void prefetch_row(const T* row, Index count) {
-  for (Index i = 0; i < count; i += Index(64 / sizeof(T))) prefetch(row + i);
+  for (Index i = 0; i < count; i += elements_of_line<T>) prefetch(row + i);
 }
 
 /// How far ahead of a row being read memory is asked for, into the second-level cache and then into

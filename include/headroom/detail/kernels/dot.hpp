@@ -5,6 +5,7 @@
 #include <headroom/codec.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/lane_sums.hpp>
+#include <headroom/detail/memory.hpp>
 #include <headroom/detail/operand.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
@@ -70,7 +71,7 @@ template <class Operand, int parts, int keys, int rows, int multiple, class Stor
 void dot_tile(const number_of<Operand>* const (&q)[parts], const Stored* const* k, const Read& read,
               Index dim, float* scores, const Ahead& ahead) {
   constexpr int sums = parts * keys * rows;
-  constexpr Index line = 64 / sizeof(Stored);  // once for each cache line
+  constexpr Index line = elements_of_line<Stored>;  // asked for once
   // Blocks of whole numbers have factors of their own: their sums are floats.
   using row_read = std::invoke_result_t<const Read&, const Stored*>;
   constexpr bool scales_blocks = is_integer<Operand> && block_integer_row<row_read>;

@@ -4,6 +4,7 @@
 
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/line_shape.hpp>
+#include <headroom/detail/memory.hpp>
 #include <headroom/detail/operand.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
@@ -83,7 +84,7 @@ HEADROOM_ALWAYS_INLINE inline void load_values(const Stored* const* values, Inde
                                                const Read& read, Index column,
                                                packet_of<Operand> (&numbers)[packets],
                                                const Ahead& ahead) {
-  constexpr Index line = 64 / sizeof(Stored);  // once for each cache line
+  constexpr Index line = elements_of_line<Stored>;  // asked for once
   HEADROOM_UNROLL for (int j = 0; j < depth_of<Operand>; ++j) {
     const Stored* const stored = columns_from(values[j * partner], column);
     const auto* const far = ahead.far_row(stored, j * partner, column);
