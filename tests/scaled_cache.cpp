@@ -7,6 +7,8 @@
 #include <headroom/attention.hpp>
 #include <headroom/int8_codec.hpp>
 #include <headroom/kv_cache.hpp>
+#include <headroom/page_pool.hpp>
+#include <headroom/paged_cache.hpp>
 #include <headroom/scaled_cache.hpp>
 
 #include "support/allocation_counter.hpp"
@@ -18,6 +20,7 @@
 #include <cstring>
 #include <limits>
 #include <stdexcept>
+#include <utility>
 
 namespace hr = headroom;
 using namespace headroom_tests;
@@ -365,6 +368,31 @@ TEST_CASE("scales that were taken go with the last token, given ones stay") {
   cache.clear();
   CHECK(same_bits(cache.key_scales(), hr::view<const float>(scales.view())));
   CHECK(same_bits(cache.value_scales(), hr::view<const float>(others.view())));
+}
+
+TEST_CASE(
+    "scales go with the tokens of a cache that moves, and stay with one that moves to itself") {
+  problem<float> p({1, 4, 4, 2, 8, 8});
+  for (Index t = 0; t < 4; ++t) p.k(t, 0, 3) = p.v(t, 0, 0) = 50;
+  const auto scales = some_scales(2, 8, 3);
+  hr::page_pool<hr::int8_rows> pool(10, 2, 2, 8);
+  hr::scaled_cache<hr::paged_cache<hr::int8_rows>> from(pool);
+  from.set_key_scales(scales.view());
+  from.append(p.keys(), p.values());
+  auto to = std::move(from);
+  CHECK(same_bits(to.key_scales(), hr::view<const float>(scales.view())));
+  auto& itself = to;
+  to = std::move(itself);
+  CHECK(to.tokens() == 4);
+  CHECK(same_bits(to.key_scales(), hr::view<const float>(scales.view())));
+
+  // The empty one takes scales, which no one gave it, until it is empty again.
+  from.append(p.keys(), p.values());
+  CHECK(from.key_scales()(0, 0, 3) == 1);
+  CHECK(from.key_scales()(0, 0, 0) < 0.5f);
+  from.clear();
+  from.append(p.values(), p.keys());
+  CHECK(from.key_scales()(0, 0, 0) == 1);
 }
 
 TEST_CASE("a call that is refused changes nothing") {

@@ -4,6 +4,7 @@
 
 #include <headroom/detail/cache_around.hpp>
 #include <headroom/detail/cache_checks.hpp>
+#include <headroom/detail/channel_scales.hpp>
 #include <headroom/detail/channel_shares.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
@@ -97,8 +98,7 @@ class scaled_cache : public detail::cache_around<Cache> {
   ///         or infinite, or the cache holds tokens; it is then unchanged
   template <viewable Scales>
   void set_key_scales(const Scales& scales) {
-    key_scales_ = numbers("key scales", scales, qk_dim());
-    key_scales_given_ = true;
+    key_scales_ = {numbers("key scales", scales, qk_dim()), true};
   }
 
   /// The same for values, which have no scales unless given.
@@ -106,7 +106,7 @@ class scaled_cache : public detail::cache_around<Cache> {
   /// \param scales  [1, KV_groups, v_dim]
   template <viewable Scales>
   void set_value_scales(const Scales& scales) {
-    value_scales_ = numbers("value scales", scales, v_dim());
+    value_scales_ = {numbers("value scales", scales, v_dim()), true};
   }
 
   /// The scales of keys, [1, KV_groups, qk_dim]; 1 before they are given or taken, those of its
@@ -127,7 +127,7 @@ class scaled_cache : public detail::cache_around<Cache> {
   ///         scales; the cache is then unchanged
   template <viewable Keys, viewable Values>
   void append(const Keys& k, const Values& v) {
-    require_scales<typename Source::KeyCodec>("key", key_scales_given_ && has_key_scales());
+    require_scales<typename Source::KeyCodec>("key", key_scales_.given());
     require_scales<typename Source::ValueCodec>("value", !value_scales_.empty());
     const auto keys = argument("k", k, groups(), qk_dim());
     detail::scratch memory;
@@ -137,7 +137,7 @@ class scaled_cache : public detail::cache_around<Cache> {
     detail::channel_shares(keys, scales);
     append_over(over<computed<Keys>>(keys, scales, memory), v, memory);
     if (tokens() == 0) return;
-    key_scales_.assign(scales, scales + groups() * qk_dim());
+    key_scales_.take(scales, groups() * qk_dim());
   }
 
   /// Writes keys in place of those from token `first` on, over their scales.
@@ -198,7 +198,6 @@ class scaled_cache : public detail::cache_around<Cache> {
   // A fork.
   scaled_cache(const scaled_cache& other, Cache&& stored)
       : Around(std::move(stored)),
-        key_scales_given_(other.key_scales_given_),
         key_scales_(other.key_scales_),
         value_scales_(other.value_scales_) {}
 
@@ -248,16 +247,14 @@ class scaled_cache : public detail::cache_around<Cache> {
                                                 value_scales_.data(), memory));
   }
 
-  // Those taken go with the last token. What was moved from has lost them.
-  bool has_key_scales() const {
-    return (key_scales_given_ || tokens() > 0) && !key_scales_.empty();
-  }
+  // Those taken go with the last token.
+  bool has_key_scales() const { return key_scales_.given() || tokens() > 0; }
 
   // Of head h of so many: the group itself where these are groups.
   Index group(Index h, Index heads) const { return h * groups() / heads; }
 
   template <class Scalar>
-  void multiply(const view<Scalar>& rows, Index h, const std::vector<float>& scales) const {
+  void multiply(const view<Scalar>& rows, Index h, const detail::channel_scales& scales) const {
     if (scales.empty()) return;
     const Index dim = rows.dim();
     const auto of_group = Eigen::ArrayXf::Map(scales.data() + group(h, rows.heads()) * dim, dim);
@@ -286,10 +283,9 @@ class scaled_cache : public detail::cache_around<Cache> {
     return result;
   }
 
-  bool key_scales_given_ = false;
-  std::vector<float> key_scales_ =  // [KV_groups, qk_dim]
-      std::vector<float>(static_cast<std::size_t>(groups() * qk_dim()), 1.f);
-  std::vector<float> value_scales_;  // [KV_groups, v_dim], or none
+  detail::channel_scales key_scales_ = {
+      std::vector<float>(static_cast<std::size_t>(groups() * qk_dim()), 1.f), false};
+  detail::channel_scales value_scales_;
 };
 
 }  // namespace headroom::inline HEADROOM_ISA
