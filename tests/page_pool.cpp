@@ -11,6 +11,7 @@
 #include "support/problem.hpp"
 
 #include <cstdint>
+#include <limits>
 #include <stdexcept>
 
 namespace hr = headroom;
@@ -83,8 +84,11 @@ TEST_CASE("a pool of impossible sizes is not made") {
 }
 
 TEST_CASE("a pool that no memory can hold is not made") {
-  constexpr Index huge = Index(1) << 58;
-  CHECK_THROWS_AS(hr::page_pool<float>(4, huge, 1, 16), std::length_error);
-  CHECK_THROWS_AS(hr::page_pool<float>(4, 1, huge, 16), std::length_error);
-  CHECK_THROWS_AS(hr::page_pool<float>(4, 16, 1, huge), std::length_error);
+  constexpr Index most = std::numeric_limits<int>::max();
+  for (const Index pages : {0, 4}) {
+    CHECK_THROWS_AS(hr::page_pool<float>(pages, most, most, 16), std::length_error);
+    CHECK_THROWS_AS(hr::page_pool<float>(pages, 1, most, most), std::length_error);
+    CHECK_THROWS_AS(hr::page_pool<float>(pages, most, 16, most), std::length_error);
+    CHECK_THROWS_AS(hr::page_pool<hr::int8_blocks>(pages, most, 16, most), std::length_error);
+  }
 }

@@ -90,6 +90,8 @@ TEST_CASE("a pool of impossible sizes is not made") {
   CHECK_THROWS_WITH(Pool(-1, 4), contains("page_pool: pages = -1, expected 0 to 2147483647"));
   CHECK_THROWS_WITH(Pool(Index(1) << 31, 4), contains("pages = 2147483648, expected 0 to"));
   CHECK_THROWS_WITH(Pool(4, 0), contains("page_pool: page_tokens = 0, expected at least 1"));
+  CHECK_THROWS_WITH(Pool(0, Index(1) << 31),
+                    contains("page_pool: page_tokens = 2147483648, expected at most 2147483647"));
 }
 
 #if defined(__unix__) && !defined(__SANITIZE_THREAD__)

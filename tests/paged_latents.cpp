@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <stdexcept>
 
 namespace hr = headroom;
@@ -277,4 +278,7 @@ TEST_CASE("what does not fit latents is refused by name") {
                     contains("latent_page_pool: rope = -1 was given, expected at least 0"));
   CHECK_THROWS_WITH(hr::latent_page_pool<float>(1, 0, 2, 1),
                     contains("latent_page_pool: page_tokens = 0, expected at least 1"));
+  constexpr Index most = std::numeric_limits<Index>::max();
+  CHECK_THROWS_WITH(hr::latent_page_pool<float>(4, 2, most, most),
+                    contains("expected at most 2147483647"));
 }

@@ -49,6 +49,8 @@ class page_stock {
                     most);
     detail::require(page_tokens >= 1, who, ": page_tokens = ", page_tokens,
                     ", expected at least 1");
+    detail::require(page_tokens <= most, who, ": page_tokens = ", page_tokens,
+                    ", expected at most ", most);
     holders_.resize(static_cast<std::size_t>(pages), 0);
     free_.resize(holders_.size());
     // Taken from the end: a new pool hands its pages out in the order of memory.

@@ -28,7 +28,8 @@ TEST_CASE("a fixed size accepts itself and nothing else") {
                     "who: heads = 7 was given, expected 8 as in the template");
 }
 
-TEST_CASE("a size known at run time is at least 1, or another least size") {
+TEST_CASE(
+    "a size known at run time is at least 1, or another least size, and no more than an int") {
   CHECK(extent<Eigen::Dynamic>(7, "who", "heads").value() == 7);
   CHECK_THROWS_AS(extent<Eigen::Dynamic>(0, "who", "heads"), std::invalid_argument);
   CHECK_THROWS_WITH(extent<Eigen::Dynamic>(-3, "who", "heads"),
@@ -36,6 +37,8 @@ TEST_CASE("a size known at run time is at least 1, or another least size") {
   CHECK(extent<Eigen::Dynamic>(0, "who", "rope", 0).value() == 0);
   CHECK_THROWS_WITH(extent<Eigen::Dynamic>(-1, "who", "rope", 0),
                     "who: rope = -1 was given, expected at least 0");
+  CHECK_THROWS_WITH(extent<Eigen::Dynamic>(hr::Index(1) << 31, "who", "heads"),
+                    "who: heads = 2147483648 was given, expected at most 2147483647");
 }
 
 TEST_CASE("sizes of a template are at least 1 or dynamic") {

@@ -7,6 +7,7 @@
 #include <concepts>
 #include <cstdio>
 #include <initializer_list>
+#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -165,6 +166,9 @@ class extent<Eigen::Dynamic> {
  public:
   extent(Index value, const char* who, const char* name, Index least = 1) : value_(value) {
     require(value >= least, who, ": ", name, " = ", value, " was given, expected at least ", least);
+    // What templates count sizes by: more would be a mistake, and sums of it no number.
+    constexpr Index most = std::numeric_limits<int>::max();
+    require(value <= most, who, ": ", name, " = ", value, " was given, expected at most ", most);
   }
   Index value() const { return value_; }
 

@@ -23,9 +23,10 @@ class page_array {
  public:
   page_array(Index pages, Index groups, Index page_tokens, Index row_size)
       : groups_(groups), row_size_(row_size) {
-    // With a line beside each row, so that whole lines have room for it, too.
-    constexpr Index line = whole_lines(1);
-    array_size<Storage>("a pool of pages", {pages, groups, page_tokens, row_size + line});
+    // With a line beside each row, so that whole lines have room for it, too; and one page at
+    // least, of which sizes are computed where there is none.
+    array_size<Storage>("a pool of pages", {std::max<Index>(pages, 1), groups, page_tokens,
+                                            row_size + elements_of_line<Storage>});
     const Index piece = whole_lines(page_tokens * row_size);
     const Index token = whole_lines(groups * row_size);
     if (page_tokens == 1)
@@ -56,7 +57,7 @@ class page_array {
  private:
   // So many elements, filled up to cache lines.
   static constexpr Index whole_lines(Index size) {
-    constexpr Index line = std::max(Index(1), Index(alignment / sizeof(Storage)));
+    constexpr Index line = elements_of_line<Storage>;
     return (size + line - 1) / line * line;
   }
 
