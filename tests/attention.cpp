@@ -139,6 +139,28 @@ TEST_CASE("A group has the bits that it has alone, however far other heads' maxi
   }
 }
 
+TEST_CASE("A mask need not say again of a key what it hides by its range") {
+  struct hole : hr::mask_defaults {
+    hr::key_range keys(const hr::query_row& row) const {
+      if (row.head == 3) return {0, row.kv_len, true};
+      return {0, row.kv_len, false, 0, 10, row.kv_len / 3, row.kv_len / 2 + row.head};
+    }
+  };
+  const auto same = hr::mask([](const hr::query_row& row, Index key) {
+    return row.head == 3 || key < row.kv_len / 3 || key >= row.kv_len / 2 + row.head;
+  });
+  for (const Index kv_len : {40, 700})
+    for (const Index q_len : {1, 12, 100}) {
+      const problem p({q_len, kv_len, 4, 2, 16, 16});
+      const auto expected = p.exact(same);
+      REQUIRE(error_ratio(attend(p, hole{}), expected) <= 1);
+      REQUIRE(error_ratio(attend(p, hole{} & hr::score_mod([](auto score, Index, Index, Index) {
+                                      return score;
+                                    })),
+                          expected) <= 1);
+    }
+}
+
 TEST_CASE("A window over the whole cache is attention on the slice that it shows") {
   const Index kv_len = 1500;
   const problem p({1, kv_len, 4, 2, 32, 16});

@@ -33,9 +33,10 @@ std::string difference(const Mask& mask, const definition& defined) {
           for (Index j = 0; j < kv_len; ++j) {
             const bool expected = defined(row, j);
             const bool inside = range.begin <= j && j < range.end;
-            const bool seen = inside && (range.shows(j) || mask.visible(row, j));
             const bool hidden = range.hidden_begin <= j && j < range.hidden_end;
-            if (seen != expected || hr::sees(mask, row, j) != expected || (hidden && expected))
+            const bool seen = inside && !hidden && (range.shows(j) || mask.visible(row, j));
+            if (seen != expected || hr::sees(mask, row, j) != expected ||
+                (hidden && range.shows(j)))
               return "query " + std::to_string(t) + " at position " + std::to_string(row.position) +
                      ", key " + std::to_string(j) + " of " + std::to_string(kv_len);
           }

@@ -34,15 +34,16 @@ struct query_row {
 struct key_range {
   Index begin;
   Index end;
-  bool full;  ///< every key of the range is visible; if false, visible() decides key by key
+  bool full;  ///< every key of the range is visible; if false, visible() decides about others than
+              ///< those below
 
   /// Keys [full_begin, full_end) of a range that is not full are all visible: visible() is not
   /// asked about them. None unless given.
   Index full_begin = begin;
   Index full_end = full ? end : begin;
 
-  /// Keys [hidden_begin, hidden_end) are all hidden, and where every row hides a key it is not
-  /// read: what is between a prefix and a window. None unless given.
+  /// Keys [hidden_begin, hidden_end) are all hidden, without asking, and where every row hides a
+  /// key it is not read: what is between a prefix and a window. None unless given.
   Index hidden_begin = begin;
   Index hidden_end = begin;
 
@@ -53,6 +54,9 @@ struct key_range {
 
   /// Whether `key`, one of the range, is visible without asking.
   bool shows(Index key) const { return full || (full_begin <= key && key < full_end); }
+
+  /// Whether `key`, which the range does not show, is hidden without asking.
+  bool hides(Index key) const { return hidden_begin <= key && key < hidden_end; }
 
   bool operator==(const key_range&) const = default;
 };
@@ -72,7 +76,8 @@ struct mask_defaults {
   /// The keys that `row` may see.
   key_range keys(const query_row& row) const { return {0, row.kv_len, true}; }
 
-  /// Whether `row` sees `key`; asked only for keys that keys(row) holds and does not show.
+  /// Whether `row` sees `key`; asked only for keys that keys(row) holds and neither shows nor
+  /// hides.
   bool visible(const query_row&, Index) const { return true; }
 
   /// The score that replaces `score` (scaled and capped); called for visible keys only, and only
@@ -102,7 +107,7 @@ namespace detail {
 // Whether `row`, of which `range` is what the mask says, sees `key`.
 template <attention_mask Mask>
 bool sees_within(const key_range& range, const Mask& mask, const query_row& row, Index key) {
-  return range.holds(key) && (range.shows(key) || mask.visible(row, key));
+  return range.holds(key) && (range.shows(key) || (!range.hides(key) && mask.visible(row, key)));
 }
 
 }  // namespace detail

@@ -165,15 +165,16 @@ class row_ranges {
     const key_range& range = ranges_[r];
     Index begin = std::clamp<Index>(range.begin - first, 0, tokens);
     Index end = std::clamp<Index>(range.end - first, begin, tokens);
-    const Index hidden_begin = std::clamp<Index>(range.hidden_begin - first, begin, end);
-    const Index hidden_end = std::clamp<Index>(range.hidden_end - first, hidden_begin, end);
+    Index hidden_begin = std::clamp<Index>(range.hidden_begin - first, begin, end);
+    Index hidden_end = std::clamp<Index>(range.hidden_end - first, hidden_begin, end);
     if (hidden_begin == begin)
-      begin = hidden_end;
+      begin = hidden_begin = hidden_end;
     else if (hidden_end == end)
-      end = hidden_begin;
+      end = hidden_end = hidden_begin;
     const Index full_begin = std::clamp<Index>(range.full_begin - first, begin, end);
     const Index full_end = std::clamp<Index>(range.full_end - first, full_begin, end);
-    return {begin, end, full_begin == begin && full_end == end, full_begin, full_end};
+    return {begin,        end,       full_begin == begin && full_end == end, full_begin, full_end,
+            hidden_begin, hidden_end};
   }
 
  private:
@@ -188,7 +189,7 @@ template <class Call, class Scalar, class Weight, class Values>
 void add_visible_values(const Call& call, const query_row& row, const key_range& seen, Index first,
                         const Weight& weight, const Values& values, Index dim, Scalar* value) {
   for (Index j = seen.begin; j < seen.end; ++j)
-    if (seen.shows(j) || call.mask.visible(row, first + j))
+    if (seen.shows(j) || (!seen.hides(j) && call.mask.visible(row, first + j)))
       for (Index d = 0; d < dim; ++d) value[d] += weight(j) * static_cast<Scalar>(values.row(j)[d]);
 }
 

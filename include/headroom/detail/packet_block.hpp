@@ -254,7 +254,7 @@ class packet_block : public reads_packets {
       const query_row row = call_.row(rows_, panel.row + i);
       for (Index j = seen.begin; j < seen.end; ++j) {
         float& score = weights_[(j - panel.begin) * panel.width + i];
-        if (!seen.shows(j) && !call_.mask.visible(row, first + j))
+        if (!seen.shows(j) && (seen.hides(j) || !call_.mask.visible(row, first + j)))
           score = softmax_state<float>::minus_infinity;
         else if constexpr (Call::Mask::modifies_scores)
           score = call_.mask.modify(unit * score, row, first + j);
