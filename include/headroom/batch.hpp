@@ -128,8 +128,9 @@ void check_batch(const Sizes& sizes, view<const Query> q, view<Scalar> out, cons
     const auto& source = at(sequences, i).source();
     check_source(own, source);
     check_position(own.who, at(sequences, i).first_position());
-    check_mask(own.who, at(sequences, i).mask(),
-               {sizes.Q_heads, offset(offsets, i + 1) - offset(offsets, i), source.tokens()});
+    check_mask(
+        own.who, at(sequences, i).mask(),
+        {sizes.Q_heads, offset(offsets, i + 1) - offset(offsets, i), Index(source.tokens())});
   }
 }
 

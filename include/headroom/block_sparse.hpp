@@ -48,7 +48,7 @@ class selected_blocks {
     detail::require(block_tokens >= 1, who, ": blocks are of ", block_tokens,
                     " keys, expected at least 1");
     const Index count = static_cast<Index>(blocks.size());
-    const Index most = detail::parts(source.tokens(), block_tokens);
+    const Index tokens = source.tokens(), most = detail::parts(tokens, block_tokens);
     for (Index i = 0; i < count; ++i) {
       detail::require(0 <= block(i) && block(i) < most, who, ": blocks[", i, "] = ", block(i),
                       ", expected 0 to ", most - 1, ", one of the ", most, " blocks of keys");
@@ -58,7 +58,7 @@ class selected_blocks {
     // Only the last block of the source may be short, and it can only come last.
     if (count > 0)
       tokens_ = (count - 1) * block_tokens +
-                std::min(block_tokens, source.tokens() - block(count - 1) * block_tokens);
+                std::min(block_tokens, tokens - block(count - 1) * block_tokens);
   }
 
   Index tokens() const { return tokens_; }

@@ -26,7 +26,7 @@ struct token_run {
 /// for the rest: longer runs are faster.
 ///
 ///   KeyCodec, ValueCodec                          how stored rows become numbers, see codec
-///   tokens(), groups(), qk_dim(), v_dim()         sizes
+///   tokens(), groups(), qk_dim(), v_dim()         sizes, of any signed type: kernels subtract them
 ///   keys(g, begin, end), values(g, begin, end)    -> token_run, 0 <= begin < end <= tokens()
 ///   one_run          optional; if true, every run is as long as was asked for, and kernels have
 ///                    less to follow
@@ -38,10 +38,10 @@ struct token_run {
 template <class S>
 concept kv_source = codec<typename S::KeyCodec> && codec<typename S::ValueCodec> &&
     requires(const S& s, Index g, Index begin, Index end) {
-  { s.tokens() } -> std::convertible_to<Index>;
-  { s.groups() } -> std::convertible_to<Index>;
-  { s.qk_dim() } -> std::convertible_to<Index>;
-  { s.v_dim() } -> std::convertible_to<Index>;
+  { s.tokens() } -> std::signed_integral;
+  { s.groups() } -> std::signed_integral;
+  { s.qk_dim() } -> std::signed_integral;
+  { s.v_dim() } -> std::signed_integral;
   { s.keys(g, begin, end) } -> std::same_as<token_run<typename S::KeyCodec::Storage>>;
   { s.values(g, begin, end) } -> std::same_as<token_run<typename S::ValueCodec::Storage>>;
 };

@@ -74,11 +74,11 @@ class page_index {
   ///         in (truncate first); std::length_error if it has more than the capacity
   template <kv_source Source>
   void update(const Source& source) {
-    detail::require(source.groups() == groups_, "page_index: k has ", source.groups(),
+    const Index groups = source.groups(), qk_dim = source.qk_dim(), end = source.tokens();
+    detail::require(groups == groups_, "page_index: k has ", groups,
                     " heads, expected KV_groups = ", groups_);
-    detail::require(source.qk_dim() == qk_dim_, "page_index: k has width ", source.qk_dim(),
+    detail::require(qk_dim == qk_dim_, "page_index: k has width ", qk_dim,
                     ", expected qk_dim = ", qk_dim_);
-    const Index end = source.tokens();
     detail::require(end >= tokens_, "page_index: k has ", end, " tokens, expected at least ",
                     tokens(), ", those taken in; truncate first");
     detail::require_room("page_index", end - tokens_, tokens_, capacity_);

@@ -83,11 +83,12 @@ template <std::derived_from<call_sizes> Sizes, kv_source Source>
 void check_source(const Sizes& sizes, const Source& source) {
   static_assert(Sizes::template may_fit<Source>,
                 "attention: the cache has other KV_groups, qk_dim or v_dim than the attention");
-  require(source.groups() == sizes.KV_groups, sizes.who, ": k has ", source.groups(),
+  const Index groups = source.groups(), qk_dim = source.qk_dim(), v_dim = source.v_dim();
+  require(groups == sizes.KV_groups, sizes.who, ": k has ", groups,
           " heads, expected KV_groups = ", sizes.KV_groups);
-  require(source.qk_dim() == sizes.qk_dim, sizes.who, ": k has width ", source.qk_dim(),
+  require(qk_dim == sizes.qk_dim, sizes.who, ": k has width ", qk_dim,
           ", expected qk_dim = ", sizes.qk_dim);
-  require(source.v_dim() == sizes.v_dim, sizes.who, ": v has width ", source.v_dim(),
+  require(v_dim == sizes.v_dim, sizes.who, ": v has width ", v_dim,
           ", expected v_dim = ", sizes.v_dim);
 }
 
