@@ -277,6 +277,14 @@ TEST_CASE("what would need overwritten keys is refused, and the ring is unchange
   CHECK_THROWS_AS(Ring({.window = most / 16}), std::length_error);
   CHECK(refusal_of([] { hr::ring_cache<hr::kv_cache<float>>({.window = 1}, 2, 0); }) ==
         "kv_cache: qk_dim = 0 was given, expected at least 1");
+
+  CHECK(refusal_of([&] { ring.kept(-1); }) ==
+        "ring_cache: kept for q_len = -1, expected at least 0");
+  const std::string most_position = std::to_string(hr::sliding_window::unlimited);
+  for (const Index position : {-most - 1, hr::sliding_window::unlimited + 1})
+    CHECK(refusal_of([&] { ring.kept(1, position); }) ==
+          "ring_cache: first_position = " + std::to_string(position) + ", expected -" +
+              most_position + " to " + most_position);
 }
 
 TEST_CASE("a mask speaks of the whole context, and is checked against it") {

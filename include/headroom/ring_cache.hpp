@@ -4,6 +4,7 @@
 
 #include <headroom/cost.hpp>
 #include <headroom/detail/cache_checks.hpp>
+#include <headroom/detail/checked_call.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/kept_list.hpp>
@@ -214,8 +215,11 @@ class ring_cache {
   ///
   /// \param first_position  of the first query in the whole context; tokens() - q_len if not given
   /// \return kept_tokens<Cache>
-  /// \throws std::invalid_argument if a query would see a token that was overwritten
+  /// \throws std::invalid_argument if a query would see a token that was overwritten, q_len is
+  ///         negative, or first_position is none that attention_options may have
   auto kept(Index q_len, std::optional<Index> first_position = std::nullopt) const {
+    detail::require(q_len >= 0, "ring_cache: kept for q_len = ", q_len, ", expected at least 0");
+    detail::check_position("ring_cache", first_position);
     const Index position = first_position.value_or(tokens() - q_len);
     require_kept("the first query", position);
     return kept_tokens<Cache>(slots_, shape_, places(), tokens(), position);
