@@ -47,6 +47,10 @@ TEST_CASE("flags may be an array or a span, and are not copied") {
   const std::vector<int> numbers = {0, 1, 0};
   const hr::key_padding part{std::span<const int>(numbers).first(2)};
   CHECK(hr::sees(part, {0, 0, 0, 2}, 1));
+  const Eigen::Array<bool, Eigen::Dynamic, 1> array{{false, true, false}};
+  const hr::key_padding of_eigen(array);
+  CHECK((!hr::sees(of_eigen, row, 0) && hr::sees(of_eigen, row, 1)));
+  CHECK(of_eigen.valid.data() == array.data());
 }
 
 TEST_CASE("a mask tensor says it for each query, head and key, or for all heads at once") {

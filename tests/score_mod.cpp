@@ -41,6 +41,9 @@ TEST_CASE("ALiBi subtracts slope times distance, before and after the own positi
   CHECK(alibi.modify(10.f, {0, 0, 3, 8}, 3) == 10.f);
   CHECK(alibi.modify(10.f, {1, 0, 3, 8}, 7) == 9.f);
   CHECK(alibi.modify(10.0, {1, 0, -2, 8}, 2) == 9.0);
+  const Eigen::VectorXf vector{{0.5f, 0.25f}};
+  CHECK(hr::alibi(vector).slopes.data() == vector.data());
+  CHECK(hr::alibi(vector).slopes.size() == 2);
 }
 
 TEST_CASE("under ALiBi lse is of the absolute distance, not shifted by a constant of the row") {

@@ -42,10 +42,14 @@ struct key_padding : mask_defaults {
   template <std::ranges::range Flags>
   explicit key_padding(const Flags& flags) {
     constexpr bool in_memory = std::ranges::contiguous_range<const Flags>;
-    static_assert(in_memory,
+    constexpr bool vector_of_eigen = detail::owning_vector<Flags>;
+    static_assert(in_memory || vector_of_eigen,
                   "key_padding: the flags must lie in memory one by one; std::vector<bool> keeps "
-                  "bits, so pass a std::vector<char> or an array of bool");
-    if constexpr (in_memory) valid = flags;
+                  "bits, so pass a std::vector<char>, an array of bool, or a std::span");
+    if constexpr (in_memory)
+      valid = flags;
+    else if constexpr (vector_of_eigen)
+      valid = {flags.data(), static_cast<std::size_t>(flags.size())};
   }
   template <detail::owning_range Flags>
   explicit key_padding(const Flags&&) = delete;  // a temporary: name the flags first

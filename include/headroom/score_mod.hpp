@@ -26,6 +26,10 @@ struct alibi : mask_defaults {
 
   /// The slopes must outlive the call, so a temporary std::vector of them is refused.
   explicit alibi(std::span<const float> head_slopes) : slopes(head_slopes) {}
+  template <detail::owning_vector Slopes>
+  requires std::same_as<typename Slopes::Scalar, float>
+  explicit alibi(const Slopes& head_slopes)
+      : slopes(head_slopes.data(), static_cast<std::size_t>(head_slopes.size())) {}
   template <detail::owning_range Slopes>
   explicit alibi(const Slopes&&) = delete;  // a temporary: name the slopes first
 

@@ -19,6 +19,10 @@ concept owning_matrix = requires {
   requires std::same_as<typename M::PlainObject, M>;
 };
 
+/// One that is a vector: its numbers lie one by one.
+template <class M>
+concept owning_vector = owning_matrix<M> && bool(M::IsVectorAtCompileTime);
+
 /// Whether a type is one of Eigen's, with numbers of its own or not.
 template <class M>
 inline constexpr bool is_dense_of_eigen = requires {
