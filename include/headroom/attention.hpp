@@ -125,7 +125,8 @@ class attention {
   /// \throws std::invalid_argument naming the argument whose shape disagrees; nothing is written
   /// \error  |out - exact| stays below a bound that is derived from out's scalar, number by number:
   ///         attention_error_bound in tests/support/error_bound.hpp, which assumes of a score
-  ///         modification a slope of at most 1
+  ///         modification a slope of at most 1, and that q times scale is finite, and so is each
+  ///         sum of kv_len values times e^8: values are divided by the sum of weights at the end
   /// \post   A query that sees no key gets zeros and an lse of minus infinity. Numbers behind the
   ///         mask, NaN included, do not reach the result; a NaN that is seen does.
   /// \cost   2 * q_len * kv_len * Q_heads * (qk_dim + v_dim) flops less what the mask hides; memory
