@@ -295,4 +295,8 @@ TEST_CASE("weights that do not fit are named") {
         o.sinks = {1, 2};
       },
       "2 sinks were given, expected Q_heads = 4");
+  require_message([](auto&, auto& o) { o.scale = std::numeric_limits<double>::quiet_NaN(); },
+                  "attention_layer: scale = nan, expected a finite number");
+  require_message([](auto&, auto& o) { o.softcap = -3; },
+                  "attention_layer: softcap = -3, expected 0 (off) or a positive number");
 }

@@ -433,6 +433,14 @@ TEST_CASE("a layer names what disagrees; its cache and output stay as they are")
         "layer: out is [3, 16], expected [4, 16]");
   CHECK(refusal_of([&] { layer(x.topRows(2), other, out.topRows(2)); }) ==
         "kv_cache: k has 2 heads, expected KV_groups = 4");
+  const std::array<Index, 3> three = {0, 1, 2};
+  const std::string positions = "layer: 3 positions were given, expected one for each of 2 tokens";
+  CHECK(refusal_of([&] { layer(x.topRows(2), cache, out.topRows(2), hr::causal{}, three); }) ==
+        positions);
+  CHECK(refusal_of([&] { layer.append(x.topRows(2), cache, three); }) == positions);
+  CHECK(refusal_of([&] {
+          layer.attend(x.topRows(2), cache, out.topRows(2), hr::causal{}, three);
+        }) == positions);
   CHECK(refusal_of<std::length_error>([&] { layer(x.topRows(2), cache, out.topRows(2)); }) ==
         "kv_cache: appending 2 tokens to 2 exceeds the capacity of 3");
   CHECK(cache.tokens() == 2);

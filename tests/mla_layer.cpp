@@ -198,6 +198,13 @@ TEST_CASE("weights that do not fit are named") {
   require_message(
       false, [&](auto& w, auto&) { w.kv_up = hr::linear<double>(small); },
       "kv_up is [2, 2], expected [33, 14]");
+  const std::vector<double> bias(33, 0.0);
+  require_message(
+      false, [&](auto& w, auto&) { w.kv_up = hr::linear<double>(m.kv_up, bias.data()); },
+      "mla_layer: kv_up has a bias, expected none");
+  require_message(
+      false, [](auto&, auto& o) { o.scale = std::numeric_limits<double>::infinity(); },
+      "mla_layer: scale = inf, expected a finite number");
   require_message(
       false, [&](auto& w, auto&) { w.kv_norm = gain; }, "kv_norm has 2 numbers, expected 14");
   require_message(

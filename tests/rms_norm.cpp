@@ -78,3 +78,19 @@ TEST_CASE("a gain of another width is refused") {
                       "rms_norm: gain has 3 numbers, expected the width of a row, 2");
   REQUIRE(x == std::vector<float>{3, 4});
 }
+
+TEST_CASE("an eps that may make a root of less than nothing is refused") {
+  std::vector<float> x = {3, 4};
+  const std::vector<float> gain = {1, 1};
+  for (const double eps : {-1e-9, std::numeric_limits<double>::quiet_NaN()})
+    REQUIRE_THROWS_WITH(headroom::rms_norm(headroom::tokens_major(x.data(), 1, 1, 2),
+                                           std::span<const float>(gain), eps),
+                        headroom_tests::contains("expected 0 or a positive number"));
+  REQUIRE(x == std::vector<float>{3, 4});
+}
+
+TEST_CASE("rows of no numbers stay so") {
+  float x = 3;
+  headroom::rms_norm(headroom::tokens_major(&x, 2, 1, 0), std::span<const float>(), 1e-6);
+  REQUIRE(x == 3);
+}

@@ -107,6 +107,8 @@ TEST_CASE("the magnitudes are the published numbers") {
 
   CHECK(near(hr::longrope_magnitude(32, 4096).amplitude, std::sqrt(17.0 / 12)));
   CHECK(hr::longrope_magnitude(1, 4096).amplitude == 1);
+  CHECK_THROWS_WITH(hr::longrope_magnitude(4, 1),
+                    "longrope_magnitude: original_length = 1, expected at least 2");
 }
 
 TEST_CASE("a number out of range is named") {

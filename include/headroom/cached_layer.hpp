@@ -147,6 +147,7 @@ class cached_layer {
     static_assert(std::same_as<scalar_of<In>, Scalar>,
                   "layer: x must be of the layer's Scalar, float unless given");
     const view<const Scalar> tokens = detail::input_argument<Scalar>("layer", "x", x, 1);
+    check_positions(positions, tokens.tokens());
     detail::scratch memory;
     append_rotated(derived().new_keys(tokens, memory, executor), cache,
                    positions.value_or(token_positions(cache.tokens())));
@@ -166,6 +167,7 @@ class cached_layer {
               const Executor& executor = {}) const {
     const view<const Scalar> tokens = input(x);
     const view<Scalar> result = checked_output(out, tokens.tokens());
+    check_positions(positions, tokens.tokens());
     detail::scratch memory;
     const view<Scalar> q = derived().queries(tokens, memory, executor);
     derived().rotate_queries(
@@ -199,6 +201,7 @@ class cached_layer {
                       " tokens or no cache, expected at least 0 tokens and a cache");
       detail::require(sequence.tokens <= tokens - total, "layer: sequences have more than ", tokens,
                       " tokens, expected as many as x");
+      check_positions(sequence.positions, sequence.tokens);
       total += sequence.tokens;
     }
     detail::require(total == tokens, "layer: sequences have ", total, " tokens, expected ", tokens,
@@ -207,6 +210,12 @@ class cached_layer {
       for (std::size_t j = 0; j < i; ++j)
         detail::require(sequences[i].cache != sequences[j].cache, "layer: sequences ", j, " and ",
                         i, " share a cache, expected one for each");
+  }
+
+  static void check_positions(const std::optional<token_positions>& positions, Index tokens) {
+    detail::require(!positions || positions->fit(tokens),
+                    "layer: ", positions ? std::ssize(positions->ids()) : 0,
+                    " positions were given, expected one for each of ", tokens, " tokens");
   }
 
   template <class Cache>

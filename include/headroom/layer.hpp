@@ -5,6 +5,7 @@
 #include <headroom/attention.hpp>
 #include <headroom/batch.hpp>
 #include <headroom/cached_layer.hpp>
+#include <headroom/detail/checked_call.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/linear.hpp>
@@ -66,7 +67,7 @@ class attention_layer
 
   /// \param sizes    of the attention, such as attention<32, 8, 128>()
   /// \param weights  must outlive the layer
-  /// \throws std::invalid_argument naming the weight whose shape disagrees
+  /// \throws std::invalid_argument naming the weight whose shape disagrees, or the option
   attention_layer(const core& sizes, const attention_weights<Weight>& weights,
                   layer_options<Scalar> options = {})
       : core_(sizes), weights_(weights), options_(std::move(options)) {
@@ -94,6 +95,8 @@ class attention_layer
     detail::require(options_.sinks.empty() || static_cast<Index>(options_.sinks.size()) == heads,
                     "attention_layer: ", options_.sinks.size(),
                     " sinks were given, expected Q_heads = ", heads);
+    detail::check_scale("attention_layer", options_.scale);
+    detail::check_softcap("attention_layer", options_.softcap);
   }
 
   const core& sizes() const { return core_; }

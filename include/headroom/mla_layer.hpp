@@ -3,6 +3,7 @@
 #pragma once
 
 #include <headroom/cached_layer.hpp>
+#include <headroom/detail/checked_call.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/linear.hpp>
@@ -65,7 +66,7 @@ class mla_layer
 
   /// \param sizes    of the attention, such as mla<16, 512, 128, 64, 128>()
   /// \param weights  must outlive the layer
-  /// \throws std::invalid_argument naming the weight whose shape disagrees
+  /// \throws std::invalid_argument naming the weight whose shape disagrees, or the option
   mla_layer(const core& sizes, const mla_weights<Weight>& weights,
             mla_layer_options<Scalar> options = {})
       : core_(sizes), weights_(weights), options_(std::move(options)) {
@@ -86,7 +87,9 @@ class mla_layer
     check("kv_down", weights.kv_down, rank + core_.rope_width(), hidden());
     check_norm("kv_norm", weights.kv_norm, rank);
     check("kv_up", weights.kv_up, heads * (core_.nope_width() + core_.value_width()), rank);
+    detail::require(weights.kv_up.bias() == nullptr, "mla_layer: kv_up has a bias, expected none");
     check("o", weights.o, weights.o.out_features(), attended_width());
+    detail::check_scale("mla_layer", options_.scale);
     detail::require(
         !options_.rotary || options_.rotary->rotary_dim() == core_.rope_width(),
         "mla_layer: rotary has rotary_dim = ", options_.rotary ? options_.rotary->rotary_dim() : 0,

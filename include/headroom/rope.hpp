@@ -47,6 +47,9 @@ class token_positions {
   bool listed() const { return listed_; }
   std::span<const Index> ids() const { return ids_; }
 
+  /// Whether there is one for each of so many tokens.
+  bool fit(Index tokens) const { return !listed_ || std::ssize(ids_) == tokens; }
+
  private:
   std::span<const Index> ids_;
   Index first_ = 0;
@@ -96,8 +99,8 @@ void check_rotation(const char* who, Index rotary_dim, const view<In>& x, const 
   require(x.tokens() == out.tokens() && x.heads() == out.heads() && x.dim() == out.dim(), who,
           ": out is [", out.tokens(), ", ", out.heads(), ", ", out.dim(),
           "], expected the shape of x, [", x.tokens(), ", ", x.heads(), ", ", x.dim(), "]");
-  require(!positions.listed() || std::ssize(positions.ids()) == x.tokens(), who, ": ",
-          positions.ids().size(), " positions, expected one per token = ", x.tokens());
+  require(positions.fit(x.tokens()), who, ": ", positions.ids().size(),
+          " positions, expected one per token = ", x.tokens());
 }
 
 /// The rotation itself. `angles(position, k, cosine, sine)` supplies pair k's numbers; they are

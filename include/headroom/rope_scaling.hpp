@@ -235,7 +235,11 @@ inline rope_magnitude deepseek_inference_yarn_magnitude(double factor, double ms
 
 /// LongRoPE: sqrt(1 + ln(factor) / ln(original_length)) on cos and sin, 1 for a factor of at
 /// most 1, with factor = new length over original length.
+///
+/// \throws std::invalid_argument if original_length is less than 2
 inline rope_magnitude longrope_magnitude(double factor, Index original_length) {
+  detail::require(original_length >= 2, "longrope_magnitude: original_length = ", original_length,
+                  ", expected at least 2");
   if (factor <= 1) return {};
   return {std::sqrt(1 + std::log(factor) / std::log(static_cast<double>(original_length))), 1};
 }

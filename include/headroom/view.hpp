@@ -156,7 +156,8 @@ auto view_argument(const char* who, const char* name, T&& source, Index heads) {
                     "headroom: the last dimension of a view must be contiguous; pass a matrix "
                     "whose inner stride is 1");
       using Element = typename viewed_scalar<std::remove_reference_t<T>>::type;
-      require(heads >= 1 && source.cols() % heads == 0, who, ": ", name, " has ", source.cols(),
+      require(heads >= 1, who, ": ", name, " in ", heads, " heads, expected at least 1");
+      require(source.cols() % heads == 0, who, ": ", name, " has ", source.cols(),
               " columns, expected a multiple of heads = ", heads);
       const Index dim = source.cols() / heads;
       return view<Element>(const_cast<Element*>(source.data()), source.rows(), heads, dim,

@@ -51,6 +51,18 @@ inline void check_position(const caller& who, const std::optional<Index>& first_
           ", expected ", -most, " to ", most);
 }
 
+template <class Scalar>
+void check_scale(const caller& who, const std::optional<Scalar>& scale) {
+  require(!scale || std::isfinite(*scale), who, ": scale = ", scale.value_or(Scalar(1)),
+          ", expected a finite number");
+}
+
+template <class Scalar>
+void check_softcap(const caller& who, Scalar softcap) {
+  require(softcap >= Scalar(0) && std::isfinite(softcap), who, ": softcap = ", softcap,
+          ", expected 0 (off) or a positive number");
+}
+
 /// Queries, output and options fit together.
 template <class Query, class Scalar>
 void check_arguments(const call_sizes& sizes, view<const Query> q, view<Scalar> out,
@@ -66,11 +78,9 @@ void check_arguments(const call_sizes& sizes, view<const Query> q, view<Scalar> 
           " heads, expected Q_heads = ", Q_heads);
   require(out.dim() == sizes.v_dim, who, ": out has width ", out.dim(), ", expected ", sizes.v_name,
           " = ", sizes.v_dim);
-  require(!options.scale || std::isfinite(*options.scale), who,
-          ": scale = ", options.scale.value_or(Scalar(1)), ", expected a finite number");
+  check_scale(who, options.scale);
   check_position(who, options.first_position);
-  require(options.softcap >= Scalar(0) && std::isfinite(options.softcap), who,
-          ": softcap = ", options.softcap, ", expected 0 (off) or a positive number");
+  check_softcap(who, options.softcap);
   require(options.sinks.empty() || static_cast<Index>(options.sinks.size()) == Q_heads, who, ": ",
           options.sinks.size(), " sinks were given, expected Q_heads = ", Q_heads);
   require(!options.lse || (options.lse.tokens() == q.tokens() && options.lse.heads() == Q_heads),
