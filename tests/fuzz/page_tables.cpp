@@ -70,7 +70,7 @@ class world {
   void step() {
     pages& stock = stocks_[bytes_.integer(0, 1)];
     auto& sequences = stock.sequences;
-    const Index choice = bytes_.integer(0, 9);
+    const Index choice = bytes_.integer(0, 12);
     if (choice == 0 || sequences.empty()) return make(stock);
     const auto any = static_cast<std::size_t>(bytes_.integer(0, std::ssize(sequences) - 1));
     modelled_sequence& s = sequences[any];
@@ -94,6 +94,12 @@ class world {
         return sequences.pop_back();
       case 8:
         return attend(Source(s.sequence), s.tokens);
+      case 9:
+        return erase(stock, s);
+      case 10:
+        return keep(stock, s);
+      case 11:
+        return unshare(stock, s);
       default:
         return look(stock, s);
     }
@@ -139,6 +145,62 @@ class world {
     const bool refused = throws<std::invalid_argument>([&] { s.sequence.truncate(kept); });
     expect(refused != fits, "a sequence is cut to at most its length");
     if (fits) s.tokens.resize(static_cast<std::size_t>(kept));
+  }
+
+  // A change that copies the shared pages that it writes to: refused where the sequence has no such
+  // tokens, or where the pool lacks pages, and then nothing is changed. `model` does the same to
+  // the tokens.
+  template <class Change, class Model>
+  void change(pages& stock, modelled_sequence& s, bool fits, const Change& make,
+              const Model& model) {
+    const Index free = stock.pool.pages_free(), shared = stock.pool.pages_shared();
+    bool full = false;
+    const bool refused =
+        throws<std::invalid_argument>([&] { full = throws<std::length_error>(make); });
+    expect(refused != fits, "tokens are changed if they are there, and only then");
+    expect(!full || free < shared, "copies are refused only where the pool lacks pages");
+    if (refused || full) {
+      expect(stock.pool.pages_free() == free && stock.pool.pages_shared() == shared,
+             "what is refused changes nothing");
+    } else {
+      model();
+      stock.wrote(s);
+    }
+  }
+
+  void erase(pages& stock, modelled_sequence& s) {
+    const Index begin = bytes_.integer(-1, 20), end = bytes_.integer(-1, 20);
+    const bool fits = 0 <= begin && begin <= end && end <= s.sequence.tokens();
+    const bool unshares = bytes_.integer(0, 1) == 1;
+    change(
+        stock, s, fits,
+        [&] { unshares ? s.sequence.erase_and_unshare(begin, end) : s.sequence.erase(begin, end); },
+        [&] { s.tokens.erase(s.tokens.begin() + begin, s.tokens.begin() + end); });
+  }
+
+  void keep(pages& stock, modelled_sequence& s) {
+    const Index first = bytes_.integer(-1, 12), count = bytes_.integer(0, 4);
+    std::vector<Index> kept;
+    for (Index i = 0; i < count; ++i)
+      kept.push_back((kept.empty() ? -1 : kept.back()) + bytes_.integer(0, 4));
+    bool fits = 0 <= first && first <= s.sequence.tokens();
+    for (std::size_t i = 0; i < kept.size(); ++i)
+      fits &=
+          (i == 0 ? 0 <= kept[i] : kept[i - 1] < kept[i]) && first + kept[i] < s.sequence.tokens();
+    change(
+        stock, s, fits, [&] { s.sequence.keep(first, kept); },
+        [&] {
+          std::vector<Index> left(s.tokens.begin(), s.tokens.begin() + first);
+          for (const Index i : kept) left.push_back(s.tokens[static_cast<std::size_t>(first + i)]);
+          s.tokens = left;
+        });
+  }
+
+  void unshare(pages& stock, modelled_sequence& s) {
+    const Index begin = bytes_.integer(-1, 20), end = bytes_.integer(-1, 20);
+    const bool fits = 0 <= begin && begin <= end && end <= s.sequence.tokens();
+    change(
+        stock, s, fits, [&] { s.sequence.unshare(begin, end); }, [] {});
   }
 
   // Gives a sequence's place to another, which may be itself or on the other pool's pages.
