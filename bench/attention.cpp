@@ -6,7 +6,8 @@
 //   prefill/MODEL/KV/QxK   the rows of a group in blocks, each over the keys: detail/prefill.hpp
 //   decode/MODEL/KV/QxK    few rows, the keys split and merged: detail/decode.hpp
 //   chunk/MODEL/KV/QxK     in between: a speculated or chunked continuation. Where a group's rows
-//                          or the keys pass the switch of detail/dispatch.hpp, a case on each side
+//                          or the keys pass a switch of detail/dispatch.hpp or of
+//                          detail/block_for.hpp, a case on each side
 //   chunk/MODEL/KV_tree/QxK  the same by a tree mask
 //   short/MODEL/KV/QxK     calls of microseconds, memory warm: what a call costs besides its work
 //   .../naive/...          the baseline: Eigen expressions, the matrix of scores in memory
@@ -20,6 +21,8 @@
 #include "support/short_call.hpp"
 
 #include <headroom/attention.hpp>
+#include <headroom/detail/dispatch.hpp>
+#include <headroom/detail/kernels/dot.hpp>
 #include <headroom/fp8_codec.hpp>
 #include <headroom/int4_codec.hpp>
 #include <headroom/int8_codec.hpp>
@@ -119,7 +122,16 @@ const model<16, 16, 72> siglip{"siglip"};          // the same, multi-head
 const model<6, 2, 32> tiny{"tiny"};                // small, by the kernels of llama2_7b
 
 void add_chunks() {
-  for (const lengths n : {lengths{1, 1536}, {1, 1537}, {8, 4096}, {64, 4096}, {65, 4096}})
+  constexpr Index heads_per_group = 4;
+  constexpr Index decoded = headroom::detail::most_decode_rows / heads_per_group;
+  constexpr Index as_dots = headroom::detail::most_dot_rows / heads_per_group;
+  for (const lengths n : {lengths{1, 1536},
+                          {1, 1537},
+                          {as_dots, 4096},
+                          {as_dots + 1, 4096},
+                          {8, 4096},
+                          {decoded, 4096},
+                          {decoded + 1, 4096}})
     llama3_8b.add<float>("chunk", "float", n);
   for (const Index q_len : {2, 4, 8, 16, 32, 64}) {
     llama3_8b.add<float>("chunk", "float", {q_len, 8192});
