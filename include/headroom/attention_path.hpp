@@ -33,7 +33,8 @@ struct attention_path {
 
   /// Whether keys or values are first decoded into memory, a tile at a time: for blocks of rows,
   /// all that has a codec, and many rows share it; for few rows, what their kernels cannot widen in
-  /// registers, such as int4_codec<16> and codecs of your own, at two to three times the cost.
+  /// registers, such as int4_codec<16> with AVX-512 and codecs of your own, at two to three times
+  /// the cost.
   bool decodes = false;
 
   friend bool operator==(const attention_path&, const attention_path&) = default;

@@ -110,7 +110,7 @@ TEST_CASE("lanes are rotated around the end") {
 TEST_CASE("the exponential errs by at most 2e-7") {
   double worst = 0;
   std::array<float, lanes> numbers;
-  for (double x = 20; x > -126; x -= 1.3e-3) {
+  for (double x = 126.999; x > -126; x -= 1.3e-3) {
     for (int i = 0; i < lanes; ++i)
       numbers[std::size_t(i)] = static_cast<float>(x - 1.3e-3 * i / lanes);
     const auto got = numbers_of(hr::power_of_2(hr::load(numbers.data())));

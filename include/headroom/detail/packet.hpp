@@ -265,8 +265,8 @@ inline packet high_half_as_float(const packet& x) {
   return masked(x, 0xffff0000u);
 }
 
-/// 2^x for x < 127. Maximal relative error 2e-7 (below 2 ulp); 0 for x <= -127, minus infinity
-/// included.
+/// 2^x for x < 127. Maximal relative error 2e-7 (below 2 ulp) from -126 on; 0 for x <= -127, minus
+/// infinity included.
 ///
 /// x = n + f with n whole and |f| <= 1/2: adding 1.5 * 2^23 rounds x to n in the low bits of the
 /// sum, and with 127 on top these bits are the exponent of 2^n. 2^f is a minimax polynomial.
