@@ -68,7 +68,7 @@ int main() {
       answers, pool.pages_in_use(), pool.pages_shared(), shared / 1024, alone / 1024);
   holds &= 2 * shared < alone;
 
-  // A pool that is full says so, and every sequence stays as it is. Others make room by ending.
+  // A pool that is full says so, and every sequence stays as it is.
   const projections long_answer(10 * tokens_per_page);
   bool refused = false;
   try {
@@ -77,9 +77,23 @@ int main() {
     std::puts(error.what());
     refused = sequences[0].tokens() == prompt_tokens + answer_tokens;
   }
+
+  // Others make room by ending, or by waiting in a cache of their own: their tokens go there and
+  // come back as they are stored.
+  const projections next(1);
+  const headroom::gqa<Q_heads, KV_groups, dim> attend;
+  Matrix before(1, Q_heads * dim), after(1, Q_heads * dim);
+  attend(next.q, sequences[1], before);
+  headroom::kv_cache<Eigen::bfloat16, KV_groups, dim> waiting(prompt_tokens + answer_tokens);
+  waiting.append(sequences[1], 0, sequences[1].tokens());
   sequences.erase(sequences.begin() + 1, sequences.end());
   prompt.clear();
   sequences[0].append(long_answer.k, long_answer.v);
   holds &= pool.pages_shared() == 0;
+  sequences[0].clear();
+  headroom::paged_cache resumed(pool);
+  resumed.append(waiting, 0, waiting.tokens());
+  attend(next.q, resumed, after);
+  holds &= agree("an answer that waited, and before", after, before);
   return verdict(holds && refused);
 }

@@ -5,9 +5,13 @@
 // and whatever they hold beside its tokens. Once it is made, a sequence allocates nothing.
 // paged_cache_bits.cpp has the law that results are the same bits.
 #include <headroom/attention.hpp>
+#include <headroom/int4_codec.hpp>
+#include <headroom/int8_codec.hpp>
 #include <headroom/kv_cache.hpp>
 #include <headroom/layer.hpp>
 #include <headroom/paged_cache.hpp>
+#include <headroom/paged_view.hpp>
+#include <headroom/token_slice.hpp>
 
 #include <algorithm>
 #include <array>
@@ -108,6 +112,60 @@ TEST_CASE("a refused append names what disagrees and changes nothing") {
       CHECK(std::equal(k.row(t, g), k.row(t, g) + 8, sequence.keys(g, t, 5).rows));
       CHECK(std::equal(v.row(t, g), v.row(t, g) + 6, fork.values(g, t, 5).rows));
     }
+}
+
+TEMPLATE_TEST_CASE("a sequence leaves its pool and comes back as it was stored", "", float,
+                   Eigen::bfloat16, hr::int8_rows, hr::int4_blocks) {
+  const problem<> p({3, 37, 4, 2, 40, 24});
+  hr::page_pool<TestType> pool(12, 4, 2, 40, 24), other_pool(9, 7, 2, 40, 24);
+  poison(pool);
+  poison(other_pool);
+  hr::paged_cache sequence(pool);
+  sequence.append(p.keys(), p.values());
+  const auto expected = attend_to(p.queries(), sequence);
+
+  hr::kv_cache<TestType> aside(60, 2, 40, 24);
+  aside.append(sequence, 0, 20);
+  const hr::token_slice rest(sequence, 20, 37);
+  aside.append(rest, 0, 17);
+  CHECK(same_bits(attend_to(p.queries(), aside), expected));
+  sequence.clear();
+  hr::paged_cache back(other_pool);
+  back.append(aside, 0, 37);
+  CHECK(same_bits(attend_to(p.queries(), back), expected));
+
+  // Its own tokens, onto a page that a fork holds.
+  hr::paged_cache fork = back.fork();
+  back.append(back, 30, 37);
+  aside.append(aside, 30, 37);
+  CHECK(same_bits(attend_to(p.queries(), back), attend_to(p.queries(), aside)));
+  CHECK(same_bits(attend_to(p.queries(), fork), expected));
+
+  // A table and memory of one's own.
+  const hr::paged_view<typename decltype(back)::KeyCodec> view(
+      other_pool.key_pages(), other_pool.value_pages(), {9, 7, 2, 40, 24}, fork.block_table(), 37);
+  sequence.append(view, 0, 37);
+  CHECK(same_bits(attend_to(p.queries(), sequence), expected));
+}
+
+TEST_CASE("tokens of another source that do not fit are refused, and nothing is changed") {
+  const problem<> p({1, 20, 4, 2, 16, 8});
+  hr::kv_cache<float> other(20, 2, 16, 8), narrow(20, 2, 15, 8);
+  other.append(p.keys(), p.values());
+  hr::page_pool<float> pool(3, 4, 2, 16, 8);
+  hr::paged_cache sequence(pool);
+  sequence.append(other, 0, 6);
+  const auto before = attend_to(p.queries(), sequence);
+  CHECK_THROWS_WITH(sequence.append(narrow, 0, 0),
+                    contains("paged_cache: other has qk_dim = 15, expected 16"));
+  CHECK_THROWS_WITH(sequence.append(other, 18, 21),
+                    contains("paged_cache: appending other's tokens [18, 21), expected a range "
+                             "within size = 20"));
+  CHECK_THROWS_AS(sequence.append(other, 0, 7), std::length_error);
+  const hr::paged_cache fork = sequence.fork();
+  CHECK_THROWS_AS(sequence.append(sequence, 0, 6), std::length_error);
+  CHECK((pool.pages_free() == 1 && pool.pages_shared() == 2 && sequence.tokens() == 6));
+  CHECK(same_bits(attend_to(p.queries(), sequence), before));
 }
 
 TEST_CASE("keys are written over others, values stay, and forks keep both") {

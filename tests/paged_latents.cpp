@@ -9,6 +9,7 @@
 #include <headroom/latent_cache.hpp>
 #include <headroom/mla.hpp>
 #include <headroom/paged_latents.hpp>
+#include <headroom/token_slice.hpp>
 
 #include "support/catch.hpp"
 #include "support/pages.hpp"
@@ -16,6 +17,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <limits>
 #include <stdexcept>
 
@@ -138,6 +140,37 @@ TEST_CASE("forks of latents share pages and part where they are written") {
   CHECK(two.keys(0, 5, 7).rows[3] == static_cast<Eigen::half>(c(5, 3)));
   two.truncate(3);
   CHECK(pool.pages_in_use() == 2);
+}
+
+TEST_CASE("latents leave their pool and come back as they were stored") {
+  random_source random(8);
+  const matrix c = random_matrix(random, 20, 64), k_pe = random_matrix(random, 20, 6);
+  hr::latent_page_pool<hr::int8_rows, 64, 6> pool(8, 3);
+  poison(pool);
+  hr::paged_latents one(pool), back(pool);
+  one.append(c, k_pe);
+  hr::latent_cache<hr::int8_rows, 64, 6> aside(30), expected(30);
+  expected.append(c, k_pe);
+  aside.append(one, 0, 11);
+  aside.append(hr::token_slice(one, 11, 20), 0, 9);
+  CHECK_THROWS_AS(back.append(one, 0, 4), std::length_error);
+  CHECK_THROWS_WITH(back.append(aside, 2, 21),
+                    contains("paged_latents: appending other's tokens [2, 21), expected a range "
+                             "within size = 20"));
+  CHECK((back.tokens() == 0 && pool.pages_free() == 1));
+  one.clear();
+  back.append(aside, 0, 20);
+  back.append(back, 4, 7);
+  expected.append(expected, 4, 7);
+  REQUIRE(back.tokens() == 23);
+  for (Index t = 0; t < 23; ++t) {
+    const auto* const stored = back.keys(0, t, t + 1).rows;
+    const Index bytes = expected.bytes_per_token();
+    CHECK(std::memcmp(stored, expected.keys(0, t, t + 1).rows, std::size_t(bytes)) == 0);
+  }
+  const hr::latent_cache<hr::int8_rows, 64> of_any_rope(3, 64, 5);
+  CHECK_THROWS_WITH(back.append(of_any_rope, 0, 0),
+                    contains("paged_latents: other has rope = 5, expected 6"));
 }
 
 TEST_CASE("rows of a codec are those of a latent_cache, after forks and truncation too") {

@@ -91,27 +91,29 @@ class kv_cache {
     write(size_, k, v);
   }
 
-  /// Adds tokens [begin, end) of another cache at the end, as they are stored there: the same bits,
-  /// whatever the codec. So several answers begin with one prompt, and beams go on from the best:
+  /// Adds tokens [begin, end) of another source at the end, as they are stored there: the same
+  /// bits, whatever the codec. So several answers begin with one prompt, beams go on from the best,
+  /// a sequence leaves its pool and comes back, and a cache is read from where it was saved:
   ///
   ///   answer.append(prompt, 0, prompt.tokens());
   ///
   /// Keys stay rotated to the positions that they had, see context_shift.hpp.
   ///
-  /// \param other  of the same sizes, of any capacity; may be this cache, since what is written
-  ///               lies behind what is read
+  /// \param other  a source of the same codecs and sizes: a kv_cache, a paged_cache, a paged_view,
+  /// or
+  ///               one of your own; may be this cache, since what is written lies behind what is
+  ///               read
   /// \throws std::invalid_argument if a size disagrees or there are no such tokens,
   ///         std::length_error if there is no room; the cache is then unchanged
-  void append(const kv_cache& other, Index begin, Index end) {
-    detail::require_same_size("kv_cache", "KV_groups", other.groups(), groups());
-    detail::require_same_size("kv_cache", "qk_dim", other.qk_dim(), qk_dim());
-    detail::require_same_size("kv_cache", "v_dim", other.v_dim(), v_dim());
-    detail::require_tokens("kv_cache", "appending other's", begin, end, other.size_);
-    detail::require_room("kv_cache", end - begin, size_, capacity_);
-    for (Index g = 0; g < groups(); ++g) {
-      std::copy(other.key_row(g, begin), other.key_row(g, end), key_row(g, size_));
-      std::copy(other.value_row(g, begin), other.value_row(g, end), value_row(g, size_));
-    }
+  template <detail::stored_as<kv_cache> Source>
+  void append(const Source& other, Index begin, Index end) {
+    detail::require_appended("kv_cache", *this, other, begin, end);
+    for (Index g = 0; g < groups(); ++g)
+      for (Index t = begin; t < end; ++t) {
+        const Index to = size_ + t - begin;
+        std::copy_n(other.keys(g, t, t + 1).rows, key_size(), key_row(g, to));
+        std::copy_n(other.values(g, t, t + 1).rows, value_size(), value_row(g, to));
+      }
     size_ += end - begin;
   }
 

@@ -173,18 +173,17 @@ class latent_cache {
     write(size_, latents, rope_keys);
   }
 
-  /// Adds tokens [begin, end) of another cache at the end, as they are stored there, as kv_cache
-  /// does.
+  /// Adds tokens [begin, end) of another source of latents at the end, as they are stored there, as
+  /// kv_cache does.
   ///
-  /// \param other  of the same sizes, of any capacity; may be this cache
+  /// \param other  of the same codecs and sizes; may be this cache
   /// \throws std::invalid_argument if a size disagrees or there are no such tokens,
   ///         std::length_error if there is no room; the cache is then unchanged
-  void append(const latent_cache& other, Index begin, Index end) {
-    detail::require_same_size("latent_cache", "latent_rank", other.rank(), rank());
-    detail::require_same_size("latent_cache", "rope", other.rope_width(), rope_width());
-    detail::require_tokens("latent_cache", "appending other's", begin, end, other.size_);
-    detail::require_room("latent_cache", end - begin, size_, capacity_);
-    std::copy(other.row(begin), other.row(end), row(size_));
+  template <detail::stored_as<latent_cache> Source>
+  void append(const Source& other, Index begin, Index end) {
+    detail::require_appended_latents("latent_cache", *this, other, begin, end);
+    for (Index t = begin; t < end; ++t)
+      std::copy_n(other.keys(0, t, t + 1).rows, row_size(), row(size_ + t - begin));
     size_ += end - begin;
   }
 

@@ -10,6 +10,7 @@
 #include <headroom/paged_view.hpp>
 #include <headroom/view.hpp>
 
+#include <algorithm>
 #include <optional>
 
 namespace headroom::inline HEADROOM_ISA {
@@ -75,6 +76,29 @@ class paged_cache : public paged_tokens {
       for (Index g = 0; g < groups(); ++g) {
         KeyCodec::encode(added.keys.row(t, g), keys.row(at.page, g, at.slot), qk_dim());
         ValueCodec::encode(added.values.row(t, g), values.row(at.page, g, at.slot), v_dim());
+      }
+    });
+  }
+
+  /// Adds tokens [begin, end) of another source at the end, as they are stored there: of a sequence
+  /// on another pool, or of a kv_cache, where one waits that had to give up its pages.
+  ///
+  /// \param other  a source of the same codecs and sizes, see kv_cache; may be this sequence
+  /// \throws std::invalid_argument if a size disagrees or there are no such tokens,
+  /// std::length_error
+  ///         if capacity or pool have no room; every sequence and the pool are then unchanged
+  template <detail::stored_as<paged_cache> Source>
+  void append(const Source& other, Index begin, Index end) {
+    detail::require_appended("paged_cache", *this, other, begin, end);
+    auto& keys = pool().keys_;
+    auto& values = pool().values_;
+    append_tokens(end - begin, [&](Index t, const place& at) {
+      const Index from = begin + t;
+      for (Index g = 0; g < groups(); ++g) {
+        std::copy_n(other.keys(g, from, from + 1).rows, KeyCodec::storage_size(qk_dim()),
+                    keys.row(at.page, g, at.slot));
+        std::copy_n(other.values(g, from, from + 1).rows, ValueCodec::storage_size(v_dim()),
+                    values.row(at.page, g, at.slot));
       }
     });
   }

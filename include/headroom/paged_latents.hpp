@@ -13,6 +13,7 @@
 #include <headroom/paged_view.hpp>
 #include <headroom/view.hpp>
 
+#include <algorithm>
 #include <optional>
 
 namespace headroom::inline HEADROOM_ISA {
@@ -144,6 +145,17 @@ class paged_latents : public paged_tokens {
     append_tokens(added.c.tokens(), [&](Index t, const place& at) {
       Row::encode(added.c.row(t, 0), rank(), added.k_pe.row(t, 0), rope_width(),
                   rows.row(at.page, 0, at.slot));
+    });
+  }
+
+  /// Adds tokens [begin, end) of another source of latents at the end, as they are stored there, as
+  /// paged_cache does.
+  template <detail::stored_as<paged_latents> Source>
+  void append(const Source& other, Index begin, Index end) {
+    detail::require_appended_latents("paged_latents", *this, other, begin, end);
+    append_tokens(end - begin, [&](Index t, const place& at) {
+      std::copy_n(other.keys(0, begin + t, begin + t + 1).rows, KeyCodec::storage_size(qk_dim()),
+                  pool().rows_.row(at.page, 0, at.slot));
     });
   }
 

@@ -4,14 +4,24 @@
 
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/kv_source.hpp>
 #include <headroom/view.hpp>
 
+#include <concepts>
 #include <stdexcept>
 #include <string>
 
-// What caches refuse, each under its own name.
+// What caches take and refuse, each under its own name.
 
 namespace headroom::inline HEADROOM_ISA::detail {
+
+// A source whose tokens a cache can take as they are stored.
+template <class Source, class Cache>
+concept stored_as =
+    kv_source<Source> && std::same_as<typename Source::KeyCodec, typename Cache::KeyCodec> &&
+    std::same_as<typename Source::ValueCodec, typename Cache::ValueCodec> &&
+    has_values_in_keys<Source>
+== has_values_in_keys<Cache>;
 
 inline void require_room(const char* who, Index tokens, Index size, Index capacity) {
   if (tokens > capacity - size)
@@ -32,9 +42,30 @@ inline void require_written(const char* who, const char* what, Index first, Inde
           " tokens from ", first, " on, expected a range within size = ", size);
 }
 
-// A size of another cache, called `other`, is that of this one.
+// A size of another source, called `other`, is that of this cache.
 inline void require_same_size(const char* who, const char* name, Index others, Index own) {
   require(others == own, who, ": other has ", name, " = ", others, ", expected ", own);
+}
+
+// Tokens [begin, end) of another source fit behind those of a cache of keys and values.
+template <class Cache, class Source>
+void require_appended(const char* who, const Cache& cache, const Source& other, Index begin,
+                      Index end) {
+  require_same_size(who, "KV_groups", other.groups(), cache.groups());
+  require_same_size(who, "qk_dim", other.qk_dim(), cache.qk_dim());
+  require_same_size(who, "v_dim", other.v_dim(), cache.v_dim());
+  require_tokens(who, "appending other's", begin, end, other.tokens());
+  require_room(who, end - begin, cache.tokens(), cache.capacity());
+}
+
+// The same of latents.
+template <class Cache, class Source>
+void require_appended_latents(const char* who, const Cache& cache, const Source& other, Index begin,
+                              Index end) {
+  require_same_size(who, "latent_rank", other.v_dim(), cache.v_dim());
+  require_same_size(who, "rope", other.qk_dim() - other.v_dim(), cache.qk_dim() - cache.v_dim());
+  require_tokens(who, "appending other's", begin, end, other.tokens());
+  require_room(who, end - begin, cache.tokens(), cache.capacity());
 }
 
 inline void require_token(const char* who, Index token, Index size) {
