@@ -9,6 +9,7 @@
 #include <headroom/token_sparse.hpp>
 
 #include <array>
+#include <span>
 #include <vector>
 
 #include "support/allocation_counter.hpp"
@@ -85,6 +86,17 @@ TEST_CASE("a list of tokens is a mask that shows no others") {
             }),
             source);
   }
+}
+
+TEST_CASE("an indexer's list is put in order") {
+  const auto ordered = [](std::vector<int> list) {
+    list.resize(static_cast<std::size_t>(hr::order_tokens(std::span(list))));
+    return list;
+  };
+  CHECK(ordered({5, -1, 0, 9, 2, 5, -1}) == std::vector{0, 2, 5, 9});
+  CHECK(ordered({1, 2, 3}) == std::vector{1, 2, 3});
+  CHECK(ordered({-1, -7}).empty());
+  CHECK(ordered({}).empty());
 }
 
 TEST_CASE("tokens that are not listed do not reach a result, whatever they hold") {

@@ -121,6 +121,22 @@ class token_lists {
 
 }  // namespace detail
 
+/// Makes of a list in any order, as an indexer of the top k writes it, one that attend_tokens
+/// takes: ascending, each token once, without the numbers below 0 that stand where there was no
+/// token.
+///
+///   const Index count = order_tokens(std::span(top_k));  // then top_k[0] to top_k[count - 1]
+///
+/// \param list  written; what is behind the tokens has no meaning
+/// \return how many tokens it has
+template <std::signed_integral TokenIndex>
+Index order_tokens(std::span<TokenIndex> list) {
+  std::sort(list.begin(), list.end());
+  const auto end = std::unique(list.begin(), list.end());
+  const auto first = std::lower_bound(list.begin(), end, TokenIndex(0));
+  return std::move(first, end, list.begin()) - list.begin();
+}
+
 /// Attention where query t sees, of the keys that the mask shows it, those it lists alone:
 /// tokens[offsets[t]] to tokens[offsets[t+1] - 1]. The same as attention over the whole source
 /// with a mask that shows no others, at the cost of the tokens listed.
@@ -130,7 +146,7 @@ class token_lists {
 /// \param source   all keys and values, of kv_len tokens
 /// \param offsets  [q_len + 1] integers, from 0, never falling, to the number of tokens listed
 /// \param tokens   indices into the source, in memory one after another: ascending for each query,
-///                 each once; shared by all heads
+///                 each once, see order_tokens; shared by all heads
 /// \param out, mask, options, executor  as in attention; positions are those in the source
 /// \throws std::invalid_argument naming the argument, and the query, that disagrees; nothing is
 ///         written
