@@ -99,10 +99,8 @@ class kv_cache {
   ///
   /// Keys stay rotated to the positions that they had, see context_shift.hpp.
   ///
-  /// \param other  a source of the same codecs and sizes: a kv_cache, a paged_cache, a paged_view,
-  /// or
-  ///               one of your own; may be this cache, since what is written lies behind what is
-  ///               read
+  /// \param other  a source of the same codecs and sizes, such as a paged_cache, a paged_view or
+  ///               one of your own; may be this cache: what is written lies behind what is read
   /// \throws std::invalid_argument if a size disagrees or there are no such tokens,
   ///         std::length_error if there is no room; the cache is then unchanged
   template <detail::stored_as<kv_cache> Source>

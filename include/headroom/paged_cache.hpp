@@ -85,8 +85,8 @@ class paged_cache : public paged_tokens {
   ///
   /// \param other  a source of the same codecs and sizes, see kv_cache; may be this sequence
   /// \throws std::invalid_argument if a size disagrees or there are no such tokens,
-  /// std::length_error
-  ///         if capacity or pool have no room; every sequence and the pool are then unchanged
+  ///         std::length_error if capacity or pool have no room; every sequence and the pool are
+  ///         then unchanged
   template <detail::stored_as<paged_cache> Source>
   void append(const Source& other, Index begin, Index end) {
     detail::require_appended("paged_cache", *this, other, begin, end);

@@ -17,11 +17,10 @@ namespace headroom::inline HEADROOM_ISA::detail {
 
 // A source whose tokens a cache can take as they are stored.
 template <class Source, class Cache>
-concept stored_as =
-    kv_source<Source> && std::same_as<typename Source::KeyCodec, typename Cache::KeyCodec> &&
+concept stored_as = kv_source<Source> &&
+    std::same_as<typename Source::KeyCodec, typename Cache::KeyCodec> &&
     std::same_as<typename Source::ValueCodec, typename Cache::ValueCodec> &&
-    has_values_in_keys<Source>
-== has_values_in_keys<Cache>;
+    (has_values_in_keys<Source> == has_values_in_keys<Cache>);
 
 inline void require_room(const char* who, Index tokens, Index size, Index capacity) {
   if (tokens > capacity - size)
