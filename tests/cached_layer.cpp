@@ -296,7 +296,7 @@ TEMPLATE_TEST_CASE("a refused call says what was wrong and takes appended tokens
                       "key_length: length = 4, expected 0 to kv_len = 3");
   const std::vector<Index> ids = {0, 1};
   REQUIRE_THROWS_WITH(layer(x, cache, out, causal(), hr::token_positions(ids)),
-                      headroom_tests::contains("2 positions, expected one per token = 3"));
+                      "layer: 2 positions were given, expected one for each of 3 tokens");
   std::array<hr::layer_sequence<typename TestType::cache>, 1> sequences = {{{2, &cache}}};
   REQUIRE_THROWS_WITH(layer.batch(x, sequences, out, causal()),
                       "layer: sequences have 2 tokens, expected 3 as x");
