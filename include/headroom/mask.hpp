@@ -104,10 +104,16 @@ concept attention_mask = requires(const M& m, const query_row& row, const mask_s
 
 namespace detail {
 
-// Whether `row`, of which `range` is what the mask says, sees `key`.
+// Whether `row`, of which `range` is what the mask says, sees `key`, which the range holds.
+template <attention_mask Mask>
+bool sees_held(const key_range& range, const Mask& mask, const query_row& row, Index key) {
+  return range.shows(key) || (!range.hides(key) && mask.visible(row, key));
+}
+
+// The same of any key.
 template <attention_mask Mask>
 bool sees_within(const key_range& range, const Mask& mask, const query_row& row, Index key) {
-  return range.holds(key) && (range.shows(key) || (!range.hides(key) && mask.visible(row, key)));
+  return range.holds(key) && sees_held(range, mask, row, key);
 }
 
 }  // namespace detail
@@ -235,7 +241,10 @@ struct both_masks {
             more ? b.hidden_end : a.hidden_end};
   }
   bool visible(const query_row& row, Index key) const {
-    return sees(first, row, key) && sees(second, row, key);
+    // The ranges of both hold what this one's holds. Of a mask that is a range nothing is left to
+    // ask, which leaves compilers a loop over the other's answers.
+    return detail::sees_held(first.keys(row), first, row, key) &&
+           detail::sees_held(second.keys(row), second, row, key);
   }
   template <class Score>
   Score modify(Score score, const query_row& row, Index key) const {

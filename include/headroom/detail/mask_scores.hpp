@@ -24,6 +24,14 @@ struct key_run {
 // mask's formula.
 inline constexpr Index most_masked_together = 64;
 
+// Whether a mask is asked about every key of [first, last]: the range holds all, and shows and
+// hides none.
+inline bool asks_about_all(const key_range& range, Index first, Index last) {
+  const auto apart = [&](Index begin, Index end) { return last < begin || end <= first; };
+  return range.begin <= first && last < range.end && !range.full &&
+         apart(range.full_begin, range.full_end) && apart(range.hidden_begin, range.hidden_end);
+}
+
 /// mask_scores of so few keys.
 template <class Scalar, attention_mask Mask, class Score>
 bool mask_few_scores(const Mask& mask, const query_row& row, const key_range& range,
@@ -32,8 +40,11 @@ bool mask_few_scores(const Mask& mask, const query_row& row, const key_range& ra
   Index seen_count = keys.count;
   if (!all_seen) {
     seen_count = 0;
-    for (Index k = 0; k < keys.count; ++k)
-      seen_count += seen[k] = sees_within(range, mask, row, keys(k));
+    if (asks_about_all(range, keys(0), keys(keys.count - 1)))
+      for (Index k = 0; k < keys.count; ++k) seen_count += seen[k] = mask.visible(row, keys(k));
+    else
+      for (Index k = 0; k < keys.count; ++k)
+        seen_count += seen[k] = sees_within(range, mask, row, keys(k));
   }
   const bool hides = seen_count < keys.count;
   if constexpr (Mask::modifies_scores) {
