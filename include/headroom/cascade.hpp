@@ -3,10 +3,12 @@
 #pragma once
 
 #include <headroom/attention.hpp>
-#include <headroom/batch.hpp>
+#include <headroom/batch_sequence.hpp>
+#include <headroom/detail/batch_calls.hpp>
 #include <headroom/detail/call_batch.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/packed_offsets.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/shared_window.hpp>
 #include <headroom/kv_source.hpp>

@@ -69,12 +69,13 @@
 
 // Many sequences, few of the keys, and what was looked at
 
-#include <headroom/batch.hpp>         // sequences of different lengths in one call
-#include <headroom/block_sparse.hpp>  // blocks of queries see lists of blocks of keys
-#include <headroom/cascade.hpp>       // sequences that begin alike
-#include <headroom/page_index.hpp>    // which pages of keys may matter to a query
-#include <headroom/scores.hpp>        // what attention looks at, tile by tile
-#include <headroom/token_sparse.hpp>  // each query sees a list of tokens
+#include <headroom/batch.hpp>           // sequences of different lengths in one call
+#include <headroom/batch_sequence.hpp>  // one of them: what it reads and sees
+#include <headroom/block_sparse.hpp>    // blocks of queries see lists of blocks of keys
+#include <headroom/cascade.hpp>         // sequences that begin alike
+#include <headroom/page_index.hpp>      // which pages of keys may matter to a query
+#include <headroom/scores.hpp>          // what attention looks at, tile by tile
+#include <headroom/token_sparse.hpp>    // each query sees a list of tokens
 
 // Multi-head latent attention
 

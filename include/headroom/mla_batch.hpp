@@ -2,10 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <headroom/batch.hpp>
+#include <headroom/batch_sequence.hpp>
+#include <headroom/detail/batch_calls.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/latent_batch.hpp>
+#include <headroom/detail/packed_offsets.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/linear.hpp>
 #include <headroom/mla.hpp>

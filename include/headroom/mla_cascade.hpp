@@ -3,12 +3,14 @@
 #pragma once
 
 #include <headroom/attention.hpp>
-#include <headroom/batch.hpp>
+#include <headroom/batch_sequence.hpp>
 #include <headroom/cascade.hpp>
 #include <headroom/detail/absorbed_stack.hpp>
+#include <headroom/detail/batch_calls.hpp>
 #include <headroom/detail/block_for.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/packed_offsets.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/linear.hpp>
 #include <headroom/mask.hpp>

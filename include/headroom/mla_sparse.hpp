@@ -7,6 +7,7 @@
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/latent_batch.hpp>
+#include <headroom/detail/packed_offsets.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/linear.hpp>

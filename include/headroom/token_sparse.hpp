@@ -3,10 +3,10 @@
 #pragma once
 
 #include <headroom/attention.hpp>
-#include <headroom/batch.hpp>
 #include <headroom/detail/attend_lists.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/packed_offsets.hpp>
 #include <headroom/kv_source.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/options.hpp>

@@ -4,6 +4,7 @@
 // Rule: attend_batch over caches that are around others, between prepare and restore, gives each
 // the bits that a call over it alone gives, whatever order work is done in. tests/cached_layer.cpp
 // has the layers that call it.
+#include <headroom/batch.hpp>
 #include <headroom/detail/cache_batch.hpp>
 #include <headroom/int4_codec.hpp>
 #include <headroom/int8_codec.hpp>

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <headroom/batch.hpp>
+#include <headroom/batch_sequence.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/nesting.hpp>
 #include <headroom/detail/scratch.hpp>

@@ -2,9 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <headroom/batch.hpp>
+#include <headroom/batch_sequence.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/packed_offsets.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/selected_mask.hpp>
