@@ -181,7 +181,7 @@ class latent_cache {
   ///         std::length_error if there is no room; the cache is then unchanged
   template <detail::stored_as<latent_cache> Source>
   void append(const Source& other, Index begin, Index end) {
-    detail::require_appended_latents("latent_cache", *this, other, begin, end);
+    detail::require_appended("latent_cache", *this, other, begin, end);
     for (Index t = begin; t < end; ++t)
       std::copy_n(other.keys(0, t, t + 1).rows, row_size(), row(size_ + t - begin));
     size_ += end - begin;

@@ -152,7 +152,7 @@ class paged_latents : public paged_tokens {
   /// paged_cache does.
   template <detail::stored_as<paged_latents> Source>
   void append(const Source& other, Index begin, Index end) {
-    detail::require_appended_latents("paged_latents", *this, other, begin, end);
+    detail::require_appended("paged_latents", *this, other, begin, end);
     append_tokens(end - begin, [&](Index t, const place& at) {
       std::copy_n(other.keys(0, begin + t, begin + t + 1).rows, KeyCodec::storage_size(qk_dim()),
                   pool().rows_.row(at.page, 0, at.slot));

@@ -46,23 +46,18 @@ inline void require_same_size(const char* who, const char* name, Index others, I
   require(others == own, who, ": other has ", name, " = ", others, ", expected ", own);
 }
 
-// Tokens [begin, end) of another source fit behind those of a cache of keys and values.
+// Tokens [begin, end) of another source fit behind those of a cache, of latents or not.
 template <class Cache, class Source>
 void require_appended(const char* who, const Cache& cache, const Source& other, Index begin,
                       Index end) {
-  require_same_size(who, "KV_groups", other.groups(), cache.groups());
-  require_same_size(who, "qk_dim", other.qk_dim(), cache.qk_dim());
-  require_same_size(who, "v_dim", other.v_dim(), cache.v_dim());
-  require_tokens(who, "appending other's", begin, end, other.tokens());
-  require_room(who, end - begin, cache.tokens(), cache.capacity());
-}
-
-// The same of latents.
-template <class Cache, class Source>
-void require_appended_latents(const char* who, const Cache& cache, const Source& other, Index begin,
-                              Index end) {
-  require_same_size(who, "latent_rank", other.v_dim(), cache.v_dim());
-  require_same_size(who, "rope", other.qk_dim() - other.v_dim(), cache.qk_dim() - cache.v_dim());
+  if constexpr (has_values_in_keys<Cache>) {
+    require_same_size(who, "latent_rank", other.v_dim(), cache.v_dim());
+    require_same_size(who, "rope", other.qk_dim() - other.v_dim(), cache.qk_dim() - cache.v_dim());
+  } else {
+    require_same_size(who, "KV_groups", other.groups(), cache.groups());
+    require_same_size(who, "qk_dim", other.qk_dim(), cache.qk_dim());
+    require_same_size(who, "v_dim", other.v_dim(), cache.v_dim());
+  }
   require_tokens(who, "appending other's", begin, end, other.tokens());
   require_room(who, end - begin, cache.tokens(), cache.capacity());
 }
