@@ -84,6 +84,10 @@ TEST_CASE("a pool of impossible sizes is not made") {
 }
 
 TEST_CASE("a pool that no memory can hold is not made") {
+  constexpr Index huge = Index(1) << 58;
+  CHECK_THROWS_AS(hr::page_pool<float>(4, huge, 1, 16), std::invalid_argument);
+  CHECK_THROWS_AS(hr::page_pool<float>(4, 1, huge, 16), std::invalid_argument);
+  CHECK_THROWS_AS(hr::page_pool<float>(4, 16, 1, huge), std::invalid_argument);
   constexpr Index most = std::numeric_limits<int>::max();
   for (const Index pages : {0, 4}) {
     CHECK_THROWS_AS(hr::page_pool<float>(pages, most, most, 16), std::length_error);

@@ -128,6 +128,8 @@ TEST_CASE("heads that do not divide the columns are refused") {
   CHECK_THROWS_WITH(
       hr::as_view(matrix, 3),
       contains("as_view: the matrix has 10 columns, expected a multiple of heads = 3"));
+  CHECK_THROWS_AS(hr::as_view(matrix, 0), std::invalid_argument);
+  CHECK_THROWS_AS(hr::as_view(matrix, -2), std::invalid_argument);
   for (const Index heads : {0, -2})
     CHECK_THROWS_WITH(hr::as_view(matrix, heads),
                       contains("as_view: the matrix in " + std::to_string(heads) +

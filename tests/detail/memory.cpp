@@ -61,7 +61,7 @@ TEST_CASE("arrays on memory that was freed leave what lies beside them as it is"
   }
 }
 
-TEST_CASE("an element longer than a cache line is as many as fit") {
+TEST_CASE("a cache line has as many elements as fit, and one at least") {
   struct piece {
     char bytes[65];
   };
