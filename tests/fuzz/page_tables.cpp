@@ -57,6 +57,15 @@ struct pages {
            t % pool.page_tokens()) = s.tokens[static_cast<std::size_t>(t)];
   }
 
+  // As wrote, and behind the tokens the last page, which may be a copy of another made before the
+  // sequence was shortened, holds what is not said.
+  void shortened(const modelled_sequence& s) {
+    wrote(s);
+    if (s.sequence.tokens() % pool.page_tokens() == 0) return;
+    for (Index i = s.sequence.tokens() % pool.page_tokens(); i < pool.page_tokens(); ++i)
+      slot(s.sequence.block_table().back(), i) = -1;
+  }
+
   void check() const {
     expect(std::ranges::all_of(sequences, holds), "a sequence holds its tokens");
     expect(counted(pool, sequences), "the pool counts what the tables list");
@@ -164,7 +173,7 @@ class world {
              "what is refused changes nothing");
     } else {
       model();
-      stock.wrote(s);
+      stock.shortened(s);
     }
   }
 
