@@ -6,6 +6,7 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_codes.hpp>
+#include <headroom/detail/packet_stored.hpp>
 #include <headroom/detail/row_range.hpp>
 
 #include <algorithm>

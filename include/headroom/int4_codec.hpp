@@ -7,6 +7,7 @@
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_codes.hpp>
 #include <headroom/detail/packet_end.hpp>
+#include <headroom/detail/packet_stored.hpp>
 #include <headroom/detail/row_range.hpp>
 
 #include <algorithm>

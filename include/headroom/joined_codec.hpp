@@ -7,6 +7,7 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_end.hpp>
+#include <headroom/detail/packet_stored.hpp>
 #include <headroom/detail/tile.hpp>
 
 #include <algorithm>

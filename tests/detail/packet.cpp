@@ -9,57 +9,13 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
-#include <cstdint>
 #include <limits>
 #include <vector>
 
 namespace hr = headroom::detail;
 using headroom_tests::numbers_of;
 using hr::lanes;
-
-namespace {
-
-bool same(float a, float b) {
-  return a == b || (std::isnan(a) && std::isnan(b));
-}
-
-template <class Number>
-Number from_bits(std::uint32_t bits) {
-  return Eigen::numext::bit_cast<Number>(static_cast<std::uint16_t>(bits));
-}
-
-}  // namespace
-
-TEMPLATE_TEST_CASE("all stored numbers are widened exactly, and narrowed back to the same bits", "",
-                   Eigen::half, Eigen::bfloat16) {
-  for (std::uint32_t first = 0; first < 65536; first += lanes) {
-    std::array<TestType, lanes> stored, back;
-    for (int i = 0; i < lanes; ++i)
-      stored[std::size_t(i)] = from_bits<TestType>(first + std::uint32_t(i));
-    const hr::packet wide = hr::load(stored.data());
-    const auto numbers = numbers_of(wide);
-    hr::store(back.data(), wide);
-    for (std::size_t i = 0; i < std::size_t(lanes); ++i) {
-      REQUIRE(same(numbers[i], static_cast<float>(stored[i])));
-      // The instruction that narrows to bfloat16 takes subnormal floats to be 0.
-      if (std::fpclassify(numbers[i]) == FP_SUBNORMAL && static_cast<float>(back[i]) == 0) continue;
-      REQUIRE(same(static_cast<float>(back[i]), numbers[i]));
-    }
-  }
-}
-
-TEMPLATE_TEST_CASE("narrowing rounds as a single number does", "", Eigen::half, Eigen::bfloat16) {
-  for (float x = 1e-3f; x < 6e4f; x *= 1.000731f) {
-    std::array<float, lanes> numbers;
-    std::array<TestType, lanes> stored;
-    for (int i = 0; i < lanes; ++i) numbers[std::size_t(i)] = i % 2 ? -x : x + float(i) * 1e-4f * x;
-    hr::store(stored.data(), hr::load(numbers.data()));
-    for (std::size_t i = 0; i < std::size_t(lanes); ++i)
-      REQUIRE(static_cast<float>(stored[i]) == static_cast<float>(TestType(numbers[i])));
-  }
-}
 
 TEST_CASE("a square is transposed, and its packets are summed") {
   hr::square square;

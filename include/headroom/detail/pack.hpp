@@ -8,6 +8,7 @@
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_bfloat16.hpp>
 #include <headroom/detail/packet_end.hpp>
+#include <headroom/detail/packet_stored.hpp>
 #include <headroom/detail/scratch.hpp>
 #include <headroom/detail/tile.hpp>
 

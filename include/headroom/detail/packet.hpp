@@ -5,12 +5,10 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet_bits.hpp>
 
-#include <cstdint>
-#include <cstring>
-
-// The SIMD vocabulary of the micro-kernels, in Eigen's packets: with packet_bits.hpp and
-// packet_end.hpp the only files that name Eigen::internal. Whatever the instruction set, AVX-512,
-// AVX2, SSE, NEON or none (a packet is then one float), the kernels are written once.
+// The SIMD vocabulary of the micro-kernels, in Eigen's packets: with packet_bits.hpp,
+// packet_stored.hpp and packet_end.hpp the only files that name Eigen::internal. Whatever the
+// instruction set, AVX-512, AVX2, SSE, NEON or none (a packet is then one float), the kernels are
+// written once.
 
 #if defined(__GNUC__)
 #define HEADROOM_ALWAYS_INLINE __attribute__((always_inline))
@@ -122,82 +120,6 @@ void keep(T*& p) {
   asm("" : "+r"(p));
 #endif
 }
-
-// Eigen's packet that holds as many Numbers as a packet has lanes, and whether it is cast in one
-// step.
-template <class Number>
-using stored_packet = typename Eigen::internal::find_best_packet<Number, lanes>::type;
-template <class From, class To>
-inline constexpr bool casts = [] {
-  using traits = Eigen::internal::type_casting_traits<From, To>;
-  return traits::VectorizedCast && int(traits::SrcCoeffRatio) == 1 &&
-         int(traits::TgtCoeffRatio) == 1;
-}();
-template <class Number>
-inline constexpr bool fills_lanes =
-    int(Eigen::internal::unpacket_traits<stored_packet<Number>>::size) == lanes;
-
-/// As many stored numbers as a packet has lanes, widened to float: exact.
-template <class Number>
-packet load(const Number* from) {
-  if constexpr (casts<Number, float> && fills_lanes<Number>) {
-    return Eigen::internal::pcast<stored_packet<Number>, packet>(
-        Eigen::internal::ploadu<stored_packet<Number>>(from));
-  } else {
-    float numbers[lanes];
-    for (int i = 0; i < lanes; ++i) numbers[i] = static_cast<float>(from[i]);
-    return load(numbers);
-  }
-}
-
-/// Stores a packet as Numbers, rounded to nearest.
-template <class Number>
-void store(Number* to, const packet& p) {
-  if constexpr (casts<float, Number> && fills_lanes<Number>) {
-    Eigen::internal::pstoreu(to, Eigen::internal::pcast<packet, stored_packet<Number>>(p));
-  } else {
-    float numbers[lanes];
-    store(numbers, p);
-    for (int i = 0; i < lanes; ++i) to[i] = static_cast<Number>(numbers[i]);
-  }
-}
-
-// Eigen 3.4 takes GCC for a Clang that is too old for these instructions, and converts one by one.
-#if defined(__F16C__) && defined(EIGEN_VECTORIZE_AVX512)
-inline packet load(const Eigen::half* from) {
-  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
-}
-inline void store(Eigen::half* to, const packet& p) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
-                      _mm512_cvtps_ph(p, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
-}
-#elif defined(__F16C__) && defined(EIGEN_VECTORIZE_AVX)
-inline packet load(const Eigen::half* from) {
-  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
-}
-inline void store(Eigen::half* to, const packet& p) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_cvtps_ph(p, _MM_FROUND_TO_NEAREST_INT));
-}
-#endif
-
-// Eigen casts int8 in several steps, through packets of other sizes.
-#if defined(EIGEN_VECTORIZE_AVX512)
-inline packet load(const std::int8_t* from) {
-  return _mm512_cvtepi32_ps(
-      _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
-}
-#elif defined(EIGEN_VECTORIZE_AVX2)
-inline packet load(const std::int8_t* from) {
-  return _mm256_cvtepi32_ps(
-      _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
-}
-#elif defined(EIGEN_VECTORIZE_SSE4_1) && !defined(EIGEN_VECTORIZE_AVX)
-inline packet load(const std::int8_t* from) {
-  std::int32_t four;
-  std::memcpy(&four, from, sizeof(four));
-  return _mm_cvtepi32_ps(_mm_cvtepi8_epi32(_mm_cvtsi32_si128(four)));
-}
-#endif
 
 /// Numbers that fill a packet if each stands in it `times` times, a power of two.
 inline packet load_repeated(const float* from, Index times) {

@@ -5,9 +5,11 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_end.hpp>
+#include <headroom/detail/packet_stored.hpp>
 
 #include <bit>
 #include <cstdint>
+#include <cstring>
 
 // Numbers that are stored as codes of 8 bits and fewer, as packets of floats.
 
@@ -27,6 +29,15 @@ packet load_nibbles(const std::uint8_t* from) {
       _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
   return _mm256_cvtepi32_ps(first == 0 ? _mm256_and_si256(bytes, _mm256_set1_epi32(15))
                                        : _mm256_srli_epi32(bytes, 4));
+#elif defined(EIGEN_VECTORIZE_SSE) && !defined(EIGEN_VECTORIZE_AVX)
+  const __m128i zero = _mm_setzero_si128();
+  const __m128i bytes = _mm_unpacklo_epi16(_mm_unpacklo_epi8(load_4_bytes(from), zero), zero);
+  return _mm_cvtepi32_ps(first == 0 ? _mm_and_si128(bytes, _mm_set1_epi32(15))
+                                    : _mm_srli_epi32(bytes, 4));
+#elif defined(EIGEN_VECTORIZE_NEON) && EIGEN_ARCH_ARM64
+  const uint32x4_t bytes =
+      vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_s8(load_4_bytes(from)))));
+  return vcvtq_f32_u32(first == 0 ? vandq_u32(bytes, vdupq_n_u32(15)) : vshrq_n_u32(bytes, 4));
 #else
   float numbers[lanes];
   for (int i = 0; i < lanes; ++i) numbers[i] = static_cast<float>(from[i] >> first & 15);
@@ -50,6 +61,9 @@ inline packet load_e4m3(const std::uint8_t* from) {
 #elif defined(__F16C__) && defined(EIGEN_VECTORIZE_AVX2)
   const __m128i codes = _mm_cvtepi8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
   return _mm256_cvtph_ps(_mm_and_si128(_mm_slli_epi16(codes, 7), _mm_set1_epi16(-16512)));
+#elif defined(EIGEN_VECTORIZE_NEON) && EIGEN_ARCH_ARM64
+  const int16x4_t codes = vshl_n_s16(vget_low_s16(vmovl_s8(load_4_bytes(from))), 7);
+  return vcvt_f32_f16(vreinterpret_f16_s16(vand_s16(codes, vdup_n_s16(-16512))));
 #else
   // Floats of the same bits are smaller by 2^120, and may be subnormal.
   float numbers[lanes];
@@ -83,6 +97,15 @@ inline void store_low_bytes(std::uint8_t* to, const packet& from) {
   _mm_storel_epi64(
       reinterpret_cast<__m128i*>(to),
       _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1)));
+#elif defined(EIGEN_VECTORIZE_SSE) && !defined(EIGEN_VECTORIZE_AVX)
+  const __m128i bytes = _mm_and_si128(_mm_castps_si128(from), _mm_set1_epi32(255));
+  const __m128i halves = _mm_packs_epi32(bytes, bytes);
+  const std::int32_t four = _mm_cvtsi128_si32(_mm_packus_epi16(halves, halves));
+  std::memcpy(to, &four, sizeof four);
+#elif defined(EIGEN_VECTORIZE_NEON) && EIGEN_ARCH_ARM64
+  const uint16x4_t halves = vmovn_u32(vreinterpretq_u32_f32(from));
+  const uint8x8_t bytes = vmovn_u16(vcombine_u16(halves, halves));
+  std::memcpy(to, &bytes, 4);
 #else
   float numbers[lanes];
   store(numbers, from);

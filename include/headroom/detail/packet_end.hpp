@@ -4,6 +4,7 @@
 
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/packet_stored.hpp>
 
 #include <cstdint>
 #include <type_traits>
@@ -25,8 +26,8 @@ inline auto first_lanes(Index count) {
 /// lanes. What is behind them is not read.
 template <class Number>
 packet load_first(const Number* from, Index count) {
-  float numbers[lanes] = {};
-  for (Index i = 0; i < count; ++i) numbers[i] = static_cast<float>(from[i]);
+  Number numbers[lanes] = {};
+  for (Index i = 0; i < count; ++i) numbers[i] = from[i];
   return load(numbers);
 }
 /// The first `count` numbers of a packet, and 0 in the other lanes.

@@ -5,6 +5,7 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/operand.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/packet_stored.hpp>
 
 #include <cmath>
 #include <cstdint>

@@ -4,6 +4,7 @@
 
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
+#include <headroom/detail/packet_stored.hpp>
 
 #include <algorithm>
 

@@ -6,6 +6,7 @@
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/packet.hpp>
 #include <headroom/detail/packet_end.hpp>
+#include <headroom/detail/packet_stored.hpp>
 
 #include <algorithm>
 #include <concepts>
