@@ -31,10 +31,10 @@ namespace headroom::inline HEADROOM_ISA::detail {
 /// More rows than this are faster as outer products, whose packets they fill, or half of one.
 inline constexpr int most_dot_rows = std::min(lanes, 8);
 
-/// Keys of a group that are read at the same time; rows is a power of two. With 16 registers, half
-/// of them hold sums.
+/// Keys of a group that are read at the same time; rows is a power of two. Half of the registers
+/// hold sums.
 constexpr int dot_keys(int rows) {
-  return std::clamp(std::max(8, lanes) / rows, 1, 4);
+  return std::clamp(registers / 2 / rows, 1, 4);
 }
 
 /// The operands from number d of a row on, in a packet; a pair is two neighbours.
