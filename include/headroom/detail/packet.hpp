@@ -103,6 +103,15 @@ inline void keep(packet& p) {
   p = kept;
 }
 
+/// Keeps a number that stands in all lanes. NEON multiplies by any lane of a packet: to have it in
+/// all of them would be an instruction more.
+template <class Packet>
+HEADROOM_ALWAYS_INLINE inline void keep_broadcast([[maybe_unused]] Packet& p) {
+#if !defined(__aarch64__)
+  keep(p);
+#endif
+}
+
 /// A sum that is there to be rounded: -fassociative-math, of which clang does not tell, must not
 /// cancel it against others.
 inline packet as_written(packet sum) {

@@ -113,7 +113,7 @@ void outer_tile(const A& a, const B& b, Index column, Index depth, const product
       }
       HEADROOM_UNROLL for (int i = 0; i < rows; ++i) {
         auto number = broadcast(left[i * a.row_stride]);
-        if constexpr (packets > 1) keep(number);
+        if constexpr (packets > 1) keep_broadcast(number);
         HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
           sum[i][p] = multiply_add(number, columns[p], sum[i][p]);
         }

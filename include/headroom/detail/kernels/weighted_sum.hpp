@@ -133,7 +133,7 @@ HEADROOM_ALWAYS_INLINE inline void weighted_sum_tile(const Operand* weights,
       }
       HEADROOM_UNROLL for (int r = 0; r < rows; ++r) {
         auto weight = broadcast(weights[j * of_key + r]);
-        keep(weight);
+        keep_broadcast(weight);
         HEADROOM_UNROLL for (int p = 0; p < packets; ++p) {
           sum[r][p] = multiply_add(weight, numbers[p], sum[r][p]);
         }
