@@ -87,9 +87,9 @@ class key_turn {
       read_keys(cache_, t, keys);
       // All turn alike, as the heads of one token do. Their amplitude they have already.
       const auto alike = tokens_major(numbers_, 1, count * groups, dim).slice_dim(begin_, dim);
-      rotate(alike, alike, rotary_.rotary_dim(), rotary_.pairing(), distance,
-             [this](Index position, Index k, Real& cosine, Real& sine) {
-               const double angle = static_cast<double>(position) *
+      rotate(alike, alike, rotary_.rotary_dim(), rotary_.pairing(),
+             [&](Index, Index k, Real& cosine, Real& sine) {
+               const double angle = static_cast<double>(distance) *
                                     rotary_.inverse_frequencies()[static_cast<std::size_t>(k)];
                cosine = static_cast<Real>(std::cos(angle));
                sine = static_cast<Real>(std::sin(angle));

@@ -89,13 +89,14 @@
 
 // Layers, from x to out
 
-#include <headroom/cached_layer.hpp>  // how a layer is called: prefill, decode, batch, cross
-#include <headroom/layer.hpp>         // a layer of MHA, GQA or MQA
-#include <headroom/linear.hpp>        // projections, in the layout of checkpoints
-#include <headroom/mla_layer.hpp>     // a layer of MLA
-#include <headroom/rms_norm.hpp>      // the norm of queries, keys and latents
-#include <headroom/rope.hpp>          // the rotary embedding
-#include <headroom/rope_scaling.hpp>  // frequencies of the rotary embedding
+#include <headroom/cached_layer.hpp>     // how a layer is called: prefill, decode, batch, cross
+#include <headroom/layer.hpp>            // a layer of MHA, GQA or MQA
+#include <headroom/linear.hpp>           // projections, in the layout of checkpoints
+#include <headroom/mla_layer.hpp>        // a layer of MLA
+#include <headroom/multi_axis_rope.hpp>  // the rotary embedding of images and films
+#include <headroom/rms_norm.hpp>         // the norm of queries, keys and latents
+#include <headroom/rope.hpp>             // the rotary embedding
+#include <headroom/rope_scaling.hpp>     // frequencies of the rotary embedding
 
 // Sizes and checkpoints
 

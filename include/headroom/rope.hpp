@@ -91,31 +91,35 @@ void rotate_row(const In* x, Out* y, Index pairs, Index begin, Index count, cons
   }
 }
 
-/// Every rule about the arguments of a rotation, checked before anything is written.
+/// The rules about the shapes of a rotation, checked before anything is written.
 template <class In, class Out>
-void check_rotation(const char* who, Index rotary_dim, const view<In>& x, const view<Out>& out,
-                    const token_positions& positions) {
+void check_rotation(const char* who, Index rotary_dim, const view<In>& x, const view<Out>& out) {
   require(x.dim() >= rotary_dim, who, ": x has head width ", x.dim(),
           ", expected at least rotary_dim = ", rotary_dim);
   require(x.tokens() == out.tokens() && x.heads() == out.heads() && x.dim() == out.dim(), who,
           ": out is [", out.tokens(), ", ", out.heads(), ", ", out.dim(),
           "], expected the shape of x, [", x.tokens(), ", ", x.heads(), ", ", x.dim(), "]");
+}
+template <class In, class Out>
+void check_rotation(const char* who, Index rotary_dim, const view<In>& x, const view<Out>& out,
+                    const token_positions& positions) {
+  check_rotation(who, rotary_dim, x, out);
   require(positions.fit(x.tokens()), who, ": ", positions.ids().size(),
           " positions, expected one per token = ", x.tokens());
 }
 
-/// The rotation itself. `angles(position, k, cosine, sine)` supplies pair k's numbers; they are
-/// fetched once per token and serve all its heads.
+/// The rotation itself. `angles(t, k, cosine, sine)` supplies pair k's numbers for token t; they
+/// serve all its heads.
 template <class In, class Out, class Angles>
 void rotate(const view<In>& x, const view<Out>& out, Index rotary_dim, rope_pairing pairing,
-            const token_positions& positions, const Angles& angles) {
+            const Angles& angles) {
   using Real = rope_real<In, Out>;
   const Index pairs = rotary_dim / 2;
   Real cosine[rope_pairs_at_once], sine[rope_pairs_at_once];
   for (Index t = 0; t < x.tokens(); ++t) {
     for (Index begin = 0; begin < pairs; begin += rope_pairs_at_once) {
       const Index count = std::min(rope_pairs_at_once, pairs - begin);
-      for (Index i = 0; i < count; ++i) angles(positions[t], begin + i, cosine[i], sine[i]);
+      for (Index i = 0; i < count; ++i) angles(t, begin + i, cosine[i], sine[i]);
       for (Index h = 0; h < x.heads(); ++h) {
         if (pairing == rope_pairing::half)
           rotate_row<rope_pairing::half>(x.row(t, h), out.row(t, h), pairs, begin, count, cosine,
@@ -206,12 +210,11 @@ class rope {
     static_assert(!std::is_const_v<Out>, "rope: the view that is written must not be of const");
     using Real = detail::rope_real<In, Out>;
     detail::check_rotation("rope", rotary_dim(), x, out, positions);
-    detail::rotate(x, out, rotary_dim(), pairing_, positions,
-                   [this](Index position, Index k, Real& cosine, Real& sine) {
-                     const turn a = at(position, k);
-                     cosine = static_cast<Real>(a.cos);
-                     sine = static_cast<Real>(a.sin);
-                   });
+    detail::rotate(x, out, rotary_dim(), pairing_, [&](Index t, Index k, Real& cosine, Real& sine) {
+      const turn a = at(positions[t], k);
+      cosine = static_cast<Real>(a.cos);
+      sine = static_cast<Real>(a.sin);
+    });
   }
 
  private:
@@ -294,10 +297,10 @@ class rope_table {
     for (Index t = 0; t < x.tokens(); ++t)
       detail::require(positions[t] >= 0 && positions[t] < max_positions(), "rope_table: token ", t,
                       " has position ", positions[t], ", expected [0, ", max_positions(), ")");
-    detail::rotate(x, out, rotary_dim(), pairing_, positions,
-                   [this](Index position, Index k, Compute& cosine, Compute& sine) {
-                     cosine = static_cast<Compute>(cos_(position, k));
-                     sine = static_cast<Compute>(sin_(position, k));
+    detail::rotate(x, out, rotary_dim(), pairing_,
+                   [&](Index t, Index k, Compute& cosine, Compute& sine) {
+                     cosine = static_cast<Compute>(cos_(positions[t], k));
+                     sine = static_cast<Compute>(sin_(positions[t], k));
                    });
   }
 

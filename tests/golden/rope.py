@@ -48,18 +48,47 @@ def llama3(r, base, factor, original_length, low, high):
 
 def rotate(x, positions, theta, interleaved, amplitude):
     """x [tokens, heads, dim]; the first 2 * len(theta) channels turn."""
-    pairs = len(theta)
+    return rotate_by(x, np.outer(positions, theta), interleaved, amplitude)
+
+
+def rotate_by(x, angles, interleaved, amplitude):
+    """angles [tokens, pairs]"""
+    pairs = angles.shape[1]
     r = 2 * pairs
     out = x.copy()
     first = x[..., 0:r:2] if interleaved else x[..., :pairs]
     second = x[..., 1:r:2] if interleaved else x[..., pairs:r]
-    turn = amplitude * np.exp(1j * np.outer(positions, theta))[:, None, :]
+    turn = amplitude * np.exp(1j * angles)[:, None, :]
     turned = (first + 1j * second) * turn
     if interleaved:
         out[..., 0:r:2], out[..., 1:r:2] = turned.real, turned.imag
     else:
         out[..., :pairs], out[..., pairs:r] = turned.real, turned.imag
     return out
+
+
+def sections(positions, theta, pairs_of_axis):
+    """Qwen2-VL: all angles of each axis [axes, tokens, pairs], of which sections are put together."""
+    angles = positions.T[:, :, None] * theta
+    ends = np.cumsum(pairs_of_axis)
+    parts = np.split(angles, ends[:-1], axis=-1)
+    return np.concatenate([part[axis] for axis, part in enumerate(parts)], axis=-1)
+
+
+def interleaved_sections(positions, theta, pairs_of_axis):
+    """Qwen3-VL: the angles of the first axis, among which strides are those of the others."""
+    angles = positions.T[:, :, None] * theta
+    result = angles[0].copy()
+    axes = len(pairs_of_axis)
+    for axis in range(1, axes):
+        stride = slice(axis, axes * pairs_of_axis[axis], axes)
+        result[:, stride] = angles[axis][:, stride]
+    return result
+
+
+def each_axis(positions, theta):
+    """Vision encoders: the angles of one axis after those of another."""
+    return np.concatenate([np.outer(p, theta) for p in positions.T], axis=-1)
 
 
 def write(name, values):
@@ -96,6 +125,13 @@ def main():
     write("interleaved_full", rotate(x, positions, plain(12, 1e4), True, 1.0))
     write("half_yarn_partial", rotate(x, positions, yarn(8, 1e4, 40, 4096), False, 1.25))
     write("interleaved_yarn_partial", rotate(x, positions, yarn(8, 1e4, 40, 4096), True, 1.25))
+
+    places = np.array([[5, 0, 0], [5, 1, 3], [40, 17, 9]])  # time, height, width
+    theta = plain(12, 1e4)
+    write("three_axes", rotate_by(x, sections(places, theta, [2, 3, 1]), False, 1.25))
+    write("three_axes_interleaved",
+          rotate_by(x, interleaved_sections(places, theta, [3, 2, 1]), True, 1.0))
+    write("two_axes", rotate_by(x, each_axis(places[:, 1:], plain(6, 1e4)), False, 1.0))
     print("}  // namespace golden::rope")
 
 
