@@ -185,6 +185,13 @@ TEST_CASE("Sizes that the compiler knows and sizes that it does not give the sam
   check(hr::attention<dynamic, 2, dynamic, 24>(6, 2, 16, 24));
 }
 
+TEST_CASE("Of values as wide as keys, or as the template says, no width need be given") {
+  using dynamic = hr::attention<Eigen::Dynamic, Eigen::Dynamic>;
+  REQUIRE(dynamic(8, 2, 24).v_width() == 24);
+  REQUIRE(hr::attention<8, 2, Eigen::Dynamic, 40>(8, 2, 24).v_width() == 40);
+  REQUIRE_THROWS_AS((hr::gqa<8, 2>(8, 4, 24)), std::invalid_argument);
+}
+
 TEST_CASE("Multi-head and multi-query are names of the same template") {
   STATIC_REQUIRE(std::is_same_v<hr::mha<8, 16>, hr::attention<8, 8, 16, 16>>);
   STATIC_REQUIRE(std::is_same_v<hr::gqa<8, 2, 16>, hr::attention<8, 2, 16, 16>>);

@@ -257,16 +257,6 @@ TEST_CASE("scores are modified by the left mask first, and | leaves them alone")
   CHECK((hr::causal() | hr::prefix(1)).modify(3.f, row, 0) == 3);
 }
 
-TEST_CASE("what a mask shows beyond its range does not count") {
-  struct generous : hr::mask_defaults {
-    hr::key_range keys(const hr::query_row&) const { return {3, 5, false, 1, 9}; }
-    bool visible(const hr::query_row&, Index) const { return false; }
-  };
-  const auto either = generous{} | hr::prefix(1);
-  for (Index key = 0; key < 12; ++key)
-    CHECK(hr::sees(either, {0, 0, 0, 12}, key) == (key < 1 || key == 3 || key == 4));
-}
-
 TEST_CASE("a composition refuses what either part refuses") {
   const hr::mask_shape shape{2, 3, 5};
   CHECK_NOTHROW((hr::causal() & hr::key_length(5)).check(shape));

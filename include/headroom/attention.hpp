@@ -91,6 +91,10 @@ class attention {
   attention(Index qk_width, Index v_width) requires(detail::all_fixed<Q_heads, KV_groups>)
       : attention(Q_heads, KV_groups, qk_width, v_width) {}
 
+  /// Heads are given, and one width: values are as wide as the template says, or as keys.
+  attention(Index query_heads, Index groups, Index qk_width)
+      : attention(query_heads, groups, qk_width, v_dim > 0 ? v_dim : qk_width) {}
+
   /// Every size is given, as read from a model file; those fixed in the template must agree.
   ///
   /// \throws std::invalid_argument naming the size that is wrong
@@ -119,7 +123,8 @@ class attention {
   /// \param k         [kv_len, KV_groups, qk_dim]
   /// \param v         [kv_len, KV_groups, v_dim]
   /// \param out       [q_len, Q_heads, v_dim], written; overlaps no input
-  /// \param mask      which keys a query sees, and what is added to its scores: mask.hpp
+  /// \param mask      which keys a query sees, and what is added to its scores: mask.hpp. All of
+  ///                  them if not given: the queries of a prompt want causal{}
   /// \param options   scale, softcap, sinks, first position, where the lse goes: options.hpp
   /// \param executor  what runs the parts of the call, one by one or on threads: parallel.hpp
   /// \throws std::invalid_argument naming the argument whose shape disagrees; nothing is written
@@ -182,6 +187,18 @@ class attention {
                   const Executor& executor = {}) const {
     cache.attend(*this, q, out, mask, options, executor);
   }
+
+  /// Behind out stands a mask, then options, then an executor.
+  template <viewable Query, detail::attended Source, viewable Out, detail::no_mask NoMask,
+            class Executor = serial>
+  void operator()(  // a function becomes a mask by mask(f), or by score_mod(f) if it gives scores
+      const Query&, const Source&, Out&&, const NoMask&,
+      const attention_options<scalar_of<Out>>& = {}, const Executor& = {}) const = delete;
+  template <viewable Query, viewable Key, viewable Value, viewable Out, detail::no_mask NoMask,
+            class Executor = serial>
+  void operator()(  // a function becomes a mask by mask(f), or by score_mod(f) if it gives scores
+      const Query&, const Key&, const Value&, Out&&, const NoMask&,
+      const attention_options<scalar_of<Out>>& = {}, const Executor& = {}) const = delete;
 
   /// Whether a call compiles for these types of q, of a source of keys and values, and of out: a
   /// constraint for your own templates. (The call itself fails with a sentence that says why.)

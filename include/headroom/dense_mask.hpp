@@ -30,6 +30,8 @@ concept added_number = storage_scalar<T> || std::floating_point<T>;
 
 /// Key j is real iff valid[j]: the usual attention_mask of a padded batch, of bool or integers. The
 /// flags are read, not copied, and must outlive the call; so a temporary std::vector is refused.
+/// Padding counts where positions do, as with key_length: where queries end before it, or begin
+/// behind it, say options.first_position.
 template <class Flag = bool>
 struct key_padding : mask_defaults {
   static_assert(!detail::added_number<Flag>,

@@ -37,11 +37,12 @@
 
 // Masks: which keys a query sees
 
-#include <headroom/dense_mask.hpp>     // flags and biases in memory
-#include <headroom/mask.hpp>           // formulas, composed with & and |
-#include <headroom/score_mod.hpp>      // ALiBi, and masks and score modifications of one's own
-#include <headroom/selected_mask.hpp>  // masks over some of the tokens
-#include <headroom/tree_mask.hpp>      // drafts of several continuations, for speculation
+#include <headroom/attention_mask.hpp>  // what a mask is asked
+#include <headroom/dense_mask.hpp>      // flags and biases in memory
+#include <headroom/mask.hpp>            // formulas, composed with & and |
+#include <headroom/score_mod.hpp>       // ALiBi, and masks and score modifications of one's own
+#include <headroom/selected_mask.hpp>   // masks over some of the tokens
+#include <headroom/tree_mask.hpp>       // drafts of several continuations, for speculation
 
 // Where keys and values are kept
 

@@ -1,4 +1,4 @@
-// expect in notes: attention_mask
+// expect in notes: deleted
 // SPDX-FileCopyrightText: 2026 The headroom authors
 // SPDX-License-Identifier: Apache-2.0
 #include <headroom/attention.hpp>

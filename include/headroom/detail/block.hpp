@@ -41,6 +41,7 @@ struct known_sizes {
 /// One attention call, validated: what every kernel below needs, whatever the source of the keys.
 template <class Scalar_, class Query, class Mask_, known_sizes known = known_sizes()>
 struct attention_call {
+  static_assert(check_mask<Mask_>());
   using Scalar = Scalar_;
   using Mask = Mask_;
   static constexpr int rows_multiple = known.rows_multiple;
