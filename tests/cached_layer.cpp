@@ -10,6 +10,7 @@
 #include <headroom/latent_cache.hpp>
 #include <headroom/layer.hpp>
 #include <headroom/mla_layer.hpp>
+#include <headroom/paged_cache.hpp>
 #include <headroom/ring_cache.hpp>
 #include <headroom/rotated_cache.hpp>
 #include <headroom/scaled_cache.hpp>
@@ -256,6 +257,32 @@ TEST_CASE("a batch in which one sequence has no room changes no cache and no out
   REQUIRE(roomy.tokens() == 0);
   REQUIRE(full.tokens() == 3);
   REQUIRE(out == matrix::Constant(6, 24, 7));
+}
+
+TEST_CASE("a refused call leaves rings as far to go back as they had, and pages as shared") {
+  gqa_model model;
+  const auto layer = model.layer();
+  const matrix x = random_matrix(model.random, 4, 24, 1);
+  matrix out(4, 24);
+
+  ring_model::cache first = ring_model::empty(0), second = ring_model::empty(0);
+  for (int i = 0; i < 6; ++i)
+    for (ring_model::cache* ring : {&first, &second}) layer(x, *ring, out, causal());
+  REQUIRE_THROWS_WITH(layer(x, first, out, causal_length(1000)),
+                      headroom_tests::contains("length = 1000"));
+  const std::array<hr::layer_sequence<ring_model::cache>, 2> both = {{{2, &first}, {2, &second}}};
+  REQUIRE_THROWS_WITH(
+      layer.batch(x, both, out, [](Index i) { return i == 0 ? causal() : causal_length(1000); }),
+      headroom_tests::contains("layer: sequence 1: key_length: length = 1000"));
+  first.truncate(24 - 9);  // a chunk
+
+  hr::page_pool<float, 2, 8> pool(4, 4);
+  hr::paged_cache prompt(pool);
+  layer(x.topRows(2), prompt, out.topRows(2), causal());
+  hr::paged_cache fork = prompt.fork();
+  const Index free = pool.pages_free();
+  REQUIRE_THROWS_AS(layer(x, fork, out, causal_length(1000)), std::invalid_argument);
+  REQUIRE((pool.pages_free() == free && pool.pages_shared() == 1));
 }
 
 TEMPLATE_TEST_CASE("a call that an executor ends takes appended tokens back, the last one too", "",

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <headroom/detail/cache_batch.hpp>
+#include <headroom/detail/checked_call.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/scratch.hpp>
@@ -106,7 +107,8 @@ class cached_layer {
   ///                       tokens add up to x's, and no two share a cache
   /// \param out        [total tokens, out_features of o], written
   /// \param mask       one for all, copied for each, or a function that returns that of sequence i
-  /// \throws as for one sequence; out and all caches are then unchanged
+  /// \throws as for one sequence; out and all caches are then unchanged, if a pool
+  ///         that has room for each sequence's tokens has it for all of them
   template <viewable In, std::ranges::contiguous_range Sequences, viewable Out, class Mask = causal,
             executor Executor = serial>
   void batch(const In& x, const Sequences& sequence_list, Out&& out, const Mask& mask = {},
@@ -120,6 +122,7 @@ class cached_layer {
     const auto keys = derived().new_keys(tokens, memory, executor);
     const view<Scalar> q = derived().queries(tokens, memory, executor);
     const view<Scalar> attended = new_attended(q, memory);
+    check_appended(sequences, mask, q.heads());
     detail::append_guard guard(sequences, memory);
     Index first = 0;
     for (const Sequence& sequence : sequences) {
@@ -210,6 +213,22 @@ class cached_layer {
       for (std::size_t j = 0; j < i; ++j)
         detail::require(sequences[i].cache != sequences[j].cache, "layer: sequences ", j, " and ",
                         i, " share a cache, expected one for each");
+  }
+
+  // What would be refused once tokens are there, before any are: a ring cannot take them back
+  // without a trace.
+  template <class Cache, class Mask>
+  static void check_appended(std::span<const layer_sequence<Cache>> sequences, const Mask& mask,
+                             Index Q_heads) {
+    for (Index i = 0; i < std::ssize(sequences); ++i) {
+      const auto& [tokens, cache, positions] = sequences[static_cast<std::size_t>(i)];
+      if constexpr (detail::checks_room<Cache>) cache->check_room(tokens);
+      const mask_shape shape{Q_heads, tokens, cache->tokens() + tokens};
+      if (sequences.size() > 1)
+        detail::check_mask({"layer", i}, mask_of(mask, i), shape);
+      else
+        mask_of(mask, i).check(shape);
+    }
   }
 
   static void check_positions(const std::optional<token_positions>& positions, Index tokens) {

@@ -35,7 +35,8 @@ template <class Stored_, int KV_groups = Eigen::Dynamic, int qk_dim_ = Eigen::Dy
 class kv_cache {
   static_assert(detail::is_storable<Stored_> && detail::is_storable<StoredValue_>,
                 "kv_cache<Scalar, ...>: Scalar must be float, double, Eigen::half or "
-                "Eigen::bfloat16, or a codec in its place");
+                "Eigen::bfloat16, or a codec in its place; static_assert(headroom::codec<C>) "
+                "says what a struct C lacks to be one");
   static_assert(detail::is_size(KV_groups) && detail::is_size(qk_dim_) && detail::is_size(v_dim_),
                 "kv_cache<Scalar, KV_groups, qk_dim, v_dim>: sizes must be at least 1 or "
                 "Eigen::Dynamic");
@@ -90,6 +91,9 @@ class kv_cache {
   void append(const Keys& k, const Values& v) {
     write(size_, k, v);
   }
+
+  /// \throws std::length_error if `count` more tokens have no room, as append would
+  void check_room(Index count) const { detail::require_room("kv_cache", count, size_, capacity_); }
 
   /// Adds tokens [begin, end) of another source at the end, as they are stored there: the same
   /// bits, whatever the codec. So several answers begin with one prompt, beams go on from the best,

@@ -117,7 +117,8 @@ class latent_cache {
   using Row = detail::latent_row<Stored_, StoredRope_, latent_rank>;
   static_assert(detail::is_storable<Stored_> && detail::is_storable<StoredRope_>,
                 "latent_cache<Scalar, ...>: Scalar must be float, double, Eigen::half or "
-                "Eigen::bfloat16, or a codec in its place");
+                "Eigen::bfloat16, or a codec in its place; static_assert(headroom::codec<C>) "
+                "says what a struct C lacks to be one");
   static_assert(detail::is_size(latent_rank) && detail::is_size(rope, 0),
                 "latent_cache<Scalar, latent_rank, rope>: latent_rank must be at least 1 and rope "
                 "at least 0, or Eigen::Dynamic");
@@ -171,6 +172,11 @@ class latent_cache {
   template <viewable Latent, viewable RopeKey>
   void append(const Latent& latents, const RopeKey& rope_keys) {
     write(size_, latents, rope_keys);
+  }
+
+  /// \throws std::length_error if `count` more tokens have no room, as append would
+  void check_room(Index count) const {
+    detail::require_room("latent_cache", count, size_, capacity_);
   }
 
   /// Adds tokens [begin, end) of another source of latents at the end, as they are stored there, as

@@ -45,6 +45,10 @@ class paged_tokens {
     return std::span(table_).first(static_cast<std::size_t>(pages_for(tokens_)));
   }
 
+  /// \throws std::length_error if `count` more tokens have no room, here or in the pool, as append
+  ///         would
+  void check_room(Index count) const { growth_by(count); }
+
   /// Keeps the first `tokens` tokens; exact, whatever came after them. Pages without tokens are
   /// given up, and free if no other sequence holds them.
   ///
@@ -233,22 +237,32 @@ class paged_tokens {
     table_.reserve(static_cast<std::size_t>(pages_for(most)));
   }
 
-  void make_room(Index count) {
+  // What tokens to come take: how long the table becomes, and whether they go on on a shared page.
+  struct growth {
+    std::size_t size;
+    bool copies;
+  };
+  growth growth_by(Index count) const {
     detail::require_room(who_, count, tokens_, capacity_);
-    if (count == 0) return;
-    const Index slots = tokens_ % page_tokens();  // in use of the page that goes on, if one does
-    const auto last = static_cast<std::size_t>(tokens_ / page_tokens());
-    const bool copies = slots > 0 && pool_->is_shared(table_[last]);
+    if (count == 0) return {table_.size(), false};
     // A codec that threw may have left pages behind those of the last token.
     const auto size = std::max(static_cast<std::size_t>(pages_for(tokens_ + count)), table_.size());
+    const bool copies = tokens_ % page_tokens() > 0 &&
+                        pool_->is_shared(table_[static_cast<std::size_t>(tokens_ / page_tokens())]);
     const Index needed = static_cast<Index>(size - table_.size()) + copies;
     if (needed > pool_->pages_free())
       throw std::length_error(detail::text(who_) + ": appending " + detail::text(count) +
                               " tokens to " + detail::text(tokens_) + " takes " +
                               detail::text(needed) + " pages, the pool has " +
                               detail::text(pool_->pages_free()) + " free");
+    return {size, copies};
+  }
+
+  void make_room(Index count) {
+    const auto [size, copies] = growth_by(count);
     table_.reserve(size);
-    if (copies) copy_page(last, slots);
+    if (copies)
+      copy_page(static_cast<std::size_t>(tokens_ / page_tokens()), tokens_ % page_tokens());
     while (table_.size() < size) table_.push_back(pool_->take());
   }
 

@@ -126,9 +126,7 @@ class ring_cache {
     const Index count = keys.tokens();
     detail::require(values.tokens() == count, "ring_cache: ", count, " and ", values.tokens(),
                     " tokens were given, expected as many of both");
-    if (count > shape_.chunk)
-      throw std::length_error("ring_cache: appending " + detail::text(count) +
-                              " tokens at once exceeds the chunk of " + detail::text(shape_.chunk));
+    check_chunk(count);
     if constexpr (on_pages)
       slots_.append(keys, values);
     else
@@ -138,6 +136,13 @@ class ring_cache {
     seen_ += count;
     oldest_ = std::max<Index>(oldest_, tokens() - ring_tokens(shape_.window, 0, shape_.chunk));
     if constexpr (on_pages) drop_pages();
+  }
+
+  /// \throws std::length_error if `count` more tokens are more than `chunk`, or a pool has no room
+  ///         for them, as append would
+  void check_room(Index count) const {
+    check_chunk(count);
+    if constexpr (on_pages) slots_.check_room(count);
   }
 
   /// Writes keys in place of those from token `first` on, whose values stay.
@@ -236,6 +241,12 @@ class ring_cache {
   }
 
  private:
+  void check_chunk(Index count) const {
+    if (count > shape_.chunk)
+      throw std::length_error("ring_cache: appending " + detail::text(count) +
+                              " tokens at once exceeds the chunk of " + detail::text(shape_.chunk));
+  }
+
   // What the query after so many tokens sees is there, and on pages where it stands.
   void require_next(Index tokens) const {
     const bool meets_the_ring = (shape_.window > 1 || on_pages) && tokens > shape_.prefix;

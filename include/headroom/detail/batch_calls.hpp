@@ -21,16 +21,6 @@
 
 namespace headroom::inline HEADROOM_ISA::detail {
 
-// What a mask says of one sequence of many.
-template <attention_mask Mask>
-void check_mask(const caller& who, const Mask& mask, const mask_shape& shape) {
-  try {
-    mask.check(shape);
-  } catch (const std::invalid_argument& refused) {
-    throw std::invalid_argument(text(who) + ": " + refused.what());
-  }
-}
-
 // Everything that can be wrong with a batch of these sizes, which check_source knows to check.
 template <std::derived_from<call_sizes> Sizes, class Query, class Scalar, offset_range Offsets,
           sequence_range Sequences>

@@ -44,6 +44,9 @@ class cache_around {
   Index v_dim() const { return stored_.v_dim(); }
   Index bytes_per_token() const { return stored_.bytes_per_token(); }
 
+  /// \throws as that of the cache in it
+  void check_room(Index count) const requires(checks_room<Cache>) { stored_.check_room(count); }
+
   /// The cache in it, of what its keys and values become.
   const Cache& stored() const { return stored_; }
 

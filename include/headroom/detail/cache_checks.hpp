@@ -50,11 +50,11 @@ inline void require_same_size(const char* who, const char* name, Index others, I
 template <class Cache, class Source>
 void require_appended(const char* who, const Cache& cache, const Source& other, Index begin,
                       Index end) {
+  require_same_size(who, "KV_groups", Index(other.groups()), Index(cache.groups()));
   if constexpr (has_values_in_keys<Cache>) {
     require_same_size(who, "latent_rank", other.v_dim(), cache.v_dim());
     require_same_size(who, "rope", other.qk_dim() - other.v_dim(), cache.qk_dim() - cache.v_dim());
   } else {
-    require_same_size(who, "KV_groups", other.groups(), cache.groups());
     require_same_size(who, "qk_dim", other.qk_dim(), cache.qk_dim());
     require_same_size(who, "v_dim", other.v_dim(), cache.v_dim());
   }

@@ -14,6 +14,7 @@
 #include <cmath>
 #include <concepts>
 #include <optional>
+#include <stdexcept>
 
 // What every entry point does before it computes: check what it was given against its sizes, and
 // make of it the call that the kernels get.
@@ -42,6 +43,16 @@ struct fixed_call_sizes : call_sizes {
   template <class Source>
   static constexpr bool may_fit = may_have_sizes<Source>(groups, qk_width, v_width);
 };
+
+/// What a mask says of one sequence of many.
+template <attention_mask Mask>
+void check_mask(const caller& who, const Mask& mask, const mask_shape& shape) {
+  try {
+    mask.check(shape);
+  } catch (const std::invalid_argument& refused) {
+    throw std::invalid_argument(text(who) + ": " + refused.what());
+  }
+}
 
 /// Masks add windows to positions: sums do not overflow.
 inline void check_position(const caller& who, const std::optional<Index>& first_position) {

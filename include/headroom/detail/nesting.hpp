@@ -61,6 +61,10 @@ concept writes_rope_keys = requires(Cache& cache, Index t, const view<const floa
   cache.write_rope_keys(t, keys);
 };
 template <class Cache>
+concept checks_room = requires(const Cache& cache, Index count) {
+  cache.check_room(count);
+};
+template <class Cache>
 concept erases_tokens = requires(Cache& cache, Index t) {
   cache.erase(t, t);
 };
