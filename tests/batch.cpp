@@ -244,10 +244,12 @@ TEST_CASE("a batch refuses what does not fit, and writes nothing") {
           "attend_batch: offsets not monotone: offsets[2] = 2, expected at least offsets[1] = 3");
     CHECK(refusal(batch, {1, 2, 3, 6}) == "attend_batch: offsets[0] = 1, expected 0");
     CHECK(refusal(batch, {0, 2, 3, 5}) == "attend_batch: offsets[3] = 5, expected tokens of q = 6");
-    CHECK(refusal(batch, {0, 2, 6}) ==
-          "attend_batch: 3 offsets were given, expected one for each of 3 and the end, 4");
-    CHECK(refusal(batch, {}) ==
-          "attend_batch: 0 offsets were given, expected one for each of 3 and the end, 4");
+    CHECK(
+        refusal(batch, {0, 2, 6}) ==
+        "attend_batch: 3 offsets were given, expected 4, where each of 3 begins and the last ends");
+    CHECK(
+        refusal(batch, {}) ==
+        "attend_batch: 0 offsets were given, expected 4, where each of 3 begins and the last ends");
   }
   SECTION("a position for all") {
     CHECK(refusal(batch, {0, 2, 3, 6}, hr::attention_options<float>{.first_position = 0}) ==

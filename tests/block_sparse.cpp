@@ -161,8 +161,9 @@ TEST_CASE("lists that are none are refused, and nothing is written") {
         "attend_blocks: offsets not monotone: offsets[2] = 3, expected at least offsets[1] = 4");
   CHECK(refusal({3, 4}, {0, 1, 2}, {2, 1, 0}) ==
         "attend_blocks: offsets[2] = 2, expected the number of blocks = 3");
-  CHECK(refusal({2, 4}, {0, 1, 3}, {2, 0, 1}) ==
-        "attend_blocks: 3 offsets were given, expected one for each of 3 and the end, 4");
+  CHECK(
+      refusal({2, 4}, {0, 1, 3}, {2, 0, 1}) ==
+      "attend_blocks: 3 offsets were given, expected 4, where each of 3 begins and the last ends");
   const hr::view_source<float, float> source(p.keys(), p.values());
   const std::vector<int> none;
   CHECK_THROWS_WITH((hr::selected_blocks<hr::view_source<float, float>, int>(source, 0, none)),

@@ -288,8 +288,9 @@ TEST_CASE("a batch of latent attention refuses what does not fit, and writes not
           "attend_batch: offsets not monotone: offsets[2] = 2, expected at least offsets[1] = 3");
     CHECK(refusal(batch, {.offsets = {0, 2, 3, 5}}) ==
           "attend_batch: offsets[3] = 5, expected tokens of q = 6");
-    CHECK(refusal(batch, {.offsets = {0, 6}}) ==
-          "attend_batch: 2 offsets were given, expected one for each of 3 and the end, 4");
+    CHECK(
+        refusal(batch, {.offsets = {0, 6}}) ==
+        "attend_batch: 2 offsets were given, expected 4, where each of 3 begins and the last ends");
   }
   SECTION("a position for all") {
     CHECK(refusal(batch, {.options = {.first_position = 0}}) ==

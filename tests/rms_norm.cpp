@@ -27,6 +27,20 @@ TEST_CASE("a row of known numbers has known values") {
   REQUIRE(std::abs(x[1] - 8 / std::sqrt(12.5)) <= 1e-15);
 }
 
+TEST_CASE("gains are a span, a vector, or a vector of Eigen's") {
+  const auto normed = [](const auto& gain) {
+    std::vector<float> x = {3, 4};
+    headroom::rms_norm(headroom::tokens_major(x.data(), 1, 1, 2), gain, 0.0);
+    return x;
+  };
+  const std::vector<float> gain = {1, 2};
+  const std::vector<float> expected = normed(std::span<const float>(gain));
+  REQUIRE(normed(gain) == expected);
+  REQUIRE(normed(Eigen::Vector2f(1, 2)) == expected);
+  REQUIRE(normed(Eigen::RowVector2d(1, 2)) == expected);
+  REQUIRE(normed(Eigen::Map<const Eigen::VectorXf>(gain.data(), 2)) == expected);
+}
+
 TEST_CASE("with unit gain and no eps the mean square of each row is one") {
   random_source random(3);
   const Index tokens = 5, heads = 3, dim = 67;

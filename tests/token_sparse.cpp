@@ -171,6 +171,7 @@ TEST_CASE("lists that are none are refused, and nothing is written") {
         "attend_tokens: offsets not monotone: offsets[2] = 1, expected at least offsets[1] = 2");
   CHECK(refusal({0, 1, 2}, {1, 5, 7}) ==
         "attend_tokens: offsets[2] = 2, expected the number of tokens = 3");
-  CHECK(refusal({0, 1}, {1}) ==
-        "attend_tokens: 2 offsets were given, expected one for each of 2 and the end, 3");
+  CHECK(
+      refusal({0, 1}, {1}) ==
+      "attend_tokens: 2 offsets were given, expected 3, where each of 2 begins and the last ends");
 }

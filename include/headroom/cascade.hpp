@@ -183,15 +183,15 @@ void attend_shared(const Sizes& sizes, view<const Query> queries, view<Scalar> o
 ///   const headroom::shared_prefix<Cache> prefixes[] = {{system, 0, 8}, {document, 0, 3}};
 ///   headroom::attend_cascade(gqa, q, offsets, prefixes, sequences, out);
 ///
-/// A sequence's source holds only what is its own (of a fork that holds everything, a token_slice),
-/// and its mask speaks of that: key 0 is the first key after what is shared, positions count from
-/// there, and its prefixes stand before, at -1, -2 and so on. They are visible to all its queries,
-/// but for windows: a sliding_window reaches into the prefixes as far as it is wide. So `causal{} &
-/// sliding_window{w}` is what it is over a copy of everything, and `sliding_window{w} | prefix{0}`
-/// shows all that is shared beside a window, as what a ring keeps, masked, does. A local_chunk does
-/// so, too, and is told how many tokens its sequence shares: `local_chunk{c, shared}`. Other masks,
-/// your own included, hide own keys alone. Masks that modify scores are refused, for they would
-/// leave out the prefixes.
+/// A sequence's source holds only what is its own (of a fork that holds everything, a token_slice:
+/// a whole fork would count what is shared twice, unnoticed), and its mask speaks of that: key 0 is
+/// the first key after what is shared, positions count from there, and its prefixes stand before,
+/// at -1, -2 and so on. They are visible to all its queries, but for windows: a sliding_window
+/// reaches into the prefixes as far as it is wide. So `causal{} & sliding_window{w}` is what it is
+/// over a copy of everything, and `sliding_window{w} | prefix{0}` shows all that is shared beside a
+/// window, as what a ring keeps, masked, does. A local_chunk does so, too, and is told how many
+/// tokens its sequence shares: `local_chunk{c, shared}`. Other masks, your own included, hide own
+/// keys alone. Masks that modify scores are refused, for they would leave out the prefixes.
 ///
 /// \param prefixes   shared_prefix each, in memory one after another and in the order in which a
 ///                   sequence begins with them; all of one type of source, which may differ from

@@ -71,7 +71,8 @@ template <known_sizes absorbed, int latent_rank, int rope_width, kv_source Sourc
 void check_source(const latent_sizes<absorbed, latent_rank, rope_width>& sizes,
                   const Source& latents) {
   static_assert(latent_sizes<absorbed, latent_rank, rope_width>::template may_fit<Source>,
-                "mla: the cache has another latent_rank or rope than the attention");
+                "mla: the cache has another latent_rank or rope than the attention, or keys and "
+                "values in place of latents");
   require(latents.groups() == 1, sizes.who, ": latents have ", latents.groups(),
           " groups, expected 1");
   require(latents.v_dim() == sizes.rank, sizes.who, ": latents have width ", latents.v_dim(),

@@ -33,8 +33,9 @@ namespace headroom::inline HEADROOM_ISA {
 ///   headroom::attend_blocks(gqa, q, cache, {1, 16}, std::array{Index(0), count},
 ///                           std::span(pages).first(count), out, headroom::causal{});
 ///
-/// It keeps 2 / page_tokens of the keys' numbers, as floats, and allocates when it is made only.
-/// Not to be written while it is read; reading from several threads is fine.
+/// It keeps 2 / page_tokens of the keys' numbers, as floats. It allocates when it is made, and
+/// working memory in a thread's first calls. Not to be written while it is read; reading from
+/// several threads is fine.
 ///
 /// \source Tang et al., Quest, arXiv 2406.10774, section 3.2; there each head has a list of its own
 class page_index {

@@ -30,7 +30,8 @@ template <class Stored_, int KV_groups = Eigen::Dynamic, int qk_dim_ = Eigen::Dy
 class page_pool : public page_stock {
   static_assert(detail::is_storable<Stored_> && detail::is_storable<StoredValue_>,
                 "page_pool<Scalar, ...>: Scalar must be float, double, Eigen::half or "
-                "Eigen::bfloat16, or a codec in its place");
+                "Eigen::bfloat16, or a codec in its place; static_assert(headroom::codec<C>) "
+                "says what a struct C lacks to be one");
   static_assert(detail::is_size(KV_groups) && detail::is_size(qk_dim_) && detail::is_size(v_dim_),
                 "page_pool<Scalar, KV_groups, qk_dim, v_dim>: sizes must be at least 1 or "
                 "Eigen::Dynamic");

@@ -18,7 +18,8 @@ using page_id = std::int32_t;
 
 /// What every pool of pages knows: how many pages there are, and how many sequences hold each. It
 /// is the base of page_pool and latent_page_pool, and stays where it was made, because sequences
-/// point to it. It must outlive them; where it does not, its destructor fails an eigen_assert.
+/// point to it: pools of several layers go into a std::deque, not a std::vector. It must outlive
+/// them; where it does not, its destructor fails an eigen_assert.
 ///
 /// Threads: these numbers change whenever a sequence of the pool is made, moved, forked, written,
 /// cut or destroyed, so one thread at a time may do any of that, or ask for them. Meanwhile other

@@ -25,7 +25,7 @@ namespace headroom::inline HEADROOM_ISA {
 ///
 /// What removes tokens and how pages are shared is said at paged_tokens, and who may call what
 /// from which thread at page_stock. Making and forking a sequence allocates its block table;
-/// nothing is allocated later.
+/// nothing is allocated later, unless by one whose table was moved away.
 ///
 /// The parameters are those of the pool, from which they are deduced.
 template <class Stored_, int KV_groups = Eigen::Dynamic, int qk_dim_ = Eigen::Dynamic,

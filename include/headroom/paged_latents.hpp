@@ -34,7 +34,8 @@ class latent_page_pool : public page_stock {
   using Row = detail::latent_row<Stored_, StoredRope_, latent_rank>;
   static_assert(detail::is_storable<Stored_> && detail::is_storable<StoredRope_>,
                 "latent_page_pool<Scalar, ...>: Scalar must be float, double, Eigen::half or "
-                "Eigen::bfloat16, or a codec in its place");
+                "Eigen::bfloat16, or a codec in its place; static_assert(headroom::codec<C>) "
+                "says what a struct C lacks to be one");
   static_assert(detail::is_size(latent_rank) && detail::is_size(rope, 0),
                 "latent_page_pool<Scalar, latent_rank, rope>: latent_rank must be at least 1 and "
                 "rope at least 0, or Eigen::Dynamic");

@@ -80,7 +80,8 @@ template <class Stored_, class StoredValue_ = Stored_>
 class paged_view {
   static_assert(detail::is_storable<Stored_> && detail::is_storable<StoredValue_>,
                 "paged_view<Scalar>: Scalar must be float, double, Eigen::half or Eigen::bfloat16, "
-                "or a codec in its place");
+                "or a codec in its place; static_assert(headroom::codec<C>) says what a struct C "
+                "lacks to be one");
 
  public:
   using KeyCodec = typename detail::codec_of<Stored_>::type;

@@ -7,6 +7,7 @@
 #include <headroom/view.hpp>
 
 #include <cmath>
+#include <cstddef>
 #include <span>
 
 namespace headroom::inline HEADROOM_ISA {
@@ -16,7 +17,7 @@ namespace headroom::inline HEADROOM_ISA {
 ///   x = gain * x / sqrt(mean(x^2) + eps)
 ///
 /// \param x     [tokens, heads, dim] of float or double; each row of dim numbers on its own
-/// \param gain  [dim], of any storage scalar
+/// \param gain  [dim], of any storage scalar: a span, a std::vector, an Eigen vector
 /// \param eps   added to the mean square; not negative
 /// \throws std::invalid_argument if gain is not as wide as a row, or eps is wrong; x is then
 ///         unchanged
@@ -40,6 +41,14 @@ void rms_norm(view<Scalar> x, std::span<const Gain> gain, double eps) {
       row *= Scalar(1) / std::sqrt(mean_square + static_cast<Scalar>(eps));
       row *= gains.template cast<Scalar>();
     }
+}
+
+template <class Scalar, class Gains>
+requires requires(const Gains& gain) {
+  std::span(gain.data(), static_cast<std::size_t>(gain.size()));
+}
+void rms_norm(view<Scalar> x, const Gains& gain, double eps) {
+  rms_norm(x, std::span(gain.data(), static_cast<std::size_t>(gain.size())), eps);
 }
 
 }  // namespace headroom::inline HEADROOM_ISA

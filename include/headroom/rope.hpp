@@ -41,6 +41,14 @@ class token_positions {
   token_positions(const Ids& ids)
       : ids_(std::ranges::data(ids), std::ranges::size(ids)), listed_(true) {}
 
+  template <std::ranges::contiguous_range Ids>
+  requires std::integral<std::ranges::range_value_t<Ids>> &&
+      (!std::same_as<std::ranges::range_value_t<Ids>, Index>)token_positions(const Ids&) {
+    static_assert(std::same_as<std::ranges::range_value_t<Ids>, Index>,
+                  "token_positions: a list of positions is read where it lies, so it must be of "
+                  "Eigen::Index, which is std::ptrdiff_t");
+  }
+
   Index operator[](Index t) const {
     return listed_ ? ids_[static_cast<std::size_t>(t)] : first_ + t;
   }
@@ -195,6 +203,14 @@ class rope {
   template <class Scalar>
   void operator()(view<Scalar> x, token_positions positions) const {
     (*this)(x, x, positions);
+  }
+
+  /// A matrix does not tell where its heads begin.
+  template <detail::eigen_object Matrix>
+  void operator()(const Matrix&, token_positions) const {
+    static_assert(!detail::eigen_object<Matrix>,
+                  "rope: takes a view, not a matrix, which does not say how many heads it has: "
+                  "pass as_view(x, heads)");
   }
 
   /// Rotates x into out.

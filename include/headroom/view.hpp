@@ -4,6 +4,7 @@
 
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/owner.hpp>
 
 #include <concepts>
 #include <type_traits>
@@ -216,6 +217,8 @@ view<Scalar> output_argument(const char* who, const char* name, T& target, Index
 template <class T>
 requires viewable<T>
 auto as_view(T&& source, Index heads) {
+  static_assert(!detail::owning_matrix<T>,
+                "as_view: a temporary matrix is gone before its view is used; give it a name");
   return detail::view_argument("as_view", "the matrix", std::forward<T>(source), heads);
 }
 

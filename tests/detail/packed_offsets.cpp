@@ -38,7 +38,7 @@ TEST_CASE("offsets that are none are refused by name") {
   CHECK_NOTHROW(check({0, 4, 9}));
   CHECK_THROWS_AS(check({0, 9}), std::invalid_argument);
   CHECK_THROWS_WITH(check({0, 9}),
-                    "who: 2 ends were given, expected one for each of 2 and the end, 3");
+                    "who: 2 ends were given, expected 3, where each of 2 begins and the last ends");
   CHECK_THROWS_WITH(check({1, 4, 9}), contains("who: ends[0] = 1, expected 0"));
   CHECK_THROWS_WITH(
       check({0, 10, 9}),

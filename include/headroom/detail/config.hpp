@@ -2,6 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#if __cplusplus < 202002L
+#error headroom is written in C++20: compile with -std=c++20
+#endif
+
 #include <Eigen/Core>
 
 #if defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__

@@ -33,7 +33,8 @@ template <offset_range Offsets>
 void check_offsets(const char* who, const char* name, const Offsets& offsets, Index parts,
                    Index total, const char* total_name) {
   require(length(offsets) == parts + 1, who, ": ", length(offsets), " ", name,
-          " were given, expected one for each of ", parts, " and the end, ", parts + 1);
+          " were given, expected ", parts + 1, ", where each of ", parts,
+          " begins and the last ends");
   const auto value = [&](Index i) { return static_cast<Index>(at(offsets, i)); };
   require(value(0) == 0, who, ": ", name, "[0] = ", value(0), ", expected 0");
   for (Index i = 0; i < parts; ++i)
