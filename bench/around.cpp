@@ -23,6 +23,7 @@
 #include <headroom/paged_cache.hpp>
 #include <headroom/rms_norm.hpp>
 #include <headroom/rope.hpp>
+#include <headroom/rope_table.hpp>
 #include <headroom/rotated_cache.hpp>
 #include <headroom/scaled_cache.hpp>
 #include <span>

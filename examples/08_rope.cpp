@@ -6,6 +6,7 @@
 // at a speed of its own. What a score then sees is the difference of the two angles: the distance.
 #include <headroom/attention.hpp>
 #include <headroom/rope.hpp>
+#include <headroom/rope_table.hpp>
 
 #include <cmath>
 #include <vector>

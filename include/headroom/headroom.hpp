@@ -98,6 +98,7 @@
 #include <headroom/rms_norm.hpp>         // the norm of queries, keys and latents
 #include <headroom/rope.hpp>             // the rotary embedding
 #include <headroom/rope_scaling.hpp>     // frequencies of the rotary embedding
+#include <headroom/rope_table.hpp>       // its sines and cosines, computed once
 
 // Sizes and checkpoints
 

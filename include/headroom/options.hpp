@@ -22,8 +22,9 @@ struct attention_options {
   /// Scores become softcap * tanh(score / softcap), before bias and mask; 0 turns it off.
   Scalar softcap = Scalar(0);
 
-  /// One learnt logit per query head, [Q_heads], or empty; referred to, not copied. It joins the softmax's denominator
-  /// only, is compared with the scaled score, and is itself neither scaled nor capped.
+  /// One learnt logit per query head, [Q_heads], or empty; referred to, not copied. It joins the
+  /// softmax's denominator only, is compared with the scaled score, and is itself neither scaled
+  /// nor capped.
   std::span<const Scalar> sinks = {};
 
   /// Receives log(sum_j exp(score_j)) of every row, [q_len, Q_heads], natural logarithm, sinks

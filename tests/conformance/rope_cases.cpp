@@ -1,5 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The headroom authors
 // SPDX-License-Identifier: Apache-2.0
+#include <headroom/rope_table.hpp>
+
 #include "model.hpp"
 
 namespace conformance {
