@@ -140,3 +140,17 @@ TEST_CASE("shapes that disagree are named and nothing is written") {
                       "linear: y has 3 tokens, expected 2 as x");
   REQUIRE(y == matrix<float>::Constant(2, 3, 7));
 }
+
+TEST_CASE("a result in place of what it is computed from is refused, and one beside it is not") {
+  const matrix<float> w = matrix<float>::Identity(4, 4);
+  const headroom::linear<float> layer(w);
+  matrix<float> x = matrix<float>::Random(2, 8);
+  const matrix<float> before = x;
+  auto left = x.leftCols(4);
+  REQUIRE_THROWS_WITH(layer(left, left),
+                      "linear: y begins where x does, expected memory that "
+                      "overlaps no input");
+  REQUIRE(x == before);
+  layer(left, x.rightCols(4));
+  REQUIRE(x.rightCols(4) == before.leftCols(4));
+}

@@ -148,6 +148,11 @@ TEST_CASE("attention names the argument whose shape disagrees") {
     std::swap(c.k, c.v);
     CHECK(c.run() == "attention: k has width 6, expected qk_dim = 8");
   }
+  SECTION("out is where q is") {
+    float* const same = const_cast<float*>(c.q.data());
+    CHECK(c.run_with(hr::view<float>(same, 3, 4, 6, 32, 8)) ==
+          "attention: out begins where q does, expected memory that overlaps no input");
+  }
   SECTION("out has other tokens") {
     CHECK(c.run_with(c.out.view().slice_tokens(0, 2)) ==
           "attention: out has 2 tokens, expected q_len = 3");

@@ -80,6 +80,8 @@ class linear {
     detail::require(output.tokens() == input.tokens(), "linear: y has ", output.tokens(),
                     " tokens, expected ", input.tokens(), " as x");
     if (input.tokens() == 0) return;
+    detail::require(input.data() != output.data(),
+                    "linear: y begins where x does, expected memory that overlaps no input");
     const Index items = detail::parts(out_, features_per_item);
     executor(items, [&](Index item) {
       const Index first = item * features_per_item;

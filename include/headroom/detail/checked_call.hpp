@@ -89,6 +89,8 @@ void check_arguments(const call_sizes& sizes, view<const Query> q, view<Scalar> 
           " heads, expected Q_heads = ", Q_heads);
   require(out.dim() == sizes.v_dim, who, ": out has width ", out.dim(), ", expected ", sizes.v_name,
           " = ", sizes.v_dim);
+  require(q.tokens() == 0 || static_cast<const void*>(q.data()) != out.data(), who,
+          ": out begins where q does, expected memory that overlaps no input");
   check_scale(who, options.scale);
   check_position(who, options.first_position);
   check_softcap(who, options.softcap);
