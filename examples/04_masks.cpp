@@ -42,6 +42,18 @@ bool show(const char* name, const Mask& mask) {
   return agree("    masked, and over the keys that are seen", masked, gathered);
 }
 
+// Positions are those of the last keys, unless it is said where they begin: a prompt of four tokens
+// in a buffer of eight stands at its beginning.
+bool show_padded() {
+  const headroom::attention<1, 1> attend(dim);
+  const Matrix q = Matrix::Random(q_len, dim);
+  const Matrix k = Matrix::Random(kv_len, dim), v = Matrix::Random(kv_len, dim);
+  Matrix padded(q_len, dim), alone(q_len, dim);
+  attend(q, k, v, padded, headroom::causal{} & headroom::key_length{q_len}, {.first_position = 0});
+  attend(q, k.topRows(q_len), v.topRows(q_len), alone, headroom::causal{});
+  return agree("a padded prompt, and the prompt alone", padded, alone);
+}
+
 int main() {
   using namespace headroom;  // masks read best without a prefix
   // The last query sees every key, whatever q_len is: prefill, a chunk of it, and decode.
@@ -62,5 +74,6 @@ int main() {
            document[static_cast<std::size_t>(key)];
   });
   holds &= show("causal{} & same_document", causal{} & same_document);
+  holds &= show_padded();
   return verdict(holds);
 }

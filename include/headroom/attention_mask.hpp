@@ -141,6 +141,7 @@ constexpr bool check_mask() {
   return true;
 }
 
+// What overloads refuse that say how to make a mask.
 template <class M>
 concept no_mask = !attention_mask<M>;
 

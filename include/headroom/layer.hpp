@@ -30,7 +30,7 @@ struct attention_weights {
 
   /// Gains of an RMSNorm of queries and keys before the rotation; empty is none. As wide as a head
   /// (each head on its own, as in Qwen3) or as a whole projection (all heads together, as in
-  /// OLMo 2).
+  /// OLMo 2). Referred to, as the rest is: they outlive the layer.
   std::span<const Weight> q_norm = {};
   std::span<const Weight> k_norm = {};
   double norm_eps = 1e-6;

@@ -33,7 +33,7 @@ namespace headroom::inline HEADROOM_ISA {
 ///
 ///   ring_cache<kv_cache<Eigen::bfloat16, 8, 128>> cache({.window = 4096, .prefix = 4,
 ///                                                        .chunk = 512});
-///   cache.append(k, v);                // at most 512 tokens at once, any number in all
+///   cache.append(k, v);                // at most a chunk of 512 at once, which is 1 if not given
 ///   attend(q, cache, out, causal{});
 ///
 /// is attention over all tokens so far under `causal{} & (sliding_window{4096} | prefix{4})`: a
