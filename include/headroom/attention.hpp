@@ -127,7 +127,8 @@ class attention {
   ///                  them if not given: the queries of a prompt want causal{}
   /// \param options   scale, softcap, sinks, first position, where the lse goes: options.hpp
   /// \param executor  what runs the parts of the call, one by one or on threads: parallel.hpp
-  /// \throws std::invalid_argument naming the argument whose shape disagrees; nothing is written
+  /// \throws std::invalid_argument naming the argument whose shape disagrees, or out if it begins
+  ///         where q does; nothing is written
   /// \error  |out - exact| stays below a bound that is derived from out's scalar, number by number:
   ///         attention_error_bound in tests/support/error_bound.hpp, which assumes of a score
   ///         modification a slope of at most 1, and that q times scale is finite, and so is each

@@ -107,8 +107,9 @@ class cached_layer {
   ///                       tokens add up to x's, and no two share a cache
   /// \param out        [total tokens, out_features of o], written
   /// \param mask       one for all, copied for each, or a function that returns that of sequence i
-  /// \throws as for one sequence; out and all caches are then unchanged, if a pool
-  ///         that has room for each sequence's tokens has it for all of them
+  /// \throws as for one sequence; out and all caches are then unchanged, but where a pool has room
+  ///         for the tokens of each sequence and not of all: rings on its pages then reach less far
+  ///         back, and pages that were shared may have been copied
   template <viewable In, std::ranges::contiguous_range Sequences, viewable Out, class Mask = causal,
             executor Executor = serial>
   void batch(const In& x, const Sequences& sequence_list, Out&& out, const Mask& mask = {},

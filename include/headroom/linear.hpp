@@ -63,7 +63,7 @@ class linear {
   ///
   /// \param x  [tokens, in_features] of y's scalar, a row-major matrix or a view of one head
   /// \param y  [tokens, out_features] of float or double, written; overlaps no input
-  /// \throws std::invalid_argument if a shape disagrees
+  /// \throws std::invalid_argument if a shape disagrees, or if y begins where x does
   template <viewable In, viewable Out, executor Executor = serial>
   void operator()(const In& x, Out&& y, const Executor& executor = {}) const {
     using Scalar = scalar_of<Out>;

@@ -37,8 +37,8 @@ class multi_axis_rope {
   /// The frequencies of `one`, each for one axis.
   ///
   /// \param pairs_of_axis  of each axis, pairs that turn by it ("mrope_section")
-  /// \throws std::invalid_argument if there is no axis, if one has less than no pairs, or if they
-  ///         are not rotary_dim / 2 together
+  /// \throws std::invalid_argument if there is no axis, if one has less than no pairs, if they are
+  ///         not rotary_dim / 2 together, or if one has more than every n-th of them, interleaved
   multi_axis_rope(const rope& one, const std::vector<Index>& pairs_of_axis,
                   axis_order order = axis_order::consecutive)
       : one_(one), axes_(std::ssize(pairs_of_axis)) {
