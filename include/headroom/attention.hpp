@@ -162,18 +162,11 @@ class attention {
   void operator()(const Query& q, const Source& source, Out&& out, const Mask& mask = {},
                   const attention_options<scalar_of<Out>>& options = {},
                   const Executor& executor = {}) const {
-    using Scalar = scalar_of<Out>;
-    static_assert(detail::compute_scalar<Scalar>,
-                  "attention: out must be of float or double, the scalars that are computed in");
-    static_assert(detail::storage_scalar<scalar_of<Query>>,
-                  "attention: q must be of float, double, Eigen::half or Eigen::bfloat16");
-    const auto sizes = detail::sizes_of("attention", *this);
-    detail::check_source(sizes, source);
-    if constexpr (detail::compute_scalar<Scalar>) {  // no second error after the one above
-      const view<const scalar_of<Query>> queries =
-          detail::view_argument("attention", "q", q, q_heads());
-      const view<Scalar> output =
-          detail::output_argument<Scalar>("attention", "out", out, q_heads());
+    if constexpr (detail::check_scalars<Query, Out>()) {
+      const auto sizes = detail::sizes_of("attention", *this);
+      detail::check_source(sizes, source);
+      const auto queries = detail::queries_of(sizes, q);
+      const auto output = detail::output_of(sizes, out);
       const auto call =
           detail::checked_call(sizes, queries, output, Index(source.tokens()), mask, options);
       detail::dispatch(call, source, executor);

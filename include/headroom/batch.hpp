@@ -45,17 +45,10 @@ void attend_batch(const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads, con
                   const Offsets& offsets, const Sequences& sequences, Out&& out,
                   const attention_options<scalar_of<Out>>& options = {},
                   const Executor& executor = {}) {
-  using Scalar = scalar_of<Out>;
-  static_assert(detail::compute_scalar<Scalar>,
-                "attend_batch: out must be of float or double, the scalars that are computed in");
-  static_assert(detail::storage_scalar<scalar_of<Query>>,
-                "attend_batch: q must be of float, double, Eigen::half or Eigen::bfloat16");
-  if constexpr (detail::compute_scalar<Scalar> && detail::storage_scalar<scalar_of<Query>>) {
+  if constexpr (detail::check_scalars<Query, Out>()) {
     const auto sizes = detail::sizes_of("attend_batch", heads);
-    const view<const scalar_of<Query>> queries =
-        detail::view_argument("attend_batch", "q", q, heads.q_heads());
-    const view<Scalar> output =
-        detail::output_argument<Scalar>("attend_batch", "out", out, heads.q_heads());
+    const auto queries = detail::queries_of(sizes, q);
+    const auto output = detail::output_of(sizes, out);
     detail::check_batch(sizes, queries, output, offsets, sequences, options);
     detail::scratch memory;
     const auto batch =

@@ -131,18 +131,12 @@ void attend_blocks(const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads, co
                    const Blocks& blocks, Out&& out, const Mask& mask = {},
                    const attention_options<scalar_of<Out>>& options = {},
                    const Executor& executor = {}) {
-  using Scalar = scalar_of<Out>;
   using BlockIndex = std::ranges::range_value_t<const Blocks>;
-  static_assert(detail::compute_scalar<Scalar>,
-                "attend_blocks: out must be of float or double, the scalars that are computed in");
-  static_assert(detail::storage_scalar<scalar_of<Query>>,
-                "attend_blocks: q must be of float, double, Eigen::half or Eigen::bfloat16");
-  if constexpr (detail::compute_scalar<Scalar> && detail::storage_scalar<scalar_of<Query>>) {
+  if constexpr (detail::check_scalars<Query, Out>()) {
     const char* const who = "attend_blocks";
     const auto sizes = detail::sizes_of(who, heads);
-    const view<const scalar_of<Query>> queries =
-        detail::view_argument(who, "q", q, heads.q_heads());
-    const view<Scalar> output = detail::output_argument<Scalar>(who, "out", out, heads.q_heads());
+    const auto queries = detail::queries_of(sizes, q);
+    const auto output = detail::output_of(sizes, out);
     detail::check_source(sizes, source);
     detail::check_arguments(sizes, queries, output, options);
     mask.check({sizes.Q_heads, queries.tokens(), Index(source.tokens())});

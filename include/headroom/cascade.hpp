@@ -213,21 +213,12 @@ void attend_cascade(const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads, c
                     const Offsets& offsets, const Prefixes& prefixes, const Sequences& sequences,
                     Out&& out, const attention_options<scalar_of<Out>>& options = {},
                     const Executor& executor = {}) {
-  using Scalar = scalar_of<Out>;
-  using Stored = scalar_of<Query>;
-  static_assert(detail::compute_scalar<Scalar>,
-                "attend_cascade: out must be of float or double, the scalars that are computed in");
-  static_assert(detail::storage_scalar<Stored>,
-                "attend_cascade: q must be of float, double, Eigen::half or Eigen::bfloat16");
-  if constexpr (detail::compute_scalar<Scalar> && detail::storage_scalar<Stored>) {
+  if constexpr (detail::check_scalars<Query, Out>()) {
     const auto sizes = detail::sizes_of("attend_cascade", heads);
-    const view<const Stored> queries =
-        detail::view_argument("attend_cascade", "q", q, heads.q_heads());
-    const view<Scalar> output =
-        detail::output_argument<Scalar>("attend_cascade", "out", out, heads.q_heads());
+    const auto queries = detail::queries_of(sizes, q);
+    const auto output = detail::output_of(sizes, out);
     detail::check_batch(sizes, queries, output, offsets, sequences, options);
     detail::check_prefixes(sizes, offsets, prefixes, sequences);
-
     detail::attend_shared(sizes, queries, output, offsets, prefixes, sequences, options, executor);
   }
 }

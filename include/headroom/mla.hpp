@@ -244,21 +244,20 @@ class mla {
   void attend(bool expand, const Query& q, const Source& latents, const linear<Weight>& up,
               Out& out, const Mask& mask, const attention_options<scalar_of<Out>>& options,
               const Executor& executor) const {
-    using Scalar = scalar_of<Out>;
-    static_assert(detail::compute_scalar<Scalar> && std::same_as<scalar_of<Query>, Scalar>,
-                  "mla: q and out must both be of float or both be of double");
-    const auto sizes = detail::sizes_of("mla", *this);
-    detail::check_source(sizes, latents);
-    const auto projection = detail::checked_up(sizes, up);
-    const view<const Scalar> queries = detail::input_argument<Scalar>("mla", "q", q, q_heads());
-    const view<Scalar> output = detail::output_argument<Scalar>("mla", "out", out, q_heads());
-    const auto call =
-        detail::checked_call(sizes, queries, output, Index(latents.tokens()), mask, options);
-    detail::scratch memory;
-    detail::latent_batch<std::remove_const_t<decltype(call)>, Source, Weight, sizes.absorbed> batch(
-        1, projection, memory);
-    expand ? batch.add_expanded(call, latents) : batch.add_absorbed(call, latents);
-    batch.run(executor);
+    if constexpr (detail::check_latent_scalars<Query, Out>()) {
+      const auto sizes = detail::sizes_of("mla", *this);
+      detail::check_source(sizes, latents);
+      const auto projection = detail::checked_up(sizes, up);
+      const auto queries = detail::queries_of(sizes, q);
+      const auto output = detail::output_of(sizes, out);
+      const auto call =
+          detail::checked_call(sizes, queries, output, Index(latents.tokens()), mask, options);
+      using Call = std::remove_const_t<decltype(call)>;
+      detail::scratch memory;
+      detail::latent_batch<Call, Source, Weight, sizes.absorbed> batch(1, projection, memory);
+      expand ? batch.add_expanded(call, latents) : batch.add_absorbed(call, latents);
+      batch.run(executor);
+    }
   }
 
   [[no_unique_address]] detail::extent<Q_heads> Q_heads_;

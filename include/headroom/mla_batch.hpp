@@ -57,15 +57,10 @@ void attend_batch(const mla<Q_heads, latent_rank, nope, rope, value>& core, cons
                   const Executor& executor = {}) {
   using Scalar = scalar_of<Out>;
   using Sequence = std::ranges::range_value_t<const Sequences>;
-  constexpr bool computes =
-      detail::compute_scalar<Scalar> && std::same_as<scalar_of<Query>, Scalar>;
-  static_assert(computes, "attend_batch: q and out must both be of float or both be of double");
-  if constexpr (computes) {
+  if constexpr (detail::check_latent_scalars<Query, Out>()) {
     const auto sizes = detail::sizes_of("attend_batch", core);
-    const view<const Scalar> queries =
-        detail::input_argument<Scalar>("attend_batch", "q", q, core.q_heads());
-    const view<Scalar> output =
-        detail::output_argument<Scalar>("attend_batch", "out", out, core.q_heads());
+    const auto queries = detail::queries_of(sizes, q);
+    const auto output = detail::output_of(sizes, out);
     const auto projection = detail::checked_up(sizes, up);
     detail::check_batch(sizes, queries, output, offsets, sequences, options);
     const Index count = detail::length(sequences);

@@ -68,7 +68,7 @@ void visit_scores(const mla<Q_heads, latent_rank, nope, rope, value>& core, scor
     sizes.KV_groups = 1;  // absorbed, all heads share the latents
     detail::check_source(sizes, latents);
     const auto projection = detail::checked_up(sizes, up);
-    const view<const Scalar> queries = detail::input_argument<Scalar>(who, "q", q, core.q_heads());
+    const auto queries = detail::queries_of(sizes, q);
     const view<Scalar> no_output(nullptr, queries.tokens(), sizes.Q_heads, sizes.v_dim, 0, 0);
     const auto call =
         detail::checked_call(sizes, queries, no_output, Index(latents.tokens()), mask, options);

@@ -46,14 +46,11 @@ void attend_tokens(const mla<Q_heads, latent_rank, nope, rope, value>& core, con
                    const attention_options<scalar_of<Out>>& options = {},
                    const Executor& executor = {}) {
   using Scalar = scalar_of<Out>;
-  constexpr bool computes =
-      detail::compute_scalar<Scalar> && std::same_as<scalar_of<Query>, Scalar>;
-  static_assert(computes, "attend_tokens: q and out must both be of float or both be of double");
-  if constexpr (computes) {
+  if constexpr (detail::check_latent_scalars<Query, Out>()) {
     const char* const who = "attend_tokens";
     const auto sizes = detail::sizes_of(who, core);
-    const auto queries = detail::input_argument<Scalar>(who, "q", q, core.q_heads());
-    const auto output = detail::output_argument<Scalar>(who, "out", out, core.q_heads());
+    const auto queries = detail::queries_of(sizes, q);
+    const auto output = detail::output_of(sizes, out);
     const Index q_len = queries.tokens(), kv_len = latents.tokens();
     detail::check_source(sizes, latents);
     const auto projection = detail::checked_up(sizes, up);

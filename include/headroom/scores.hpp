@@ -248,8 +248,7 @@ void visit_scores(const attention<Q_heads, KV_groups, qk_dim, v_dim>& attend, sc
                 "visit_scores: q must be of float, double, Eigen::half or Eigen::bfloat16");
   const auto sizes = detail::sizes_of("visit_scores", attend);
   detail::check_source(sizes, source);
-  const view<const scalar_of<Query>> queries =
-      detail::view_argument("visit_scores", "q", q, attend.q_heads());
+  const auto queries = detail::queries_of(sizes, q);
   const view<Scalar> no_output(nullptr, queries.tokens(), sizes.Q_heads, sizes.v_dim, 0, 0);
   const auto call =
       detail::checked_call(sizes, queries, no_output, Index(source.tokens()), mask, options);

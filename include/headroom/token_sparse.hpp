@@ -158,17 +158,11 @@ void attend_tokens(const attention<Q_heads, KV_groups, qk_dim, v_dim>& heads, co
                    const Source& source, const Offsets& offsets, const Tokens& tokens, Out&& out,
                    const Mask& mask = {}, const attention_options<scalar_of<Out>>& options = {},
                    const Executor& executor = {}) {
-  using Scalar = scalar_of<Out>;
-  static_assert(detail::compute_scalar<Scalar>,
-                "attend_tokens: out must be of float or double, the scalars that are computed in");
-  static_assert(detail::storage_scalar<scalar_of<Query>>,
-                "attend_tokens: q must be of float, double, Eigen::half or Eigen::bfloat16");
-  if constexpr (detail::compute_scalar<Scalar> && detail::storage_scalar<scalar_of<Query>>) {
+  if constexpr (detail::check_scalars<Query, Out>()) {
     const char* const who = "attend_tokens";
     const auto sizes = detail::sizes_of(who, heads);
-    const view<const scalar_of<Query>> queries =
-        detail::view_argument(who, "q", q, heads.q_heads());
-    const view<Scalar> output = detail::output_argument<Scalar>(who, "out", out, heads.q_heads());
+    const auto queries = detail::queries_of(sizes, q);
+    const auto output = detail::output_of(sizes, out);
     const Index q_len = queries.tokens();
     detail::check_source(sizes, source);
     detail::check_arguments(sizes, queries, output, options);

@@ -44,6 +44,38 @@ struct fixed_call_sizes : call_sizes {
   static constexpr bool may_fit = may_have_sizes<Source>(groups, qk_width, v_width);
 };
 
+/// Whether attention computes with queries and outputs of these types; an error says why not.
+template <viewable Query, viewable Out>
+consteval bool check_scalars() {
+  constexpr bool computed_in = compute_scalar<scalar_of<Out>>;
+  constexpr bool stored_in = storage_scalar<scalar_of<Query>>;
+  static_assert(computed_in,
+                "attention: out must be of float or double, the scalars that are computed in");
+  static_assert(stored_in, "attention: q must be of float, double, Eigen::half or Eigen::bfloat16");
+  return computed_in && stored_in;
+}
+
+/// The same of latent attention.
+template <viewable Query, viewable Out>
+consteval bool check_latent_scalars() {
+  constexpr bool same =
+      compute_scalar<scalar_of<Out>> && std::same_as<scalar_of<Query>, scalar_of<Out>>;
+  static_assert(same, "mla: q and out must both be of float or both be of double");
+  return same;
+}
+
+/// The queries that an entry point of these sizes is given.
+template <viewable Query>
+view<const scalar_of<Query>> queries_of(const call_sizes& sizes, const Query& q) {
+  return view_argument(sizes.who.name, "q", q, sizes.Q_heads);
+}
+
+/// Where it writes.
+template <viewable Out>
+view<scalar_of<Out>> output_of(const call_sizes& sizes, Out& out) {
+  return output_argument<scalar_of<Out>>(sizes.who.name, "out", out, sizes.Q_heads);
+}
+
 /// What a mask says of one sequence of many.
 template <attention_mask Mask>
 void check_mask(const caller& who, const Mask& mask, const mask_shape& shape) {
