@@ -58,12 +58,11 @@ void check_cache_bytes() {
   }
 }
 
-template <class LatentCodec>
+template <class LatentCodec, int rank = 96, int rope = 6>
 void check_latent_bytes() {
-  constexpr int rank = 96;
   const hr::mla_shape s{
-      .hidden = 1, .Q_heads = 4, .latent_rank = rank, .nope_dim = 8, .rope_dim = 6, .v_dim = 8};
-  const hr::latent_cache<LatentCodec, rank, 6> cache(1);
+      .hidden = 1, .Q_heads = 4, .latent_rank = rank, .nope_dim = 8, .rope_dim = rope, .v_dim = 8};
+  const hr::latent_cache<LatentCodec, rank, rope> cache(1);
   CHECK(cache.bytes_per_token() ==
         s.cache_bytes<LatentCodec, hr::scalar_codec<Eigen::bfloat16>>(1));
 }
@@ -82,6 +81,8 @@ TEST_CASE("a token takes the bytes in a cache that are predicted, whatever it is
   check_latent_bytes<hr::saturating_int8>();
   check_latent_bytes<hr::fp8_codec>();
   check_latent_bytes<hr::int4_blocks>();
+  check_latent_bytes<hr::fp8_codec, 33, 5>();  // rows filled up to whole numbers of 16 bits
+  check_latent_bytes<hr::saturating_int8, 33>();
 }
 
 TEST_CASE("visible pairs are those that the masks leave, counted one by one") {

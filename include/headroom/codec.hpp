@@ -36,6 +36,12 @@ concept codec = requires(const typename C::Storage* stored, typename C::Storage*
 
 namespace detail {
 
+// Bytes of a stored row of `dim` numbers.
+template <codec C>
+constexpr Index row_bytes(Index dim) {
+  return C::storage_size(dim) * static_cast<Index>(sizeof(typename C::Storage));
+}
+
 // A codec may also say how packets are read: then kernels that read each row once widen it in
 // registers. read(stored, dim) gives a row with load(d), the packet at d, row[d], a number, and
 // from(column), the row from there on.

@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
+#include <headroom/codec.hpp>
 #include <headroom/detail/config.hpp>
+
+#include <algorithm>
 #include <limits>
 
 // What one attention layer costs, before it runs: parameters, floating-point operations, cache
@@ -72,13 +74,10 @@ struct attention_shape {
   }
 
   /// The same where keys and values are stored by codecs, such as int8_blocks.
-  template <class KeyCodec, class ValueCodec = KeyCodec>
+  template <codec KeyCodec, codec ValueCodec = KeyCodec>
   constexpr Index cache_bytes(Index tokens) const {
-    const auto key_bytes =
-        KeyCodec::storage_size(qk_dim) * Index(sizeof(typename KeyCodec::Storage));
-    const auto value_bytes =
-        ValueCodec::storage_size(v_dim) * Index(sizeof(typename ValueCodec::Storage));
-    return tokens * KV_groups * (key_bytes + value_bytes);
+    return tokens * KV_groups *
+           (detail::row_bytes<KeyCodec>(qk_dim) + detail::row_bytes<ValueCodec>(v_dim));
   }
 
   /// Flops of projecting `tokens` tokens to q, k, v and of the output projection.
@@ -143,14 +142,15 @@ struct mla_shape {
     return tokens * cache_numbers_per_token() * bytes_per_number;
   }
 
-  /// The same where latents are stored by a codec and rotary keys by another, both parts of even
-  /// sizes.
-  template <class LatentCodec, class RopeCodec>
+  /// The same where latents are stored by a codec and rotary keys by another, each part in whole
+  /// elements of both: see joined_codec.
+  template <codec LatentCodec, codec RopeCodec>
   constexpr Index cache_bytes(Index tokens) const {
-    return tokens * (LatentCodec::storage_size(latent_rank) *
-                         static_cast<Index>(sizeof(typename LatentCodec::Storage)) +
-                     RopeCodec::storage_size(rope_dim) *
-                         static_cast<Index>(sizeof(typename RopeCodec::Storage)));
+    constexpr Index unit = std::max<Index>(sizeof(typename LatentCodec::Storage),
+                                           alignof(typename RopeCodec::Storage));
+    return tokens * unit *
+           (detail::parts(detail::row_bytes<LatentCodec>(latent_rank), unit) +
+            detail::parts(detail::row_bytes<RopeCodec>(rope_dim), unit));
   }
 
   /// Flops of passing `tokens` tokens through every matrix once. Of these, W_UK and W_UV are spent

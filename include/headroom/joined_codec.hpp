@@ -33,9 +33,7 @@ struct joined_codec {
     if (dim < width)
       detail::refuse({"joined_codec: a row has ", dim, " numbers, expected at least ", width,
                       ", those of its first part"});
-    const Index bytes =
-        Second::storage_size(dim - width) * static_cast<Index>(sizeof(SecondStorage));
-    return second_begin() + aligned((bytes + unit - 1) / unit);
+    return second_begin() + aligned(detail::parts(detail::row_bytes<Second>(dim - width), unit));
   }
 
   /// Where the second part of a stored row lies.

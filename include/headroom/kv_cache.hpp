@@ -77,8 +77,8 @@ class kv_cache {
 
   /// Bytes that a token takes.
   Index bytes_per_token() const {
-    return groups() * (key_size() * static_cast<Index>(sizeof(Key)) +
-                       value_size() * static_cast<Index>(sizeof(Value)));
+    return groups() *
+           (detail::row_bytes<KeyCodec>(qk_dim()) + detail::row_bytes<ValueCodec>(v_dim()));
   }
 
   /// Adds tokens at the end, converting to what is stored, once.

@@ -161,7 +161,7 @@ class latent_cache {
   Index v_dim() const { return rank(); }
 
   /// Bytes that a token takes.
-  Index bytes_per_token() const { return row_size() * static_cast<Index>(sizeof(Storage)); }
+  Index bytes_per_token() const { return detail::row_bytes<KeyCodec>(qk_dim()); }
 
   /// Adds tokens at the end, converting to what is stored, once.
   ///

@@ -66,8 +66,8 @@ class page_pool : public page_stock {
 
   /// Bytes that a token takes.
   Index bytes_per_token() const {
-    return groups() * (KeyCodec::storage_size(qk_dim()) * static_cast<Index>(sizeof(Key)) +
-                       ValueCodec::storage_size(v_dim()) * static_cast<Index>(sizeof(Value)));
+    return groups() *
+           (detail::row_bytes<KeyCodec>(qk_dim()) + detail::row_bytes<ValueCodec>(v_dim()));
   }
 
   /// Bytes of all pages, what fills them up to whole cache lines included.

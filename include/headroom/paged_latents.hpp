@@ -65,9 +65,7 @@ class latent_page_pool : public page_stock {
   Index rope_width() const { return rope_.value(); }
 
   /// Bytes that a token takes.
-  Index bytes_per_token() const {
-    return KeyCodec::storage_size(rank() + rope_width()) * static_cast<Index>(sizeof(Storage));
-  }
+  Index bytes_per_token() const { return detail::row_bytes<KeyCodec>(rank() + rope_width()); }
 
   /// Bytes of all pages, what fills them up to whole cache lines included.
   Index bytes() const { return rows_.bytes(); }

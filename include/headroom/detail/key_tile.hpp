@@ -99,10 +99,6 @@ class tile_reader {
     return {reinterpret_cast<const char*>(run.rows),
             run.stride * static_cast<Index>(sizeof(Storage)), run.tokens};
   }
-  template <class Codec>
-  static constexpr Index row_bytes(Index dim) {
-    return Codec::storage_size(dim) * static_cast<Index>(sizeof(typename Codec::Storage));
-  }
 
   template <class Codec, class Runs, class Number>
   static tile<Number> read(const Runs& runs, Index begin, Index end, Index dim, Number* copy) {
