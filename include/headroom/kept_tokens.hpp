@@ -26,13 +26,13 @@ namespace detail {
 inline const ring_shape& checked_ring(const ring_shape& shape) {
   // Of which sums do not overflow.
   static constexpr Index most = std::numeric_limits<Index>::max() / 8;
-  const auto at_least = [](const char* name, Index value, Index least) {
-    require(value >= least, "ring_cache: ", name, " = ", value, ", expected at least ", least);
+  const auto in_range = [](const char* name, Index value, Index least) {
+    require_at_least("ring_cache", name, value, least);
     require(value <= most, "ring_cache: ", name, " = ", value, ", expected at most ", most);
   };
-  at_least("window", shape.window, 1);
-  at_least("prefix", shape.prefix, 0);
-  at_least("chunk", shape.chunk, 1);
+  in_range("window", shape.window, 1);
+  in_range("prefix", shape.prefix, 0);
+  in_range("chunk", shape.chunk, 1);
   return shape;
 }
 

@@ -49,15 +49,11 @@ class page_index {
         Q_heads_(Q_heads),
         groups_(KV_groups),
         qk_dim_(qk_dim) {
-    const auto at_least = [](const char* name, Index value, Index least) {
-      detail::require(value >= least, "page_index: ", name, " = ", value, ", expected at least ",
-                      least);
-    };
-    at_least("page_tokens", page_tokens, 1);
-    at_least("capacity", capacity, 0);
-    at_least("Q_heads", Q_heads, 1);
-    at_least("KV_groups", KV_groups, 1);
-    at_least("qk_dim", qk_dim, 1);
+    detail::require_at_least("page_index", "page_tokens", page_tokens, 1);
+    detail::require_at_least("page_index", "capacity", capacity, 0);
+    detail::require_at_least("page_index", "Q_heads", Q_heads, 1);
+    detail::require_at_least("page_index", "KV_groups", KV_groups, 1);
+    detail::require_at_least("page_index", "qk_dim", qk_dim, 1);
     detail::require(Q_heads % KV_groups == 0, "page_index: KV_groups = ", KV_groups,
                     " does not divide Q_heads = ", Q_heads);
     low_ = detail::uninitialised<float>("page_index", {pages_of(capacity), KV_groups, qk_dim});

@@ -95,16 +95,12 @@ class paged_view {
   paged_view(const page_memory<Key>& key_pages, const page_memory<Value>& value_pages,
              const page_sizes& sizes, std::span<const page_id> table, Index tokens)
       : keys_(key_pages), values_(value_pages), sizes_(sizes), table_(table), tokens_(tokens) {
-    const auto at_least = [](const char* name, Index value, Index least) {
-      detail::require(value >= least, "paged_view: ", name, " = ", value, ", expected at least ",
-                      least);
-    };
-    at_least("pages", sizes.pages, 0);
-    at_least("page_tokens", sizes.page_tokens, 1);
-    at_least("KV_groups", sizes.KV_groups, 1);
-    at_least("qk_dim", sizes.qk_dim, 1);
-    at_least("v_dim", sizes.v_dim, 1);
-    at_least("tokens", tokens, 0);
+    detail::require_at_least("paged_view", "pages", sizes.pages, 0);
+    detail::require_at_least("paged_view", "page_tokens", sizes.page_tokens, 1);
+    detail::require_at_least("paged_view", "KV_groups", sizes.KV_groups, 1);
+    detail::require_at_least("paged_view", "qk_dim", sizes.qk_dim, 1);
+    detail::require_at_least("paged_view", "v_dim", sizes.v_dim, 1);
+    detail::require_at_least("paged_view", "tokens", tokens, 0);
     const Index used = detail::parts(tokens, sizes.page_tokens);
     detail::require(used <= std::ssize(table), "paged_view: the block table lists ",
                     std::ssize(table), " pages, expected at least ", used, " for ", tokens,

@@ -150,6 +150,10 @@ void require(bool holds, const Parts&... parts) {
   if (!holds) refuse({parts...});
 }
 
+inline void require_at_least(const char* who, const char* name, Index value, Index least) {
+  require(value >= least, who, ": ", name, " = ", value, ", expected at least ", least);
+}
+
 // A size that is a template parameter, or a number where that is Eigen::Dynamic.
 template <int fixed>
 class extent {
