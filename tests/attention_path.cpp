@@ -7,6 +7,9 @@
 #include <headroom/int4_codec.hpp>
 #include <headroom/int8_codec.hpp>
 #include <headroom/kv_cache.hpp>
+#include <headroom/ring_cache.hpp>
+#include <headroom/rotated_cache.hpp>
+#include <headroom/scaled_cache.hpp>
 
 #include "support/catch.hpp"
 #include "support/codec_laws.hpp"
@@ -83,6 +86,26 @@ TEST_CASE("what is decoded into memory is said") {
   CHECK(decodes(std::type_identity<hr::int8_rows>(), 64));
   CHECK(attention.path_for<double>(1, hr::kv_cache<float>(10, 2, 64)).decodes);
   CHECK(!attention.path_for<double>(1, hr::kv_cache<double>(10, 2, 64)).decodes);
+}
+
+TEST_CASE("the path over a cache around another is that over what the call reads") {
+  const any_attention attention(4, 2, 16, 16);
+  const Index window = 1000, held = window + 4;
+  const problem<> p({1, 3 * window, 4, 2, 16, 16}), few({1, held, 4, 2, 16, 16});
+  const auto path_over = [&]<class Cache>(Cache cache, const problem<>& of) {
+    cache.append(of.keys(), of.values());
+    return attention.path_for(3, cache);
+  };
+  using Whole = hr::kv_cache<Eigen::half>;
+  using Ring = hr::ring_cache<Whole>;
+  const hr::ring_shape shape{.window = window, .prefix = 4, .chunk = 3 * window};
+  const hr::attention_path whole = path_over(Whole(3 * window, 2, 16), p);
+  const hr::attention_path in_ring = path_over(Whole(held, 2, 16), few);
+  CHECK(whole != in_ring);
+  CHECK(path_over(hr::rotated_cache<Whole>(3 * window, 2, 16), p) == whole);
+  CHECK(path_over(hr::scaled_cache<Whole>(3 * window, 2, 16), p) == whole);
+  CHECK(path_over(Ring(shape, 2, 16), p) == in_ring);
+  CHECK(path_over(hr::rotated_cache<Ring>(shape, 2, 16), p) == in_ring);
 }
 
 TEST_CASE("few keys are not cut, many are") {

@@ -11,6 +11,7 @@
 #include <headroom/latent_cache.hpp>
 #include <headroom/mla.hpp>
 #include <headroom/reference.hpp>
+#include <headroom/ring_cache.hpp>
 
 #include "support/allocation_counter.hpp"
 #include "support/any_mask.hpp"
@@ -263,6 +264,9 @@ TEMPLATE_TEST_CASE("what path_for says is what a call does", "", hr::latent_cach
         const hr::attention<4, 1, 72, 64> over_latents;
         CHECK(path == over_latents.path_for(q_len, cache));
       }
+      hr::ring_cache<TestType> ring({.window = kv_len, .chunk = kv_len}, 64, 8);
+      ring.append(p.latents, p.rope_keys);
+      CHECK(p.core().path_for(q_len, ring) == path);
       const bool in_place = std::same_as<TestType, hr::latent_cache<float>> || q_len == 0;
       if (p.core().expands(q_len, kv_len)) CHECK(path.decodes == !in_place);
     }

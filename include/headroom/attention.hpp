@@ -210,6 +210,16 @@ class attention {
     return detail::path_of<Scalar>(sizes, q_len, source);
   }
 
+  /// The same over a cache around another. What it does to queries and outputs itself, before and
+  /// after, has an item for each head.
+  template <class Scalar = float, wrapping_cache Cache>
+  attention_path path_for(Index q_len, const Cache& cache) const {
+    if constexpr (detail::keeps_some<Cache>)
+      return path_for<Scalar>(q_len, cache.kept(q_len));
+    else
+      return path_for<Scalar>(q_len, cache.stored());
+  }
+
  private:
   [[no_unique_address]] detail::extent<Q_heads> Q_heads_;
   [[no_unique_address]] detail::extent<KV_groups> KV_groups_;

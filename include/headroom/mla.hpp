@@ -239,6 +239,12 @@ class mla {
     return detail::path_of<Scalar>(absorbed, q_len, latents);
   }
 
+  /// The same over a ring_cache: of the latents that a call reads.
+  template <class Scalar = float, detail::keeps_some Cache>
+  attention_path path_for(Index q_len, const Cache& latents) const {
+    return path_for<Scalar>(q_len, latents.kept(q_len));
+  }
+
  private:
   template <class Query, class Source, class Weight, class Out, class Mask, class Executor>
   void attend(bool expand, const Query& q, const Source& latents, const linear<Weight>& up,
