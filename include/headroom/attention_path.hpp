@@ -10,10 +10,12 @@ namespace headroom::inline HEADROOM_ISA {
 enum class attention_kernel {
   none,            ///< there is no query: nothing is written
   dot_products,    ///< few rows of a group: every key and value is read once, as it is stored
-  bfloat16_dots,   ///< the same; queries and weights are rounded to bfloat16
+  bfloat16_dots,   ///< the same; queries and weights are rounded to bfloat16, weights of at most 80
+                   ///< keys to 16 bits
   int16_dots,      ///< the same over whole numbers of 8 bits; queries and weights are rounded to 16
   outer_products,  ///< blocks of rows in float
-  bfloat16_pairs,  ///< blocks of rows; queries and weights are rounded to bfloat16
+  bfloat16_pairs,  ///< blocks of rows; the same rounding, the 80 keys counted from the first to the
+                   ///< last that rows multiplied together see
   eigen_products   ///< blocks of rows on Eigen's products: double, and what has no micro-kernel
 };
 
@@ -24,7 +26,7 @@ struct attention_path {
   attention_kernel kernel;
 
   /// Parts that the keys are cut into, each with a softmax of its own that is merged; 1 if they are
-  /// not cut.
+  /// not cut, 0 if there is no query.
   Index splits;
 
   /// Work items handed to an executor other than serial: so many threads find work at most. Serial

@@ -41,7 +41,7 @@ constexpr Index window_pairs(Index q_len, Index kv_len, Index window) {
 
 /// Tokens that a ring_cache holds, whatever the length of the context: window + chunk - 1, for the
 /// first query of a chunk sees window - 1 tokens before it, and what is kept of the beginning. Its
-/// bytes are cache_bytes of these.
+/// bytes are cache_bytes of these; on pages it holds less than a chunk and two pages more.
 ///
 /// \param window  keys a query sees at most, its own position included; at least 1
 /// \param prefix  first tokens of the context that are kept beside the window

@@ -18,8 +18,9 @@ class paged_cache;
 /// paged_cache is a sequence on it: it takes pages as it grows, and shares those of a common
 /// beginning with its forks. All memory is allocated here; physical memory comes as it is written.
 ///
-/// Keys and values are apart, and so is each group: the tokens of a group that are on a page lie
-/// one after another, followed by those on the next page; key_pages() and value_pages() tell where.
+/// Keys and values are apart. The tokens of a group that are on a page lie one after another; what
+/// follows, the next page of the group or the next group of the page, goes by the size of pages, as
+/// kernels read them. key_pages() and value_pages() tell where.
 /// Short pages waste less where sequences end and share more where they part (1 is a page for each
 /// token), long ones are read faster; 16 to 64 are usual.
 ///

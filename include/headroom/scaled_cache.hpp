@@ -65,10 +65,11 @@ concept saturating_codec = requires {
 /// There are no scales for latents.
 ///
 /// \tparam Cache  a kv_cache, a paged_cache, or a ring_cache of one, or a cache with their append
-/// \cost   a multiplication for each number of q, and of out where values have scales; a division
-///         for each of k, and of v; 4 KV_groups qk_dim bytes for a cache
+/// \cost   a multiplication for each number of q and a division for each of k; where values have
+///         scales, also for each of out and of v. 4 KV_groups qk_dim bytes for a cache, and for
+///         scales of values 4 KV_groups v_dim
 /// \error  as attention over what the cache in it stores, times the scales; and a rounding more for
-///         each number of q and k. From int8_rows k_d comes back within
+///         each number of q and k, and then of out and v. From int8_rows k_d comes back within
 ///         s_d max_c |k_c / s_c| (1/254 + 6e-7), or as 0 where that maximum is below 1.5e-36
 /// \source KIVI, arXiv 2402.02750, section 3.1, on the channels of keys; SmoothQuant, 2211.10438
 template <detail::attended Cache>
