@@ -136,7 +136,8 @@ class attention {
   /// \post   A query that sees no key gets zeros and an lse of minus infinity. Numbers behind the
   ///         mask, NaN included, do not reach the result; a NaN that is seen does.
   /// \cost   2 * q_len * kv_len * Q_heads * (qk_dim + v_dim) flops less what the mask hides; memory
-  ///         of a tile per thread, kept from call to call
+  ///         of a tile per thread, and where keys are split, of at most 32 unmerged states of each
+  ///         row; kept from call to call
   template <viewable Query, viewable Key, viewable Value, viewable Out, attention_mask Mask = none,
             executor Executor = serial>
   void operator()(const Query& q, const Key& k, const Value& v, Out&& out, const Mask& mask = {},
@@ -157,6 +158,9 @@ class attention {
   }
 
   /// Attends to the keys and values of a cache or of any other source, as above.
+  ///
+  /// \param source  of keys [kv_len, KV_groups, qk_dim] and values [kv_len, KV_groups, v_dim]: a
+  ///                cache, or a type of your own, see kv_source.hpp
   template <viewable Query, kv_source Source, viewable Out, attention_mask Mask = none,
             executor Executor = serial>
   void operator()(const Query& q, const Source& source, Out&& out, const Mask& mask = {},
@@ -182,15 +186,17 @@ class attention {
     cache.attend(*this, q, out, mask, options, executor);
   }
 
-  /// Behind out stands a mask, then options, then an executor.
+  /// Behind out stands a mask, then options, then an executor; what is no mask there is refused. Of
+  /// a function mask(f) makes one, or score_mod(f) where it gives scores. Compilers show the line
+  /// with the name, so that it says this, too.
   template <viewable Query, detail::attended Source, viewable Out, detail::no_mask NoMask,
             class Executor = serial>
-  void operator()(  // a function becomes a mask by mask(f), or by score_mod(f) if it gives scores
+  void operator()(  // no mask: make one of a function by mask(f), or by score_mod(f)
       const Query&, const Source&, Out&&, const NoMask&,
       const attention_options<scalar_of<Out>>& = {}, const Executor& = {}) const = delete;
   template <viewable Query, viewable Key, viewable Value, viewable Out, detail::no_mask NoMask,
             class Executor = serial>
-  void operator()(  // a function becomes a mask by mask(f), or by score_mod(f) if it gives scores
+  void operator()(  // no mask: make one of a function by mask(f), or by score_mod(f)
       const Query&, const Key&, const Value&, Out&&, const NoMask&,
       const attention_options<scalar_of<Out>>& = {}, const Executor& = {}) const = delete;
 

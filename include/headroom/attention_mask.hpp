@@ -58,9 +58,9 @@ struct key_range {
 
 /// The sizes a mask is checked against before anything is computed.
 struct mask_shape {
-  Index Q_heads;
-  Index q_len;
-  Index kv_len;
+  Index Q_heads;  ///< query heads
+  Index q_len;    ///< queries of the call; of many sequences, of the mask's own
+  Index kv_len;   ///< keys, likewise
 };
 
 namespace detail {
@@ -97,6 +97,11 @@ struct mask_defaults {
 };
 
 /// Any type with the members of mask_defaults.
+///
+/// check is called by the calling thread, before anything is computed. The others are asked by the
+/// executor's threads, several at once, and by the calling one, in any order and as often as need
+/// be: they write nothing that is shared and answer the same each time. What they throw is left to
+/// the executor, see parallel.hpp.
 template <class M>
 concept attention_mask = requires(const M& m, const query_row& row, const mask_shape& shape,
                                   Index key, float score) {

@@ -66,9 +66,11 @@ class selected_blocks {
   Index qk_dim() const { return source_->qk_dim(); }
   Index v_dim() const { return source_->v_dim(); }
 
+  /// The i-th of these tokens among all, as of any kv_selection.
   Index token(Index i) const {
     return block(i / block_tokens_) * block_tokens_ + i % block_tokens_;
   }
+  /// How many of them come before token t.
   Index place(Index t) const {
     if (t <= 0) return 0;
     const Index of_token = t / block_tokens_;
@@ -78,6 +80,7 @@ class selected_blocks {
     const bool listed = found != blocks_.end() && static_cast<Index>(*found) == of_token;
     return std::min(whole + (listed ? t % block_tokens_ : 0), tokens_);
   }
+  /// Tokens there are to select from.
   Index all_tokens() const { return source_->tokens(); }
 
   auto keys(Index g, Index begin, Index end) const {
@@ -105,8 +108,8 @@ class selected_blocks {
 
 /// How many queries and how many keys make a block.
 struct block_shape {
-  Index queries;
-  Index keys;
+  Index queries;  ///< at least 1; the last block may have fewer
+  Index keys;     ///< likewise
 };
 
 /// Attention where the queries of block i see, of the keys that the mask shows them, those of the
@@ -123,6 +126,12 @@ struct block_shape {
 /// \param out, mask, options, executor  as in attention; positions are those in the source
 /// \throws std::invalid_argument naming the argument, and the block of queries, that disagrees;
 ///         nothing is written
+/// \error, \post  as in attention; numbers in blocks that are not listed do not reach the result
+/// \cost   2 * Q_heads * (qk_dim + v_dim) flops for each query and key of a block listed, less what
+///         the mask hides; keys and values are read for each block of queries that lists them.
+///         Memory linear in the blocks of queries, and of the unmerged states of long lists, kept
+///         from call to call
+/// \source blocks in CSR as a format for attention: Ye et al., FlashInfer, arXiv 2501.01005
 template <int Q_heads, int KV_groups, int qk_dim, int v_dim, viewable Query, kv_source Source,
           detail::offset_range Offsets, detail::offset_range Blocks, viewable Out,
           attention_mask Mask = none, executor Executor = serial>

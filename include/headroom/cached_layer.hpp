@@ -85,6 +85,7 @@ class cached_layer {
   /// \param mask       over all keys of the cache, the new ones included
   /// \param positions  for the rotary embedding: of the first token, or of each; cache.tokens()
   ///                   before the call if not given
+  /// \param executor   what runs projections and attention: parallel.hpp
   /// \throws std::invalid_argument naming the argument whose shape disagrees, std::length_error if
   ///         the cache is full; cache and out are then unchanged
   template <viewable In, class Cache, viewable Out, attention_mask Mask = causal,
@@ -107,6 +108,7 @@ class cached_layer {
   ///                       tokens add up to x's, and no two share a cache
   /// \param out        [total tokens, out_features of o], written
   /// \param mask       one for all, copied for each, or a function that returns that of sequence i
+  /// \param executor   as for one sequence
   /// \throws as for one sequence; out and all caches are then unchanged, but where a pool has room
   ///         for the tokens of each sequence and not of all: rings on its pages then reach less far
   ///         back, and pages that were shared may have been copied
@@ -143,7 +145,8 @@ class cached_layer {
   /// Appends the keys and values of x to a cache, and nothing else: the encoder's side of
   /// cross-attention.
   ///
-  /// \param x  [tokens, hidden of k and v]
+  /// \param x          [tokens, hidden of k and v]
+  /// \param positions  as above
   /// \throws as above; the cache is then unchanged
   template <viewable In, class Cache, executor Executor = serial>
   void append(const In& x, Cache& cache, const std::optional<token_positions>& positions = {},

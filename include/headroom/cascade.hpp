@@ -37,11 +37,14 @@ class shared_prefix {
   using Source = Source_;
 
   /// The source is referred to and must outlive the call.
+  ///
+  /// \param begin, end  sequences of the batch, by their places in it
   shared_prefix(const Source& source, Index begin, Index end)
       : source_(&source), begin_(begin), end_(end) {}
   shared_prefix(const Source&&, Index, Index) = delete;
 
   const Source& source() const { return *source_; }
+  /// The first sequence that begins with it, and the one after the last.
   Index begin() const { return begin_; }
   Index end() const { return end_; }
 

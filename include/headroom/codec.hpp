@@ -18,7 +18,7 @@ namespace headroom::inline HEADROOM_ISA {
 ///
 ///   Storage                            element type of a stored row
 ///   storage_size(dim)                  Storage elements that hold a row of `dim` numbers, 1 or
-///                                      more, an Index exactly, as `dim` is
+///                                      more (of rotary keys 0, too), an Index exactly, as `dim` is
 ///   encode(const In* row, Storage* stored, dim)      In is what is appended: float, double, or
 ///                                      16 bits, Eigen::half or Eigen::bfloat16
 ///   decode(const Storage* stored, Out* row, dim)     Out is float or double
@@ -26,6 +26,10 @@ namespace headroom::inline HEADROOM_ISA {
 /// encode and decode are templates over In and Out. The concept tries float alone; appending or
 /// computing in another scalar asks for that one. Tiles of keys are decoded row by row: a loop that
 /// the compiler vectorises (GCC 12 does with -O3) decides how fast a codec of your own is.
+///
+/// Rows are encoded by the thread that appends them, and decoded by the executor's threads, several
+/// at once: no member writes what is shared. Where encode throws, append adds no token and passes
+/// it on; what decode throws is left to the executor, see parallel.hpp.
 template <class C>
 concept codec = requires(const typename C::Storage* stored, typename C::Storage* target,
                          const float* row, float* out, Index dim) {

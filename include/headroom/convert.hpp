@@ -141,6 +141,7 @@ inline std::vector<Index> random_heads(Index heads, Index groups, std::uint64_t 
 /// \param projection  [heads * dim, hidden], [out, in], or a bias [heads * dim]
 /// \param heads       key/value heads that it has
 /// \param groups      key/value heads that it shall have; divides heads
+/// \param seed        of the numbers, any
 /// \return [groups * dim, hidden], row-major, in the projection's scalar; a bias gives a vector
 /// \throws std::invalid_argument naming the number that does not fit
 template <class Derived>

@@ -128,7 +128,10 @@ struct fp8_codec {
     float operator[](Index d) const { return detail::e4m3_number(codes[d]) / 256 * factor; }
     packet_row from(Index column) const { return {codes + column, factor}; }
   };
+  /// A stored row for kernels that read each once, in place of decode.
   static packet_row read(const Storage* stored, Index dim) { return {stored, factor(stored, dim)}; }
+
+  /// The same in two parts.
   static number_row read_numbers(const Storage* stored, Index) { return {stored}; }
   static float factor(const Storage* stored, Index dim) {
     float factor;

@@ -44,6 +44,7 @@ struct int4_codec {
 
   using Storage = std::uint8_t;
 
+  /// Blocks of a row.
   static constexpr Index blocks(Index dim) { return (dim + block_size - 1) / block_size; }
   static constexpr Index storage_size(Index dim) { return blocks(dim) * block_bytes; }
 
@@ -99,6 +100,7 @@ struct int4_codec {
     float operator[](Index d) const { return number(stored, begin + d); }
     packet_row from(Index column) const { return {stored, begin + column}; }
   };
+  /// A stored row for kernels that read each once, in place of decode.
   static packet_row read(const Storage* stored,
                          Index) requires(block_size / 2 % detail::lanes == 0) {
     return {stored, 0};

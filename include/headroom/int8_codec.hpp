@@ -38,6 +38,7 @@ struct int8_codec {
   /// Numbers that share a scale; Eigen::Dynamic for all of a row.
   static constexpr int numbers_of_block = block_size;
 
+  /// Blocks of a row.
   static constexpr Index blocks(Index dim) {
     return block_size > 0 ? (dim + block_size - 1) / block_size : 1;
   }
@@ -103,6 +104,7 @@ struct int8_codec {
       return number;
     }
   };
+  /// A stored row for kernels that read each once, in place of decode.
   static packet_row read(const Storage* stored,
                          Index dim) requires(block_size == Eigen::Dynamic ||
                                              block_size % detail::lanes == 0) {
@@ -159,7 +161,7 @@ using int8_rows = int8_codec<Eigen::Dynamic>;
 /// \source the layout of ONNX Runtime's GroupQueryAttention with PER_CHANNEL or PER_TENSOR scales
 struct saturating_int8 {
   using Storage = std::int8_t;
-  static constexpr bool saturates = true;
+  static constexpr bool saturates = true;  ///< what is too large for it is clipped
 
   static constexpr Index storage_size(Index dim) { return dim; }
 
@@ -192,6 +194,7 @@ struct saturating_int8 {
     float operator[](Index d) const { return static_cast<float>(numbers[d]); }
     packet_row from(Index column) const { return {numbers + column}; }
   };
+  /// A stored row for kernels that read each once, in place of decode.
   static packet_row read(const Storage* stored, Index) { return {stored}; }
 
   /// The same as they lie.

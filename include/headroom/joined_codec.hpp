@@ -20,7 +20,8 @@ namespace headroom::inline HEADROOM_ISA {
 /// its prefix c as a value.
 ///
 /// A stored row is that of First, then that of Second where it is aligned, padded to keep the next
-/// row so; in elements of First.
+/// row so; in elements of First. In memory of your own the first row is to be aligned as Storage
+/// and SecondStorage both are.
 template <codec First, Index width, codec Second>
 struct joined_codec {
   static_assert(width >= 1, "joined_codec<First, width, Second>: width must be at least 1");
@@ -76,6 +77,7 @@ struct joined_codec {
     }
     packet_row from(Index column) const { return {first, second, begin + column}; }
   };
+  /// A stored row for kernels that read each once, in place of decode.
   static packet_row read(const Storage* stored,
                          Index) requires(detail::packet_codec<First>&& width % detail::lanes == 0 &&
                                          std::same_as<Second, scalar_codec<SecondStorage>> &&

@@ -63,6 +63,7 @@ class kept_tokens {
   static constexpr bool values_in_keys = detail::has_values_in_keys<Cache>;
 
   /// \param slots     the ring's memory
+  /// \param shape     of the ring
   /// \param places    where in it tokens lie
   /// \param seen      tokens of the whole context
   /// \param position  of the first query among these
@@ -82,10 +83,13 @@ class kept_tokens {
   Index qk_dim() const { return slots_->qk_dim(); }
   Index v_dim() const { return slots_->v_dim(); }
 
+  /// The i-th of these tokens among all, as of any kv_selection.
   Index token(Index i) const { return i < prefix_ ? i : first_ + i - prefix_; }
+  /// How many of them come before token t.
   Index place(Index t) const {
     return std::clamp<Index>(t, 0, prefix_) + std::clamp(t, first_, seen_) - first_;
   }
+  /// Tokens there are to select from.
   Index all_tokens() const { return seen_; }
 
   auto keys(Index g, Index begin, Index end) const {

@@ -13,6 +13,9 @@
 namespace headroom::inline HEADROOM_ISA {
 
 /// Consecutive tokens of one group that lie at a constant distance in memory.
+///
+/// Rows are aligned as a Storage is, and no further; those of a joined_codec as a SecondStorage is,
+/// too, where that takes more.
 template <class Storage>
 struct token_run {
   const Storage* rows;  ///< stored row of the first token
@@ -35,6 +38,11 @@ struct token_run {
 ///   fixed_groups, fixed_qk_dim, fixed_v_dim       optional, together: what the compiler knows of
 ///                    the sizes, each Eigen::Dynamic where it does not; a call that cannot fit them
 ///                    then does not compile
+///
+/// Members are called by the executor's threads, several at once, and by the calling one: they
+/// write nothing that is shared, and what they answer, the memory of runs included, stays as it is
+/// until the call is over. Kernels may ask for, and read, tokens that no query sees. What members
+/// throw is left to the executor, see parallel.hpp.
 template <class S>
 concept kv_source = codec<typename S::KeyCodec> && codec<typename S::ValueCodec> &&
     requires(const S& s, Index g, Index begin, Index end) {
@@ -114,6 +122,9 @@ concept attended = kv_source<S> || wrapping_cache<S>;
 
 /// Two views as a source: k [kv_len, KV_groups, qk_dim] and v [kv_len, KV_groups, v_dim], in
 /// place, with any strides.
+///
+/// \pre    Both have as many tokens, and as many heads; that is checked where attention is given
+///         views, and not here.
 template <class KeyScalar, class ValueScalar>
 class view_source {
  public:

@@ -33,7 +33,7 @@ struct attention_weights {
   /// OLMo 2). Referred to, as the rest is: they outlive the layer.
   std::span<const Weight> q_norm = {};
   std::span<const Weight> k_norm = {};
-  double norm_eps = 1e-6;
+  double norm_eps = 1e-6;  ///< added to the mean square of these norms, see rms_norm
 };
 
 /// What else a checkpoint's configuration says about a layer of attention.
@@ -100,8 +100,11 @@ class attention_layer
   }
 
   const core& sizes() const { return core_; }
+  /// Width of x.
   Index hidden() const { return weights_.q.in_features(); }
+  /// What attention gives for a token, all heads together, and output() takes.
   Index attended_width() const { return core_.q_heads() * core_.v_width(); }
+  /// The output projection, W_O.
   const linear<Weight>& output() const { return weights_.o; }
 
  private:

@@ -55,14 +55,18 @@ class linear {
 
   Index out_features() const { return out_; }
   Index in_features() const { return in_; }
+  /// Weights of output i, [in_features].
   const Weight* row(Index i) const { return weight_ + i * stride_; }
+  /// Numbers from one row to the next.
   Index row_stride() const { return stride_; }
+  /// [out_features], or null where there is none.
   const Weight* bias() const { return bias_; }
 
   /// y = x W^T + b, computed in y's scalar.
   ///
-  /// \param x  [tokens, in_features] of y's scalar, a row-major matrix or a view of one head
-  /// \param y  [tokens, out_features] of float or double, written; overlaps no input
+  /// \param x         [tokens, in_features] of y's scalar, a row-major matrix or a view of one head
+  /// \param y         [tokens, out_features] of float or double, written; overlaps no input
+  /// \param executor  what runs parts of 256 outputs: parallel.hpp
   /// \throws std::invalid_argument if a shape disagrees, or if y begins where x does
   template <viewable In, viewable Out, executor Executor = serial>
   void operator()(const In& x, Out&& y, const Executor& executor = {}) const {

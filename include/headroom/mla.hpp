@@ -168,6 +168,11 @@ class mla {
   /// \param out      [q_len, Q_heads, value], written; overlaps no input
   /// \param mask, options, executor  as in attention; lse is the same in both forms
   /// \throws std::invalid_argument naming the argument whose shape disagrees; nothing is written
+  /// \error  as attention over keys and values that are made in out's scalar, each a sum of
+  ///         latent_rank products; absorbed, q~, sums of nope, and outputs, of latent_rank, are
+  ///         rounded in their place
+  /// \post   as in attention, of latents in place of keys and values
+  /// \cost   that of the form taken
   template <viewable Query, kv_source Source, class Weight, viewable Out,
             attention_mask Mask = none, executor Executor = serial>
   void operator()(const Query& q, const Source& latents, const linear<Weight>& up, Out&& out,
@@ -197,6 +202,9 @@ class mla {
   }
 
   /// The expanded form: keys and values of each head are made tile by tile, each tile once.
+  ///
+  /// \param q, latents, up, out, mask, options, executor  as above, latents of a source
+  /// \throws, \error, \post  as above
   /// \cost  q_len * kv_len * 2 Q_heads (nope + rope + value) flops, and kv_len * 2 latent_rank
   ///        Q_heads (nope + value) for the expansion; memory linear in q_len per thread
   template <viewable Query, kv_source Source, class Weight, viewable Out,
@@ -208,6 +216,9 @@ class mla {
   }
 
   /// The absorbed form: multi-query attention in the latent space.
+  ///
+  /// \param q, latents, up, out, mask, options, executor  as above, latents of a source
+  /// \throws, \error, \post  as above
   /// \cost  q_len * kv_len * 2 Q_heads (2 latent_rank + rope) flops, and q_len * 2 latent_rank
   ///        Q_heads (nope + value) for queries and outputs; memory linear in q_len
   template <viewable Query, kv_source Source, class Weight, viewable Out,

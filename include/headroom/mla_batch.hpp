@@ -46,6 +46,7 @@ namespace headroom::inline HEADROOM_ISA {
 ///                   own and not to be given here
 /// \throws std::invalid_argument naming the argument, and the sequence, that disagrees; all are
 ///         checked before anything is written
+/// \error, \post  as in mla
 /// \cost   that of the sequences; memory linear in the tokens of the absorbed ones, kept from call
 ///         to call: a batch of decode steps after the first like it allocates nothing
 template <int Q_heads, int latent_rank, int nope, int rope, int value, viewable Query,

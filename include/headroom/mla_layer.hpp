@@ -29,9 +29,9 @@ struct mla_weights {
   linear<Weight> q_up;                   ///< [Q_heads * (nope + rope), query_rank] (q_b_proj)
   linear<Weight> kv_down;                ///< [latent_rank + rope, hidden] (kv_a_proj_with_mqa)
   std::span<const Weight> kv_norm = {};  ///< [latent_rank] (kv_a_layernorm)
-  linear<Weight> kv_up;  ///< [Q_heads * (nope + value), latent_rank] (kv_b_proj); see mla
-  linear<Weight> o;      ///< [out_features, Q_heads * value] (o_proj)
-  double norm_eps = 1e-6;
+  linear<Weight> kv_up;    ///< [Q_heads * (nope + value), latent_rank] (kv_b_proj); see mla
+  linear<Weight> o;        ///< [out_features, Q_heads * value] (o_proj)
+  double norm_eps = 1e-6;  ///< added to the mean square of both norms, see rms_norm
 };
 
 /// What else a checkpoint's configuration says about a layer of latent attention.
@@ -97,10 +97,13 @@ class mla_layer
   }
 
   const core& sizes() const { return core_; }
+  /// Width of x.
   Index hidden() const {
     return weights_.q ? weights_.q.in_features() : weights_.q_down.in_features();
   }
+  /// What attention gives for a token, all heads together, and output() takes.
   Index attended_width() const { return core_.q_heads() * core_.value_width(); }
+  /// The output projection, W_O.
   const linear<Weight>& output() const { return weights_.o; }
 
  private:

@@ -45,6 +45,7 @@ inline constexpr Index absorbed_score_queries = 16;
 /// it, and nothing else is rounded.
 ///
 /// \param core     an mla: the sizes
+/// \param stage, mask, visit  as over keys and values
 /// \param q        [q_len, Q_heads, nope + rope] of float or double, each head [q_nope, q_pe]
 /// \param latents  a latent_cache, or any source of one group with keys [c, k_pe]
 /// \param up       as in mla

@@ -34,6 +34,7 @@ namespace headroom::inline HEADROOM_ISA {
 /// \param up, out, mask, options, executor  as in mla; positions are those among all latents
 /// \throws std::invalid_argument naming the argument, and the query, that disagrees; nothing is
 ///         written
+/// \error, \post  as in mla, absorbed; latents that are not listed do not reach the result
 /// \cost   that of the tokens listed, and of mla::absorbed for queries and outputs; memory linear
 ///         in q_len, kept from call to call
 /// \source DeepSeek-V3.2, arXiv 2512.02556, section 2.1

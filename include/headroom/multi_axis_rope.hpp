@@ -29,7 +29,8 @@ enum class axis_order {
 ///   y = a R(p_i theta_k) x,   i the axis of pair k
 ///
 /// in all else as `rope` does, which a token at the same position on all axes is rotated as, bit
-/// for bit: text. A mask's positions are those in the sequence, whatever these are.
+/// for bit: text. A mask's positions are those in the sequence, whatever these are. Layers hold a
+/// `rope` and do not take this one: rotate queries and keys yourself, and call attention.
 ///
 /// \source Wang et al. 2024 (Qwen2-VL), arXiv 2409.12191, section 2.1.
 class multi_axis_rope {
@@ -37,6 +38,7 @@ class multi_axis_rope {
   /// The frequencies of `one`, each for one axis.
   ///
   /// \param pairs_of_axis  of each axis, pairs that turn by it ("mrope_section")
+  /// \param order          which of all pairs these are
   /// \throws std::invalid_argument if there is no axis, if one has less than no pairs, if they are
   ///         not rotary_dim / 2 together, or if one has more than every n-th of them, interleaved
   multi_axis_rope(const rope& one, const std::vector<Index>& pairs_of_axis,

@@ -40,6 +40,10 @@ namespace headroom::inline HEADROOM_ISA {
 /// \source Tang et al., Quest, arXiv 2406.10774, section 3.2; there each head has a list of its own
 class page_index {
  public:
+  /// \param page_tokens  tokens of a page, as many as of a block of attend_blocks; those on which a
+  ///                     cache keeps its tokens may be others
+  /// \param capacity     most tokens that are taken in
+  /// \param Q_heads, KV_groups, qk_dim  of the attention
   /// \throws std::invalid_argument naming the size that is less than 1, or a capacity less than 0,
   ///         or if KV_groups does not divide Q_heads; std::length_error if the index comes to more
   ///         bytes than an Index counts
@@ -119,7 +123,7 @@ class page_index {
   ///
   /// \param q         as in bound
   /// \param selected  written
-  /// \returns how many were written, min(selected.size(), pages())
+  /// \return how many were written, min(selected.size(), pages())
   /// \throws std::invalid_argument if q does not fit
   template <viewable Query>
   Index select(const Query& q, std::span<Index> selected) const {

@@ -46,11 +46,11 @@ page_memory<Storage> tokens_major_pages(const Storage* data, Index KV_groups, In
 
 /// Sizes of pages that paged_view reads.
 struct page_sizes {
-  Index pages;  ///< that exist
-  Index page_tokens;
-  Index KV_groups;
-  Index qk_dim;
-  Index v_dim;
+  Index pages;        ///< that exist
+  Index page_tokens;  ///< tokens of a page, at least 1
+  Index KV_groups;    ///< key/value heads
+  Index qk_dim;       ///< width of a key
+  Index v_dim;        ///< width of a value
 };
 
 namespace detail {
@@ -89,7 +89,11 @@ class paged_view {
   using Key = typename KeyCodec::Storage;
   using Value = typename ValueCodec::Storage;
 
-  /// \param table  pages of the tokens in order; it may be longer than `tokens` need
+  /// \param key_pages    where the keys of pages lie, of all that exist
+  /// \param value_pages  where values lie; of latents, where keys do
+  /// \param sizes        of pages and of what they hold
+  /// \param table        pages of the tokens in order; it may be longer than `tokens` need
+  /// \param tokens       of the sequence, 0 or more
   /// \throws std::invalid_argument naming the size that is wrong, if the table is too short, or if
   ///         it lists a page that does not exist
   paged_view(const page_memory<Key>& key_pages, const page_memory<Value>& value_pages,

@@ -26,6 +26,9 @@ struct sample_work {
 ///
 /// Results are the same bits for every executor and any number of threads: how keys are cut never
 /// depends on them. The library starts no thread of its own.
+///
+/// What is the user's and runs in work, such as a mask, may throw where the executor passes that on
+/// once no call of work runs any more, as serial does; out is then written in part.
 template <class E>
 concept executor = requires(const E& e, Index count, const detail::sample_work& work) {
   e(count, work);
@@ -40,8 +43,8 @@ struct serial {
 };
 
 #ifdef _OPENMP
-/// Runs work on an OpenMP team; there only where the file is compiled with OpenMP. Masks and score
-/// modifications of the user's must not throw under it.
+/// Runs work on an OpenMP team; there only where the file is compiled with OpenMP. Masks, score
+/// modifications, sources and codecs of the user's must not throw under it.
 struct openmp {
   int threads = 0;  ///< size of the team; 0 leaves it to OpenMP
 

@@ -29,12 +29,13 @@ struct reference_scores {
 /// library must agree with. Slow on purpose; it keeps one row of scores. Query head h uses
 /// key/value head h / (Q_heads / KV_groups).
 ///
-/// \param q       [q_len, Q_heads, qk_dim]
-/// \param k       [kv_len, KV_groups, qk_dim]
-/// \param v       [kv_len, KV_groups, v_dim]
-/// \param out     [q_len, Q_heads, v_dim], written
-/// \param mask    which keys a query sees, and what is added to their scores
-/// \param scores  receives the scores at the stages asked for
+/// \param q        [q_len, Q_heads, qk_dim]
+/// \param k        [kv_len, KV_groups, qk_dim]
+/// \param v        [kv_len, KV_groups, v_dim]
+/// \param out      [q_len, Q_heads, v_dim], written
+/// \param mask     which keys a query sees, and what is added to their scores
+/// \param options  as in attention; lse is written where it is given
+/// \param scores   receives the scores at the stages asked for
 /// \pre    Shapes agree; nothing is checked here.
 /// \post   A query that sees no key gets zeros and an lse of minus infinity.
 template <class Scalar, class Query, class Key, class Value, attention_mask Mask>

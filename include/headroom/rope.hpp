@@ -33,6 +33,7 @@ enum class rope_pairing {
 /// one position per token. Refers to the list, so it must not outlive it.
 class token_positions {
  public:
+  /// Consecutive positions from a first one.
   token_positions(Index first) : first_(first) {}
 
   /// One position per token, each an Index and no other integer; any order, repetitions allowed.
@@ -53,6 +54,7 @@ class token_positions {
     return listed_ ? ids_[static_cast<std::size_t>(t)] : first_ + t;
   }
 
+  /// Whether there is a list; if not, ids() is empty.
   bool listed() const { return listed_; }
   std::span<const Index> ids() const { return ids_; }
 

@@ -170,7 +170,9 @@ struct pair_scaling {
   }
 };
 
-/// Any of the scalings, chosen at run time, as a model's configuration file does.
+/// Any of the scalings, chosen at run time, as a model's configuration file does. Each has
+/// check(rotary_dim), which refuses numbers out of range, and frequency(k, rotary_dim, base), what
+/// pair k turns per position.
 using rope_scaling = std::variant<unscaled_rope, linear_scaling, ntk_scaling, yarn_scaling,
                                   llama3_scaling, pair_scaling>;
 
@@ -178,6 +180,7 @@ using rope_scaling = std::variant<unscaled_rope, linear_scaling, ntk_scaling, ya
 ///
 /// \param rotary_dim  channels that are rotated, r; even, at least 2
 /// \param base        theta of the configuration file, above 1
+/// \param scaling     of a model that was stretched
 /// \return [rotary_dim / 2], pair 0 the fastest
 /// \throws std::invalid_argument naming the number that is out of range
 inline std::vector<double> rope_frequencies(Index rotary_dim, double base,

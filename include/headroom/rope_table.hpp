@@ -40,8 +40,9 @@ class rope_table {
   /// RotaryEmbedding, or the left and the right half of the one [max_positions, r] cache that vLLM
   /// and FlashInfer keep.
   ///
-  /// \param cosine  [max_positions, rotary_dim / 2]
-  /// \param sine    [max_positions, rotary_dim / 2]
+  /// \param cosine   [max_positions, rotary_dim / 2]
+  /// \param sine     [max_positions, rotary_dim / 2]
+  /// \param pairing  which two channels turn together, which the caches do not tell
   /// \throws std::invalid_argument if the two differ in shape or are empty
   template <class Cos, class Sin>
   rope_table(const Eigen::DenseBase<Cos>& cosine, const Eigen::DenseBase<Sin>& sine,

@@ -110,8 +110,8 @@ struct user_score_mod : mask_defaults {
 ///
 ///   mask([&](const query_row& row, Index key) { return document[row.position] == document[key]; })
 ///
-/// Inlined into the kernel; called from the executor's threads, so it must not throw or write
-/// shared state.
+/// Inlined into the kernel; called from the executor's threads, several at once, so it must not
+/// write shared state, nor throw unless the executor passes that on: see parallel.hpp.
 template <class F>
 requires(detail::of_indices<F> || detail::of_row<F>) auto mask(F f) {
   return detail::user_mask<F>(std::move(f));

@@ -231,10 +231,16 @@ void visit_within(const Core& core, const Query& q, const Cache& cache, const Ma
 /// For latent attention see mla_scores.hpp.
 ///
 /// \tparam Scalar  float or double, what is computed in
+/// \param attend   an attention: the sizes
+/// \param stage    what the scores that are visited have been through
 /// \param q        [q_len, Q_heads, qk_dim], as attention takes it
 /// \param source   keys of [kv_len, KV_groups, qk_dim]: a cache, view_source, or any other
+/// \param mask     as attention takes it, none{} for all keys
 /// \param options  as attention takes them; lse is not written
+/// \param visit    called on this thread; what it throws ends the visits
 /// \throws std::invalid_argument as attention does, before the first visit
+/// \cost   q_len * kv_len * 2 Q_heads qk_dim flops, twice for softmax, whatever the mask hides;
+///         memory of a few queries and a tile
 /// \source ONNX Attention, qk_matmul_output_mode 0 to 3
 template <class Scalar = float, int Q_heads, int KV_groups, int qk_dim, int v_dim, viewable Query,
           kv_source Source, attention_mask Mask, std::invocable<const score_tile<Scalar>&> Visit>

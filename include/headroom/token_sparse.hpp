@@ -62,11 +62,14 @@ class selected_tokens {
   Index qk_dim() const { return source_->qk_dim(); }
   Index v_dim() const { return source_->v_dim(); }
 
+  /// The i-th of these tokens among all, as of any kv_selection.
   Index token(Index i) const { return static_cast<Index>(tokens_[static_cast<std::size_t>(i)]); }
+  /// How many of them come before token t.
   Index place(Index t) const {
     const auto before = [](TokenIndex a, Index b) { return static_cast<Index>(a) < b; };
     return std::lower_bound(tokens_.begin(), tokens_.end(), t, before) - tokens_.begin();
   }
+  /// Tokens there are to select from.
   Index all_tokens() const { return source_->tokens(); }
 
   auto keys(Index g, Index begin, Index end) const {
@@ -150,6 +153,10 @@ Index order_tokens(std::span<TokenIndex> list) {
 /// \param out, mask, options, executor  as in attention; positions are those in the source
 /// \throws std::invalid_argument naming the argument, and the query, that disagrees; nothing is
 ///         written
+/// \error, \post  as in attention; numbers of tokens that are not listed do not reach the result
+/// \cost   2 * Q_heads * (qk_dim + v_dim) flops for each token listed, less what the mask hides;
+///         its key and value are read for each query that lists it. Memory linear in q_len, and of
+///         the unmerged states of long lists, kept from call to call
 /// \source the selection of DeepSeek-V3.2, arXiv 2512.02556, section 2.1
 template <int Q_heads, int KV_groups, int qk_dim, int v_dim, viewable Query, kv_source Source,
           detail::offset_range Offsets, detail::offset_range Tokens, viewable Out,
