@@ -5,9 +5,9 @@
 #include <headroom/codec.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
+#include <headroom/detail/latent_row.hpp>
 #include <headroom/detail/page_array.hpp>
 #include <headroom/kv_source.hpp>
-#include <headroom/latent_cache.hpp>
 #include <headroom/page_stock.hpp>
 #include <headroom/paged_tokens.hpp>
 #include <headroom/paged_view.hpp>
