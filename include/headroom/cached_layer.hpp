@@ -2,12 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <headroom/cascade.hpp>
 #include <headroom/detail/cache_batch.hpp>
-#include <headroom/detail/checked_call.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
 #include <headroom/detail/scratch.hpp>
+#include <headroom/detail/shared_window.hpp>
 #include <headroom/kv_source.hpp>
+#include <headroom/layer_sequence.hpp>
 #include <headroom/linear.hpp>
 #include <headroom/mask.hpp>
 #include <headroom/parallel.hpp>
@@ -25,41 +27,6 @@
 
 namespace headroom::inline HEADROOM_ISA {
 
-/// One sequence of a batch: how many of the batch's tokens are its own, where they go, and where
-/// they stand.
-template <class Cache>
-struct layer_sequence {
-  Index tokens;  ///< new tokens, 0 or more
-  Cache* cache;  ///< of this sequence alone
-  std::optional<token_positions> positions =
-      std::nullopt;  ///< cache->tokens() onwards if not given; refer to a list, if it is one
-};
-
-namespace detail {
-
-// Takes back what a call appended to its caches, unless the call ran to its end. So a cache's
-// truncate must not throw where it only takes back tokens of the last append.
-template <class Cache>
-class append_guard {
- public:
-  append_guard(std::span<const layer_sequence<Cache>> sequences, scratch& memory)
-      : sequences_(sequences), sizes_(memory.take<Index>(std::ssize(sequences))) {
-    for (std::size_t i = 0; i < sequences_.size(); ++i) sizes_[i] = sequences_[i].cache->tokens();
-  }
-  append_guard(const append_guard&) = delete;
-  append_guard& operator=(const append_guard&) = delete;
-  ~append_guard() {
-    for (std::size_t i = 0; i < sequences_.size(); ++i) sequences_[i].cache->truncate(sizes_[i]);
-  }
-  void keep() { sequences_ = {}; }
-
- private:
-  std::span<const layer_sequence<Cache>> sequences_;
-  Index* sizes_;
-};
-
-}  // namespace detail
-
 /// What a layer with a cache does in whatever form its attention has. Derived offers
 ///
 ///   hidden(), output(), attended_width()
@@ -69,6 +36,7 @@ class append_guard {
 ///   rotate_queries(q, positions)
 ///   attend_to(q, source, attended, mask, executor)
 ///   attend_to_all(q, offsets, sequences, attended, executor)   of batch_sequence
+///   attend_to_shared(q, offsets, prefixes, sequences, attended, executor)
 ///
 /// All activations are row-major [tokens, width] matrices or views of one head, of Scalar.
 template <class Derived, class Scalar_>
@@ -117,29 +85,31 @@ class cached_layer {
   void batch(const In& x, const Sequences& sequence_list, Out&& out, const Mask& mask = {},
              const Executor& executor = {}) const {
     using Sequence = std::ranges::range_value_t<Sequences>;
-    const std::span<const Sequence> sequences(sequence_list);
-    const view<const Scalar> tokens = input(x);
-    const view<Scalar> result = checked_output(out, tokens.tokens());
-    check(sequences, tokens.tokens());
-    detail::scratch memory;
-    const auto keys = derived().new_keys(tokens, memory, executor);
-    const view<Scalar> q = derived().queries(tokens, memory, executor);
-    const view<Scalar> attended = new_attended(q, memory);
-    check_appended(sequences, mask, q.heads());
-    detail::append_guard guard(sequences, memory);
-    Index first = 0;
-    for (const Sequence& sequence : sequences) {
-      const token_positions positions =
-          sequence.positions.value_or(token_positions(sequence.cache->tokens()));
-      const Index end = first + sequence.tokens;
-      append_rotated({keys.first.slice_tokens(first, end), keys.second.slice_tokens(first, end)},
-                     *sequence.cache, positions);
-      derived().rotate_queries(q.slice_tokens(first, end), positions);
-      first = end;
-    }
-    attend_each(q, sequences, attended, mask, memory, executor);
-    project(attended, result, executor);
-    guard.keep();
+    run<Sequence>(x, sequence_list, none_shared(), out, mask, executor);
+  }
+
+  /// The same of sequences that share their beginnings, such as a system prompt, which one
+  /// attend_cascade reads once for all of them: see cascade.hpp. Of latents all are absorbed.
+  ///
+  ///   layer.append(prompt, shared);  // once, or by a call that computes its outputs, too
+  ///   layer.cascade(x, std::array{headroom::shared_prefix(shared, 0, 8)}, sequences, out);
+  ///
+  /// \param prefixes   shared_prefix each, of this layer's sizes, as attend_cascade takes them
+  /// \param sequence_list  as of a batch, whose caches hold tokens of their own alone and are no
+  ///                   rings, rotated or scaled; positions are behind what is shared if not given
+  /// \param mask       as of a batch, over own keys; no ALiBi or bias, and windows go on over what
+  ///                   is shared
+  /// 	hrows as a batch, and std::invalid_argument naming the prefix that disagrees
+  template <viewable In, detail::prefix_range Prefixes, std::ranges::contiguous_range Sequences,
+            viewable Out, class Mask = causal, executor Executor = serial>
+  void cascade(const In& x, const Prefixes& prefixes, const Sequences& sequence_list, Out&& out,
+               const Mask& mask = {}, const Executor& executor = {}) const {
+    using Sequence = std::ranges::range_value_t<Sequences>;
+    constexpr bool holds_tokens = kv_source<std::remove_pointer_t<decltype(Sequence::cache)>>;
+    static_assert(holds_tokens,
+                  "layer: the sequences of a cascade are in a kv_cache or latent_cache, or one of "
+                  "these on pages; rings, rotated and scaled caches go into a batch");
+    if constexpr (holds_tokens) run<Sequence>(x, sequence_list, prefixes, out, mask, executor);
   }
 
   /// Appends the keys and values of x to a cache, and nothing else: the encoder's side of
@@ -154,7 +124,7 @@ class cached_layer {
     static_assert(std::same_as<scalar_of<In>, Scalar>,
                   "layer: x must be of the layer's Scalar, float unless given");
     const view<const Scalar> tokens = detail::input_argument<Scalar>("layer", "x", x, 1);
-    check_positions(positions, tokens.tokens());
+    detail::check_token_positions(positions, tokens.tokens());
     detail::scratch memory;
     append_rotated(derived().new_keys(tokens, memory, executor), cache,
                    positions.value_or(token_positions(cache.tokens())));
@@ -174,7 +144,7 @@ class cached_layer {
               const Executor& executor = {}) const {
     const view<const Scalar> tokens = input(x);
     const view<Scalar> result = checked_output(out, tokens.tokens());
-    check_positions(positions, tokens.tokens());
+    detail::check_token_positions(positions, tokens.tokens());
     detail::scratch memory;
     const view<Scalar> q = derived().queries(tokens, memory, executor);
     derived().rotate_queries(
@@ -198,47 +168,45 @@ class cached_layer {
 
  private:
   using new_tokens = std::pair<view<Scalar>, view<Scalar>>;
+  struct none_shared {};
 
-  template <class Cache>
-  static void check(std::span<const layer_sequence<Cache>> sequences, Index tokens) {
-    Index total = 0;
-    for (const auto& sequence : sequences) {
-      detail::require(sequence.tokens >= 0 && sequence.cache != nullptr, "layer: a sequence has ",
-                      sequence.tokens,
-                      " tokens or no cache, expected at least 0 tokens and a cache");
-      detail::require(sequence.tokens <= tokens - total, "layer: sequences have more than ", tokens,
-                      " tokens, expected as many as x");
-      check_positions(sequence.positions, sequence.tokens);
-      total += sequence.tokens;
-    }
-    detail::require(total == tokens, "layer: sequences have ", total, " tokens, expected ", tokens,
-                    " as x");
-    for (std::size_t i = 0; i < sequences.size(); ++i)
-      for (std::size_t j = 0; j < i; ++j)
-        detail::require(sequences[i].cache != sequences[j].cache, "layer: sequences ", j, " and ",
-                        i, " share a cache, expected one for each");
-  }
-
-  // What would be refused once tokens are there, before any are: a ring cannot take them back
-  // without a trace.
-  template <class Cache, class Mask>
-  static void check_appended(std::span<const layer_sequence<Cache>> sequences, const Mask& mask,
-                             Index Q_heads) {
+  template <class Sequence, class In, class Prefixes, class Out, class Mask, class Executor>
+  void run(const In& x, std::span<const Sequence> sequences, const Prefixes& prefixes, Out& out,
+           const Mask& mask, const Executor& executor) const {
+    const view<const Scalar> tokens = input(x);
+    const view<Scalar> result = checked_output(out, tokens.tokens());
+    detail::check_sequences(sequences, tokens.tokens());
+    detail::scratch memory;
+    const auto keys = derived().new_keys(tokens, memory, executor);
+    const view<Scalar> q = derived().queries(tokens, memory, executor);
+    const view<Scalar> attended = new_attended(q, memory);
+    detail::check_appended(sequences, mask, q.heads());
+    detail::append_guard guard(sequences, memory);
+    auto* const offsets = memory.take<Index>(std::ssize(sequences) + 1);
+    offsets[0] = 0;
     for (Index i = 0; i < std::ssize(sequences); ++i) {
-      const auto& [tokens, cache, positions] = sequences[static_cast<std::size_t>(i)];
-      if constexpr (detail::checks_room<Cache>) cache->check_room(tokens);
-      const mask_shape shape{Q_heads, tokens, cache->tokens() + tokens};
-      if (sequences.size() > 1)
-        detail::check_mask({"layer", i}, mask_of(mask, i), shape);
-      else
-        mask_of(mask, i).check(shape);
+      const Sequence& sequence = sequences[static_cast<std::size_t>(i)];
+      const Index first = offsets[i], end = first + sequence.tokens;
+      const Index position = shared(i, prefixes) + sequence.cache->tokens();
+      const token_positions positions = sequence.positions.value_or(token_positions(position));
+      append_rotated({keys.first.slice_tokens(first, end), keys.second.slice_tokens(first, end)},
+                     *sequence.cache, positions);
+      derived().rotate_queries(q.slice_tokens(first, end), positions);
+      offsets[i + 1] = end;
     }
+    attend_each(q, {offsets, sequences.size() + 1}, prefixes, sequences, attended, mask, memory,
+                executor);
+    project(attended, result, executor);
+    guard.keep();
   }
 
-  static void check_positions(const std::optional<token_positions>& positions, Index tokens) {
-    detail::require(!positions || positions->fit(tokens),
-                    "layer: ", positions ? std::ssize(positions->ids()) : 0,
-                    " positions were given, expected one for each of ", tokens, " tokens");
+  // Tokens before a sequence's own.
+  template <class Prefixes>
+  static Index shared(Index sequence, const Prefixes& prefixes) {
+    if constexpr (detail::prefix_range<Prefixes>)
+      return detail::tokens_shared(sequence, prefixes);
+    else
+      return 0;
   }
 
   template <class Cache>
@@ -248,35 +216,39 @@ class cached_layer {
     cache.append(keys.first, keys.second);
   }
 
-  // One sequence attends by itself: there is nothing to read once for several.
-  template <class Cache, class Mask, class Executor>
-  void attend_each(const view<Scalar>& q, std::span<const layer_sequence<Cache>> sequences,
-                   const view<Scalar>& attended, const Mask& mask, detail::scratch& memory,
-                   const Executor& executor) const {
+  // One sequence attends by itself, unless it shares some keys: there is nothing to read once for
+  // several.
+  template <class Prefixes, class Sequence, class Mask, class Executor>
+  void attend_each(const view<Scalar>& q, std::span<const Index> offsets, const Prefixes& prefixes,
+                   std::span<const Sequence> sequences, const view<Scalar>& attended,
+                   const Mask& mask, detail::scratch& memory, const Executor& executor) const {
+    using Cache = std::remove_pointer_t<decltype(Sequence::cache)>;
+    constexpr bool shares = detail::prefix_range<Prefixes>;
     const Index count = std::ssize(sequences);
-    auto* const offsets = memory.take<Index>(count + 1);
-    offsets[0] = 0;
-    for (Index i = 0; i < count; ++i)
-      offsets[i + 1] = offsets[i] + sequences[static_cast<std::size_t>(i)].tokens;
-    const auto cache = [&](Index i) -> const Cache& {
-      return *sequences[static_cast<std::size_t>(i)].cache;
-    };
     if constexpr (detail::batched_cache<Cache>) {
-      if (count > 1) {
-        using own_mask = std::remove_cvref_t<decltype(mask_of(mask, 0))>;
+      if (shares || count > 1) {
+        using own_mask = std::remove_cvref_t<decltype(detail::mask_of(mask, 0))>;
         detail::cache_batch<Cache, own_mask> batch(count, memory);
-        for (Index i = 0; i < count; ++i)
-          batch.add(cache(i), offsets[i + 1] - offsets[i], mask_of(mask, i));
-        const std::span<const Index> ends(offsets, static_cast<std::size_t>(count + 1));
-        batch.prepare(q, ends, executor);
-        derived().attend_to_all(q, ends, batch.sequences(), attended, executor);
-        return batch.restore(attended, ends, executor);
+        for (Index i = 0; i < count; ++i) {
+          const auto& [tokens, cache, positions] = sequences[static_cast<std::size_t>(i)];
+          batch.add(*cache, tokens, detail::mask_of(mask, i));
+        }
+        batch.prepare(q, offsets, executor);
+        if constexpr (shares)
+          derived().attend_to_shared(q, offsets, prefixes, batch.sequences(), attended, executor);
+        else
+          derived().attend_to_all(q, offsets, batch.sequences(), attended, executor);
+        return batch.restore(attended, offsets, executor);
       }
     }
-    for (Index i = 0; i < count; ++i)
-      derived().attend_to(q.slice_tokens(offsets[i], offsets[i + 1]), cache(i),
-                          attended.slice_tokens(offsets[i], offsets[i + 1]), mask_of(mask, i),
+    Index first = 0;
+    for (Index i = 0; i < count; ++i) {
+      const auto& [tokens, cache, positions] = sequences[static_cast<std::size_t>(i)];
+      derived().attend_to(q.slice_tokens(first, first + tokens), *cache,
+                          attended.slice_tokens(first, first + tokens), detail::mask_of(mask, i),
                           executor);
+      first += tokens;
+    }
   }
 
   view<Scalar> new_attended(const view<Scalar>& q, detail::scratch& memory) const {
@@ -316,14 +288,6 @@ class cached_layer {
                     "layer: out is [", result.tokens(), ", ", result.heads() * result.dim(),
                     "], expected [", tokens, ", ", width, "]");
     return result;
-  }
-
-  template <class Mask>
-  static decltype(auto) mask_of(const Mask& mask, Index sequence) {
-    if constexpr (attention_mask<Mask>)
-      return (mask);
-    else
-      return mask(sequence);
   }
 };
 

@@ -92,6 +92,7 @@
 
 #include <headroom/cached_layer.hpp>     // how a layer is called: prefill, decode, batch, cross
 #include <headroom/layer.hpp>            // a layer of MHA, GQA or MQA
+#include <headroom/layer_sequence.hpp>   // one sequence of its batches
 #include <headroom/linear.hpp>           // projections, in the layout of checkpoints
 #include <headroom/mla_layer.hpp>        // a layer of MLA
 #include <headroom/multi_axis_rope.hpp>  // the rotary embedding of images and films

@@ -5,6 +5,7 @@
 #include <headroom/attention.hpp>
 #include <headroom/batch.hpp>
 #include <headroom/cached_layer.hpp>
+#include <headroom/cascade.hpp>
 #include <headroom/detail/checked_call.hpp>
 #include <headroom/detail/checks.hpp>
 #include <headroom/detail/config.hpp>
@@ -150,6 +151,12 @@ class attention_layer
   void attend_to_all(const view<Scalar>& q, const Offsets& offsets, const Sequences& sequences,
                      const view<Scalar>& attended, const Executor& executor) const {
     attend_batch(core_, q, offsets, sequences, attended, of_attention(), executor);
+  }
+  template <class Offsets, class Prefixes, class Sequences, class Executor>
+  void attend_to_shared(const view<Scalar>& q, const Offsets& offsets, const Prefixes& prefixes,
+                        const Sequences& sequences, const view<Scalar>& attended,
+                        const Executor& executor) const {
+    attend_cascade(core_, q, offsets, prefixes, sequences, attended, of_attention(), executor);
   }
   attention_options<Scalar> of_attention() const {
     return {.scale = options_.scale, .softcap = options_.softcap, .sinks = options_.sinks};

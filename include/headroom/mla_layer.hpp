@@ -9,6 +9,7 @@
 #include <headroom/linear.hpp>
 #include <headroom/mla.hpp>
 #include <headroom/mla_batch.hpp>
+#include <headroom/mla_cascade.hpp>
 #include <headroom/rms_norm.hpp>
 #include <headroom/rope.hpp>
 #include <headroom/view.hpp>
@@ -149,6 +150,14 @@ class mla_layer
                      const view<Scalar>& attended, const Executor& executor) const {
     attend_batch(core_, q, offsets, sequences, weights_.kv_up, attended, {.scale = options_.scale},
                  executor);
+  }
+
+  template <class Offsets, class Prefixes, class Sequences, class Executor>
+  void attend_to_shared(const view<Scalar>& q, const Offsets& offsets, const Prefixes& prefixes,
+                        const Sequences& sequences, const view<Scalar>& attended,
+                        const Executor& executor) const {
+    attend_cascade(core_, q, offsets, prefixes, sequences, weights_.kv_up, attended,
+                   {.scale = options_.scale}, executor);
   }
 
   static void check(const char* name, const linear<Weight>& weights, Index rows, Index columns) {
