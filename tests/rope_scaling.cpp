@@ -97,8 +97,12 @@ TEST_CASE("the magnitudes are the published numbers") {
   CHECK(near(v2_lite.softmax_factor, 1.5896261651208736));
   const auto ratio = hr::deepseek_yarn_magnitude(40, 1, 0.707);
   CHECK(near(ratio.amplitude, 1.0857263992561355));
-  CHECK(hr::deepseek_yarn_magnitude(40, 1, 0).amplitude == hr::yarn_mscale(40));
-  CHECK(hr::deepseek_yarn_magnitude(40, 1, 0).softmax_factor == 1);
+  for (const double mscale : {0., 0.707, 1.}) {
+    CHECK(hr::deepseek_yarn_magnitude(40, mscale, 0).amplitude == hr::yarn_mscale(40));
+    CHECK(hr::deepseek_yarn_magnitude(40, mscale, 0).softmax_factor == 1);
+  }
+  CHECK(hr::deepseek_yarn_magnitude(40, 0, 0.707).amplitude == hr::yarn_mscale(40));
+  CHECK(hr::deepseek_yarn_magnitude(40, 0, 0.707).softmax_factor == v2_lite.softmax_factor);
 
   // DeepSeek-V3's own code: (nope + rope)^-0.5 * g^2 = 0.13523.
   const auto v3 = hr::deepseek_inference_yarn_magnitude(40);

@@ -10,7 +10,7 @@ namespace {
 /// sin, usually 1, and the rest on the softmax scale; the others put all of it on cos and sin.
 headroom::rope_magnitude yarn_magnitude(const json_object& scaling, bool deepseek) {
   const double factor = scaling.get<double>("factor");
-  const double mscale = scaling.get_or("mscale", deepseek ? 1.0 : 0.0);
+  const double mscale = scaling.get_or("mscale", 0.0);
   const double all = scaling.get_or("mscale_all_dim", 0.0);
   if (deepseek) return headroom::deepseek_yarn_magnitude(factor, mscale, all);
   if (scaling.has("attention_factor")) return {scaling.get<double>("attention_factor"), 1};

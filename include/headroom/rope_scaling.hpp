@@ -59,7 +59,8 @@ struct linear_scaling {
 
 /// NTK-aware: the base becomes base * factor^(r/(r-2)), so that the first pair keeps its frequency
 /// and the last one is slowed down by `factor`. "Dynamic NTK" is this with a factor that follows
-/// the current length: factor * length / original_length - (factor - 1).
+/// the current length, factor * length / original_length - (factor - 1), once that is longer than
+/// original_length; up to there it is 1.
 /// \source Peng et al. 2023 (YaRN), arXiv 2309.00071, "NTK-aware" interpolation.
 struct ntk_scaling {
   double factor;  ///< new length over trained length
@@ -221,12 +222,14 @@ inline rope_magnitude yarn_magnitude(double factor) {
   return {yarn_mscale(factor), 1};
 }
 
-/// YaRN as transformers reads a DeepSeek configuration: a ratio on cos and sin, which is 1 for V2
-/// and V3, and the square of g(factor, mscale_all_dim) on the softmax scale. An mscale_all_dim of 0
-/// means that the configuration has none.
+/// YaRN as transformers reads a DeepSeek configuration: the ratio of g(factor, mscale) to g(factor,
+/// mscale_all_dim) on cos and sin, which is 1 for V2 and V3, and the square of the latter on the
+/// softmax scale. Of what the configuration does not have, or has as 0, pass 0: where one of both
+/// is, cos and sin take g(factor, 1).
 inline rope_magnitude deepseek_yarn_magnitude(double factor, double mscale, double mscale_all_dim) {
   const double all = yarn_mscale(factor, mscale_all_dim);
-  return {yarn_mscale(factor, mscale) / all, all * all};
+  const bool ratio = mscale != 0 && mscale_all_dim != 0;
+  return {ratio ? yarn_mscale(factor, mscale) / all : yarn_mscale(factor), all * all};
 }
 
 /// YaRN as DeepSeek's own inference code does it: cos and sin untouched, the square of
