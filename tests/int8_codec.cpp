@@ -10,6 +10,7 @@
 #include "support/codec_laws.hpp"
 
 #include <cmath>
+#include <limits>
 #include <type_traits>
 
 namespace hr = headroom;
@@ -52,6 +53,14 @@ TEST_CASE("whole numbers up to 127 are exact where 127 is among them; zeros are"
 TEST_CASE("what is not finite makes its block so, and no other") {
   check_poison<hr::int8_blocks>(32);
   check_poison<hr::int8_rows>(70);
+}
+
+TEST_CASE("the largest floats come back within half a step, too") {
+  const float largest = std::numeric_limits<float>::max();
+  const std::vector<float> row{largest, -largest, largest / 2, 1};
+  const auto back = round_trip<hr::int8_rows, double>(row);
+  for (std::size_t d = 0; d < row.size(); ++d)
+    CHECK(std::abs(back[d] - double(row[d])) <= half_step<4>(row, d));
 }
 
 TEST_CASE("numbers without a scale come back within a half, up to the last there is") {

@@ -62,7 +62,8 @@ inline Index heads_in_group(const char* who, Index heads, Index groups) {
 /// \return [groups * dim, hidden], row-major, in the projection's scalar; a bias gives a vector
 /// \throws std::invalid_argument naming the number that does not fit
 /// \post Identical heads of finite numbers come out as they are, exactly.
-/// \error Summed in double, then rounded as scalar_codec does.
+/// \error Summed in double, then rounded as scalar_codec does; differences between heads, and their
+///        sum, must be numbers of double.
 /// \source Ainslie et al. 2023, arXiv 2305.13245, section 2.1 and figure 1.
 template <class Derived>
 detail::converted<Derived> mean_pool_heads(const Eigen::MatrixBase<Derived>& projection,

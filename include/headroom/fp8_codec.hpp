@@ -59,8 +59,9 @@ inline float e4m3_number(std::uint8_t code) {
 /// small numbers keep their precision next to large ones, and large ones have less.
 ///
 /// A number errs by at most |x| / 17, or by 4.4e-6 of max |x| where that is more, or by 1e-40. A
-/// number beyond 2.97e38 becomes that. A row that holds a NaN or an infinity is all NaN. A row is
-/// its codes, then 256 times its scale as a float: dim + 4 bytes.
+/// number beyond 2.97e38 becomes that. A row that holds a NaN or an infinity, which a double beyond
+/// the floats is too, is all NaN. A row is its codes, then 256 times its scale as a float: dim + 4
+/// bytes.
 ///
 /// \source Micikevicius et al., arXiv 2209.05433; OCP 8-bit floating point specification, E4M3
 struct fp8_codec {

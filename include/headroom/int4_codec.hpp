@@ -33,7 +33,7 @@ namespace headroom::inline HEADROOM_ISA {
 ///
 /// A number errs by at most half a step, at most (max - min + |min| / 128) / 29.7 + 2^-133, to
 /// which float rounding adds 2e-7 of max |x|. A block that holds a NaN, an infinity or a number
-/// beyond 2^127 is all NaN.
+/// beyond 2^126 is all NaN.
 ///
 /// \tparam block_size  numbers of a block, even
 /// \source steps from a minimum, for keys and values: KIVI, arXiv 2402.02750, section 3.1
@@ -152,7 +152,8 @@ struct int4_codec {
   static void encode_block(const float* numbers, Storage* block) {
     const auto [least, most, finite] = detail::row_range::of(numbers, block_size);
     float minimum = std::numeric_limits<float>::quiet_NaN(), scale = minimum;
-    if (finite && -0x1p127f <= least && most <= 0x1p127f) {
+    // Of numbers twice as large, 15 steps may be more than a float.
+    if (finite && -0x1p126f <= least && most <= 0x1p126f) {
       minimum = least < 0 ? away_from_zero(least) : towards_zero(least);
       // In double no difference of floats overflows.
       scale = away_from_zero(static_cast<float>((double(most) - double(minimum)) / 15));

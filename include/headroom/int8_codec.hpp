@@ -50,8 +50,8 @@ struct int8_codec {
   static void encode(const In* row, Storage* stored, Index dim) {
     for_each_block(dim, [&](Index block, Index begin, Index end) {
       const auto range = detail::row_range::of(row + begin, end - begin);
-      const float scale =
-          range.finite ? range.largest() / 127 : std::numeric_limits<float>::quiet_NaN();
+      const float scale = range.finite ? std::min(range.largest() / 127, largest_scale)
+                                       : std::numeric_limits<float>::quiet_NaN();
       // A block of subnormals has no inverse of a scale, and rounds to 0.
       if (scale >= std::numeric_limits<float>::min())
         round(row + begin, stored + begin, end - begin, 127 / range.largest());
@@ -123,6 +123,9 @@ struct int8_codec {
   }
 
  private:
+  // Of which 127 still are a float: a 127th of the largest is rounded up.
+  static constexpr float largest_scale = 0x1.020406p121f;
+
   template <class In>
   static void round(const In* row, Storage* stored, Index count, float inverse) {
     const Index whole = count / detail::lanes * detail::lanes;

@@ -57,6 +57,11 @@ inline std::vector<std::vector<float>> rows_of_any_kind(Eigen::Index dim) {
     rows.push_back(rows.back());
     rows.back()[odd] = 3e4f;  // one huge
   }
+  for (const float end : {0x1p126f, -0x1p126f}) {
+    rows.push_back(random.numbers(dim, 0x1p120));  // as large as every codec takes
+    rows.back()[odd] = end;
+    rows.back().front() = -end;
+  }
   rows.push_back(random.numbers(dim));
   for (float& x : rows.back()) x = 1000 + x;  // far from 0
   rows.push_back(random.numbers(dim));
