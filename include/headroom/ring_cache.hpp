@@ -43,11 +43,12 @@ namespace headroom::inline HEADROOM_ISA {
 /// Keys have the positions of the whole context, and so have rotated keys, prefix included; what
 /// queries see of a window is right for models trained with it. StreamingLLM counts positions among
 /// the kept tokens instead, so that the prefix never is further away than the model was trained
-/// for. Distances within the window are the same; the prefix follows it, its keys written anew:
+/// for. Distances within the window are the same; the prefix follows it, its keys written anew
+/// before each query, or each chunk, whose own tokens are counted (a layer appends them itself):
 ///
-///   const Index dropped = std::max<Index>(0, cache.tokens() - (window + prefix));
+///   const Index dropped = std::max<Index>(0, tokens_with_these - (window + prefix));
 ///   rotary(sinks, rotated, dropped);   // the prefix's keys, kept from before their rotation
-///   cache.write_keys(0, rotated);      // before each query, or each chunk
+///   cache.write_keys(0, rotated);
 ///
 /// Memory is that of ring_tokens(window, prefix, chunk) tokens: a chunk's last tokens must not
 /// overwrite what its first query sees. Going back `chunk` tokens from the most there were is
