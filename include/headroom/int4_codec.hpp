@@ -54,7 +54,7 @@ struct int4_codec {
       const int count = static_cast<int>(std::min<Index>(block_size, dim - begin));
       float numbers[block_size];
       for (int i = 0; i < count; ++i) numbers[i] = static_cast<float>(row[begin + i]);
-      std::fill(numbers + count, numbers + block_size, numbers[0]);
+      std::fill(numbers + count, numbers + block_size, static_cast<float>(row[begin]));
       encode_block(numbers, stored);
     }
   }
