@@ -129,10 +129,10 @@ TEST_CASE("blocks of a source lie where they lie in it, neighbours as one run") 
     CHECK(selected.place(t) == place);
 }
 
-TEST_CASE("lists that are none are refused, and nothing is written") {
+TEST_CASE("lists that are none, and masks of other keys, are refused, and nothing is written") {
   const problem<> p({5, 10, 2, 1, 4, 4});
   const auto refusal = [&](hr::block_shape shape, const std::vector<Index>& offsets,
-                           const std::vector<int>& blocks) {
+                           const std::vector<int>& blocks, Index kv_len = 10) {
     tensor<float> out(5, 2, 4);
     random_source random(5);
     random.fill(out.view());
@@ -140,7 +140,7 @@ TEST_CASE("lists that are none are refused, and nothing is written") {
     const std::string said = refusal_of([&] {
       hr::attend_blocks(any_attention(2, 1, 4, 4), p.queries(),
                         hr::view_source<float, float>(p.keys(), p.values()), shape, offsets, blocks,
-                        out.view());
+                        out.view(), hr::key_length(kv_len));
     });
     return same_bits(std::as_const(out).view(), before.view()) ? said : "out was written: " + said;
   };
@@ -150,6 +150,8 @@ TEST_CASE("lists that are none are refused, and nothing is written") {
   CHECK(
       refusal({most, most}, {0, 1}, {1}) ==
       "attend_blocks: query block 0: blocks[0] = 1, expected 0 to 0, one of the 1 blocks of keys");
+  CHECK(refusal({3, 4}, {0, 1, 3}, {2, 0, 1}, 11) ==
+        "key_length: length = 11, expected 0 to kv_len = 10");
   CHECK(refusal({3, 0}, {0, 1, 3}, {2, 0, 1}) ==
         "attend_blocks: shape is 3 queries x 0 keys, expected at least 1 of each");
   CHECK(

@@ -24,7 +24,8 @@ using Eigen::Index;
 namespace {
 
 // Masks are one type: each type is kernels of its own.
-using some_mask = any_mask<hr::none, hr::causal, hr::both_masks<hr::causal, hr::sliding_window>>;
+using some_mask =
+    any_mask<hr::none, hr::causal, hr::both_masks<hr::causal, hr::sliding_window>, hr::key_length>;
 
 const some_mask everything{hr::none()}, causal{hr::causal()};
 
@@ -118,17 +119,20 @@ TEST_CASE("latents have the same bits on every executor, and allocate nothing on
   CHECK(allocations_of(step) == 0);
 }
 
-TEST_CASE("lists of latents that are none are refused") {
+TEST_CASE("lists of latents that are none, and masks of other latents, are refused") {
   const latent_problem<float> p(9, 2, 16, 8, 4, 6, 2, 10);
   const auto cache = p.cache();
   matrix<float> out = matrix<float>::Constant(2, 2 * 6, 7);
-  const auto refusal = [&](const std::vector<int>& offsets, const std::vector<int>& tokens) {
+  const auto refusal = [&](const std::vector<int>& offsets, const std::vector<int>& tokens,
+                           const some_mask& mask = everything) {
     const std::string what = refusal_of([&] {
-      hr::attend_tokens(p.core(), p.q, cache, offsets, tokens, hr::linear(p.up), out, everything);
+      hr::attend_tokens(p.core(), p.q, cache, offsets, tokens, hr::linear(p.up), out, mask);
     });
     CHECK((out.array() == 7).all());
     return what;
   };
+  CHECK(refusal({0, 2, 3}, {1, 5, 9}, some_mask(hr::key_length(11))) ==
+        "key_length: length = 11, expected 0 to kv_len = 10");
   CHECK(refusal({0, 2, 3}, {1, 5, 10}) ==
         "attend_tokens: query 1: tokens[0] = 10, expected 0 to 9, one of kv_len = 10");
   CHECK(refusal({0, 2, 1}, {1}) ==

@@ -146,21 +146,23 @@ TEST_CASE("lists have the same bits on every executor, and allocate nothing once
   if (counts_allocations) CHECK(count == 0);
 }
 
-TEST_CASE("lists that are none are refused, and nothing is written") {
+TEST_CASE("lists that are none, and masks of other keys, are refused, and nothing is written") {
   const problem<> p({2, 10, 2, 1, 4, 4});
   const hr::view_source<float, float> source(p.keys(), p.values());
-  const auto refusal = [&](const std::vector<int>& offsets, const std::vector<int>& tokens) {
+  const auto refusal = [&](const std::vector<int>& offsets, const std::vector<int>& tokens,
+                           Index kv_len = 10) {
     tensor<float> out(2, 2, 4);
     random_source random(5);
     random.fill(out.view());
     const tensor<float> before = out;
     const std::string said = refusal_of([&] {
-      hr::attend_tokens(any_attention(2, 1, 4, 4), p.queries(), source, offsets, tokens,
-                        out.view());
+      hr::attend_tokens(any_attention(2, 1, 4, 4), p.queries(), source, offsets, tokens, out.view(),
+                        hr::key_length(kv_len));
     });
     return same_bits(std::as_const(out).view(), before.view()) ? said : "out was written: " + said;
   };
   CHECK(refusal({0, 2, 3}, {1, 5, 0}) == "out was written: nothing was thrown");
+  CHECK(refusal({0, 2, 3}, {1, 5, 0}, 11) == "key_length: length = 11, expected 0 to kv_len = 10");
   CHECK(refusal({0, 2, 3}, {1, 5, 10}) ==
         "attend_tokens: query 1: tokens[0] = 10, expected 0 to 9, one of kv_len = 10");
   CHECK(refusal({0, 2, 3}, {-1, 5, 9}) ==
