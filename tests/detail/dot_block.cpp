@@ -14,6 +14,7 @@
 #include "support/catch.hpp"
 #include "support/codec_laws.hpp"
 #include "support/paged_source.hpp"
+#include "support/pairs.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -274,8 +275,8 @@ TEST_CASE("hidden keys and values may be NaN; seen ones show") {
   for (Index d = 0; d < 16; ++d) CHECK(std::isnan(seen.out(0, 0, d)));
 }
 
-TEMPLATE_TEST_CASE("pairs of bfloat16 are attention, of groups together too", "",
-                   hr::detail::widened_pair, hr::detail::bfloat16_pair) {
+TEMPLATE_LIST_TEST_CASE("pairs of bfloat16 are attention, of groups together too", "",
+                        bfloat16_pairs) {
   using number = Eigen::bfloat16;
   for (Index rows = 1; rows <= most_dot_rows; ++rows)
     for (const Index kv_len : {0, 1, 31, 63, 64, 65, 150, 300})
@@ -292,8 +293,8 @@ TEMPLATE_TEST_CASE("pairs of bfloat16 are attention, of groups together too", ""
                       p.exact(mask, {}, bfloat16_roundoff)) <= 1);
 }
 
-TEMPLATE_TEST_CASE("few weights in pairs have their residuals, more have not", "",
-                   hr::detail::widened_pair, hr::detail::bfloat16_pair) {
+TEMPLATE_LIST_TEST_CASE("few weights in pairs have their residuals, more have not", "",
+                        bfloat16_pairs) {
   constexpr Index few = hr::detail::most_keys_with_residuals;
   for (Index rows = 1; rows <= most_dot_rows; ++rows)
     for (const Index kv_len : {Index(1), Index(2), Index(33), few, few + 1}) {
@@ -306,8 +307,7 @@ TEMPLATE_TEST_CASE("few weights in pairs have their residuals, more have not", "
     }
 }
 
-TEMPLATE_TEST_CASE("whole numbers are attention, of groups together too", "",
-                   hr::detail::widened_int16_pair, hr::detail::int16_pair) {
+TEMPLATE_LIST_TEST_CASE("whole numbers are attention, of groups together too", "", int16_pairs) {
   constexpr Index whole = 2 * hr::detail::lanes;
   const auto check = [&]<class Codec>(const whole_problem<Codec>& p, const some_mask& mask) {
     const auto alone = p.template by_block<TestType>(100, 1, mask);
@@ -325,8 +325,8 @@ TEMPLATE_TEST_CASE("whole numbers are attention, of groups together too", "",
   check(p, some_mask(hr::causal() & (hr::sliding_window(70) | hr::prefix(3))));
 }
 
-TEMPLATE_TEST_CASE("whole numbers: a token that is NaN shows where it is seen, and only there", "",
-                   hr::detail::widened_int16_pair, hr::detail::int16_pair) {
+TEMPLATE_LIST_TEST_CASE("whole numbers: a token that is NaN shows where it is seen, and only there",
+                        "", int16_pairs) {
   constexpr Index whole = 2 * hr::detail::lanes;
   for (const Index hidden : {0, 70, 79}) {
     whole_problem<hr::int8_rows> p({1, 80, most_dot_rows, 1, whole, whole});
@@ -348,8 +348,8 @@ TEMPLATE_TEST_CASE("whole numbers: a token that is NaN shows where it is seen, a
     CHECK(std::isnan(got.out(0, h, 0)) == (h == most_dot_rows - 1));
 }
 
-TEMPLATE_TEST_CASE("of a pair, one key may be hidden and NaN, or not be there", "",
-                   hr::detail::widened_pair, hr::detail::bfloat16_pair) {
+TEMPLATE_LIST_TEST_CASE("of a pair, one key may be hidden and NaN, or not be there", "",
+                        bfloat16_pairs) {
   for (const Index hidden : {70, 72, 76, 79}) {
     problem<float, Eigen::bfloat16> p({1, 80, most_dot_rows, 1, 16, 48});
     fill_row(p.k.view(), hidden, 0, quiet_nan<Eigen::bfloat16>());

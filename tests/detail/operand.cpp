@@ -7,6 +7,7 @@
 #include <headroom/detail/packet_int16.hpp>
 
 #include "support/catch.hpp"
+#include "support/pairs.hpp"
 #include "support/random.hpp"
 
 #include <type_traits>
@@ -17,16 +18,14 @@ using namespace headroom_tests;
 static_assert(!hr::is_pair<float> && hr::depth_of<float> == 1 && !hr::is_integer<float>);
 static_assert(std::is_same_v<hr::number_of<float>, float>);
 
-TEMPLATE_TEST_CASE("a pair of bfloat16 has a depth of two", "", hr::widened_pair,
-                   hr::bfloat16_pair) {
+TEMPLATE_LIST_TEST_CASE("a pair of bfloat16 has a depth of two", "", bfloat16_pairs) {
   STATIC_REQUIRE(sizeof(TestType) == sizeof(float));
   STATIC_REQUIRE((hr::is_pair<TestType> && hr::depth_of<TestType> == 2));
   STATIC_REQUIRE(!hr::is_integer<TestType>);
   STATIC_REQUIRE(std::is_same_v<hr::number_of<TestType>, Eigen::bfloat16>);
 }
 
-TEMPLATE_TEST_CASE("a pair of whole numbers has a depth of two", "", hr::widened_int16_pair,
-                   hr::int16_pair) {
+TEMPLATE_LIST_TEST_CASE("a pair of whole numbers has a depth of two", "", int16_pairs) {
   STATIC_REQUIRE(sizeof(TestType) == sizeof(float));
   STATIC_REQUIRE((hr::is_pair<TestType> && hr::depth_of<TestType> == 2));
   STATIC_REQUIRE(hr::is_integer<TestType>);

@@ -6,6 +6,7 @@
 
 #include "support/block_laws.hpp"
 #include "support/catch.hpp"
+#include "support/pairs.hpp"
 
 #include <limits>
 
@@ -87,8 +88,8 @@ TEST_CASE("keys and values that are hidden may be NaN, in a panel where others s
   for (Index d = 0; d < 16; ++d) CHECK(std::isnan(got.out(29, 0, d)));
 }
 
-TEMPLATE_TEST_CASE("pairs of bfloat16 are attention, under masks that cut pairs", "",
-                   hr::detail::widened_pair, hr::detail::bfloat16_pair) {
+TEMPLATE_LIST_TEST_CASE("pairs of bfloat16 are attention, under masks that cut pairs", "",
+                        bfloat16_pairs) {
   const auto in_pairs = [](std::vector<Index> sizes) {
     return in_tiles<pairs<TestType>::template block>(sizes);
   };
@@ -108,8 +109,8 @@ TEMPLATE_TEST_CASE("pairs of bfloat16 are attention, under masks that cut pairs"
     }
 }
 
-TEMPLATE_TEST_CASE("few weights in pairs have their residuals, more have not", "",
-                   hr::detail::widened_pair, hr::detail::bfloat16_pair) {
+TEMPLATE_LIST_TEST_CASE("few weights in pairs have their residuals, more have not", "",
+                        bfloat16_pairs) {
   const auto in_pairs = in_tiles<pairs<TestType>::template block>({33, 96});
   constexpr Index few = hr::detail::most_keys_with_residuals;
   const double with_residuals = 0x1p-16;
@@ -133,8 +134,8 @@ TEMPLATE_TEST_CASE("few weights in pairs have their residuals, more have not", "
   }
 }
 
-TEMPLATE_TEST_CASE("keys of residuals may begin and end with half a pair", "",
-                   hr::detail::widened_pair, hr::detail::bfloat16_pair) {
+TEMPLATE_LIST_TEST_CASE("keys of residuals may begin and end with half a pair", "",
+                        bfloat16_pairs) {
   const auto in_pairs = in_tiles<pairs<TestType>::template block>({300});
   const hr::sliding_window window(hr::detail::most_keys_with_residuals);
   for (const Index kv_len : {200, 201}) {
@@ -145,8 +146,7 @@ TEMPLATE_TEST_CASE("keys of residuals may begin and end with half a pair", "",
   }
 }
 
-TEMPLATE_TEST_CASE("of a pair, one key may be hidden and NaN", "", hr::detail::widened_pair,
-                   hr::detail::bfloat16_pair) {
+TEMPLATE_LIST_TEST_CASE("of a pair, one key may be hidden and NaN", "", bfloat16_pairs) {
   for (const Index hidden : {6, 7}) {
     bfloat16_problem p({5, 12, 1, 1, 8, lanes});
     fill_row(p.k.view(), hidden, 0, quiet_nan<Eigen::bfloat16>());

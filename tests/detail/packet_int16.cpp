@@ -6,6 +6,7 @@
 #include <headroom/detail/packet_int16.hpp>
 
 #include "support/catch.hpp"
+#include "support/pairs.hpp"
 #include "support/random.hpp"
 
 #include <algorithm>
@@ -68,8 +69,7 @@ void check_two_rows(random_source& random) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a lane adds both products of its pairs", "", hr::widened_int16_pair,
-                   hr::int16_pair) {
+TEMPLATE_LIST_TEST_CASE("a lane adds both products of its pairs", "", int16_pairs) {
   random_source random(81);
   for (int round = 0; round < 300; ++round) {
     const numbers<TestType> a(random, 999), b(random, 127);
@@ -105,8 +105,7 @@ TEST_CASE("a lane has room for the depth that is said") {
   }
 }
 
-TEMPLATE_TEST_CASE("bytes of a row become neighbours in pairs", "", hr::widened_int16_pair,
-                   hr::int16_pair) {
+TEMPLATE_LIST_TEST_CASE("bytes of a row become neighbours in pairs", "", int16_pairs) {
   random_source random(82);
   for (int round = 0; round < 50; ++round) {
     const auto row = bytes(random, 2 * lanes);
@@ -120,7 +119,7 @@ TEMPLATE_TEST_CASE("bytes of a row become neighbours in pairs", "", hr::widened_
   }
 }
 
-TEMPLATE_TEST_CASE("bytes of two rows become pairs", "", hr::widened_int16_pair, hr::int16_pair) {
+TEMPLATE_LIST_TEST_CASE("bytes of two rows become pairs", "", int16_pairs) {
   random_source random(83);
   for (int round = 0; round < 50; ++round) {
     check_two_rows<TestType, 1>(random);
@@ -130,8 +129,7 @@ TEMPLATE_TEST_CASE("bytes of two rows become pairs", "", hr::widened_int16_pair,
   }
 }
 
-TEMPLATE_TEST_CASE("floats are rounded to the nearest pair", "", hr::widened_int16_pair,
-                   hr::int16_pair) {
+TEMPLATE_LIST_TEST_CASE("floats are rounded to the nearest pair", "", int16_pairs) {
   random_source random(84);
   for (int round = 0; round < 300; ++round) {
     std::array<float, lanes> first, second;

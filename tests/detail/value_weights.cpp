@@ -8,6 +8,7 @@
 
 #include "support/catch.hpp"
 #include "support/error_bound.hpp"
+#include "support/pairs.hpp"
 #include "support/random.hpp"
 
 #include <algorithm>
@@ -67,8 +68,7 @@ TEST_CASE("floats are brought together, or stay where they are") {
       }
 }
 
-TEMPLATE_TEST_CASE("whole numbers are rounded when they are taken", "", hr::widened_int16_pair,
-                   hr::int16_pair) {
+TEMPLATE_LIST_TEST_CASE("whole numbers are rounded when they are taken", "", int16_pairs) {
   random_source random(53);
   const int most = std::min(hr::lanes, 8);
   for (const Index groups : {1, 3})
@@ -104,7 +104,7 @@ TEMPLATE_TEST_CASE("whole numbers are rounded when they are taken", "", hr::wide
     }
 }
 
-TEMPLATE_TEST_CASE("pairs are brought together", "", hr::widened_pair, hr::bfloat16_pair) {
+TEMPLATE_LIST_TEST_CASE("pairs are brought together", "", bfloat16_pairs) {
   using number = Eigen::bfloat16;
   random_source random(52);
   for (const Index groups : {1, 2, 5})

@@ -8,6 +8,7 @@
 #include <headroom/detail/kernels/dot.hpp>
 
 #include "support/catch.hpp"
+#include "support/pairs.hpp"
 #include "support/product.hpp"
 
 namespace hr = headroom;
@@ -73,13 +74,11 @@ TEMPLATE_TEST_CASE("every score is a product", "", float, Eigen::half, Eigen::bf
   check_all<float, TestType>(any_widths);
 }
 
-TEMPLATE_TEST_CASE("every score is a product of pairs", "", hr::detail::widened_pair,
-                   hr::detail::bfloat16_pair) {
+TEMPLATE_LIST_TEST_CASE("every score is a product of pairs", "", bfloat16_pairs) {
   check_all<TestType, Eigen::bfloat16>(any_widths);
 }
 
-TEMPLATE_TEST_CASE("every score is a product of whole numbers", "", hr::detail::widened_int16_pair,
-                   hr::detail::int16_pair) {
+TEMPLATE_LIST_TEST_CASE("every score is a product of whole numbers", "", int16_pairs) {
   constexpr Index whole = 2 * hr::detail::lanes;
   check_all<TestType, std::int8_t>({whole, 3 * whole, 4 * whole});
 }
@@ -126,8 +125,7 @@ void check_blocks(Index groups, Index count, random_source& random) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("every score is a product of blocks of whole numbers", "",
-                   hr::detail::widened_int16_pair, hr::detail::int16_pair) {
+TEMPLATE_LIST_TEST_CASE("every score is a product of blocks of whole numbers", "", int16_pairs) {
   random_source random(37);
   for (const Index groups : {1, 3})
     for (const Index count : {0, 1, 5, 16}) {

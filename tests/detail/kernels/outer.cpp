@@ -6,6 +6,7 @@
 #include <headroom/detail/kernels/outer.hpp>
 
 #include "support/catch.hpp"
+#include "support/pairs.hpp"
 #include "support/product.hpp"
 
 #include <algorithm>
@@ -100,8 +101,7 @@ TEST_CASE("deep sums are made of parts, each of its own rounding errors") {
   CHECK(c == std::vector<float>(lanes, large + depth / 2));
 }
 
-TEMPLATE_TEST_CASE("pairs of bfloat16 give the product of their numbers", "",
-                   hr::detail::widened_pair, hr::detail::bfloat16_pair) {
+TEMPLATE_LIST_TEST_CASE("pairs of bfloat16 give the product of their numbers", "", bfloat16_pairs) {
   random_source random(24);
   for (const Index rows : {1, 5, 13})
     for (int packets = 1; packets <= hr::detail::outer_packets; ++packets)

@@ -7,6 +7,7 @@
 
 #include "support/catch.hpp"
 #include "support/error_bound.hpp"
+#include "support/pairs.hpp"
 #include "support/random.hpp"
 
 #include <algorithm>
@@ -78,8 +79,7 @@ TEST_CASE("what is no number makes the unit of its row NaN") {
     }
 }
 
-TEMPLATE_TEST_CASE("weights are rounded row by row, and paired", "", hr::widened_int16_pair,
-                   hr::int16_pair) {
+TEMPLATE_LIST_TEST_CASE("weights are rounded row by row, and paired", "", int16_pairs) {
   random_source random(92);
   for (Index rows = 1; rows <= std::min(hr::lanes, 8); rows *= 2)
     for (const Index keys : {2 * hr::lanes / int(rows), 32}) {

@@ -6,6 +6,7 @@
 #include <headroom/detail/kernels/softmax.hpp>
 
 #include "support/catch.hpp"
+#include "support/pairs.hpp"
 #include "support/random.hpp"
 #include "support/softmax_laws.hpp"
 
@@ -53,8 +54,7 @@ TEST_CASE("weights, sums and maxima are those of a running softmax") {
         }
 }
 
-TEMPLATE_TEST_CASE("weights in pairs are those in float, rounded", "", hr::detail::widened_pair,
-                   hr::detail::bfloat16_pair) {
+TEMPLATE_LIST_TEST_CASE("weights in pairs are those in float, rounded", "", bfloat16_pairs) {
   random_source random(42);
   for (const Index width : {lanes, 3 * lanes, 4 * lanes, 5 * lanes})
     for (const Index keys : {1, 2, 7, 32}) {
@@ -137,8 +137,8 @@ TEST_CASE("a cap is c tanh(s / c), for any number of scores") {
   }
 }
 
-TEMPLATE_TEST_CASE("weights are split in their place into pairs and residuals", "",
-                   hr::detail::widened_pair, hr::detail::bfloat16_pair) {
+TEMPLATE_LIST_TEST_CASE("weights are split in their place into pairs and residuals", "",
+                        bfloat16_pairs) {
   using number = Eigen::bfloat16;
   random_source random(43);
   for (const Index width : {lanes, 3 * lanes})

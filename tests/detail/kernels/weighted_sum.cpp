@@ -7,6 +7,7 @@
 #include <headroom/detail/kernels/weighted_sum.hpp>
 
 #include "support/catch.hpp"
+#include "support/pairs.hpp"
 #include "support/product.hpp"
 
 namespace hr = headroom;
@@ -72,8 +73,7 @@ void check_pairs(Index count, Index partner, Index dim, random_source& random) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("every sum of pairs is weighted", "", hr::detail::widened_pair,
-                   hr::detail::bfloat16_pair) {
+TEMPLATE_LIST_TEST_CASE("every sum of pairs is weighted", "", bfloat16_pairs) {
   random_source random(34);
   for (const Index count : {0, 1, 2, 4, 7, 8})
     for (const Index dim : {1, 8, 48, 64, 129, 272}) {
@@ -86,8 +86,7 @@ TEMPLATE_TEST_CASE("every sum of pairs is weighted", "", hr::detail::widened_pai
     }
 }
 
-TEMPLATE_TEST_CASE("every sum of whole numbers is weighted, times its unit", "",
-                   hr::detail::widened_int16_pair, hr::detail::int16_pair) {
+TEMPLATE_LIST_TEST_CASE("every sum of whole numbers is weighted, times its unit", "", int16_pairs) {
   random_source random(35);
   for (const Index count : {0, 1, 2, 15, 16})
     for (const Index dim : {1, 8, 48, 64, 129, 272}) {
