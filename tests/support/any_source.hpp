@@ -18,6 +18,7 @@ class any_source {
   using First = std::tuple_element_t<0, std::tuple<Sources...>>;
   using KeyCodec = typename First::KeyCodec;
   using ValueCodec = typename First::ValueCodec;
+  static constexpr bool values_in_keys = (headroom::detail::has_values_in_keys<Sources> && ...);
 
   template <class Source>
   explicit any_source(const Source& source) : source_(&source) {}
