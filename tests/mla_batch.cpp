@@ -183,7 +183,7 @@ TEST_CASE("a batch of latent attention has the bits of its sequences, one by one
 
 TEST_CASE("random batches of latent attention have the bits of their sequences") {
   random_source random(12);
-  for (int round = 0; round < 80; ++round) {
+  for (int round = 0; round < 350; ++round) {
     std::vector<lengths> each;
     for (Index i = random.integer(0, 12); i > 0; --i) {
       const Index kv_len =

@@ -65,7 +65,7 @@ matrix<Scalar> attend_listed(const latent_problem<Scalar>& p, const Latents& lat
 
 TEMPLATE_TEST_CASE("a list of latents is a mask that shows no others", "", float, double) {
   random_source random(41);
-  for (int round = 0; round < 12; ++round) {
+  for (int round = 0; round < 60; ++round) {
     const Index q_len = random.integer(0, 9), kv_len = random.integer(q_len, 300);
     latent_problem<TestType> p(static_cast<std::uint64_t>(round), random.integer(1, 20), 48, 16, 8,
                                12, q_len, kv_len);
