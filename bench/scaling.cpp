@@ -3,19 +3,22 @@
 //
 // What more threads bring: headroom::openmp with 2, 4... and all threads, against one, and what
 // they reach of what so many cores compute and read together. Grouped-query attention, 32 heads, 8
-// groups, width 128; projections from 4096 features to 4096.
+// groups, width 128; absorbed latent attention, 128 heads over latents of 512 + 64; projections
+// from 4096 features to 4096.
 //
 //   scaling/prefill/KV/QxK/THREADS
 //   scaling/decode/KV/QxK/THREADS
+//   scaling/absorbed/STORED/QxK/THREADS   with the products with the up-projection around it
 //   scaling/projection/WEIGHT/ROWS/THREADS
 //
-// KV is the scalar that keys and values are stored in. Wall times: on a busy machine they tell
-// little. Built only where the compiler has OpenMP.
+// KV is the scalar that keys and values are stored in, STORED that of latents and up-projection.
+// Wall times: on a busy machine they tell little. Built only where the compiler has OpenMP.
 
 #include "support/counters.hpp"
 #include "support/grouped_inputs.hpp"
 #include "support/in_turn.hpp"
 #include "support/inputs.hpp"
+#include "support/latent_inputs.hpp"
 #include "support/team_limits.hpp"
 #include "support/wall_time.hpp"
 #include "support/weights.hpp"
@@ -23,6 +26,7 @@
 #include <omp.h>
 #include <headroom/attention.hpp>
 #include <headroom/linear.hpp>
+#include <headroom/mla.hpp>
 #include <headroom/parallel.hpp>
 #include <set>
 #include <stdexcept>
@@ -67,6 +71,21 @@ void attend(benchmark::State& state, lengths n, int threads) {
   scale(state, in.least_work(), threads, call);
 }
 
+template <class Stored>
+void attend_latents(benchmark::State& state, Index heads, lengths n, int threads) {
+  const latent_inputs<Stored> in(heads, n);
+  const headroom::linear up(in.weights);
+  matrix out(n.q_len, heads * v_dim);
+  const auto call = [&](int members) {
+    headroom::mla<Eigen::Dynamic, latent_rank, nope_dim, rope_dim, v_dim>(heads, latent_rank,
+                                                                          nope_dim, rope_dim, v_dim)
+        .absorbed(in.q, in.latents, up, out, headroom::causal{}, {}, headroom::openmp{members});
+  };
+  call(threads);
+  in.check(out);
+  scale(state, in.absorbed_work(), threads, call);
+}
+
 template <class Weight>
 void project(benchmark::State& state, Index rows, Index features, int threads) {
   numbers random;
@@ -90,6 +109,13 @@ void add_attention(const std::string& name, lengths n, int threads) {
   add_case(name + '/' + std::to_string(n.q_len) + 'x' + std::to_string(n.kv_len) + '/' +
                std::to_string(threads),
            [=](benchmark::State& state) { attend<KV>(state, n, threads); });
+}
+
+template <class Stored>
+void add_latents(const std::string& name, Index heads, lengths n, int threads) {
+  add_case(name + '/' + std::to_string(n.q_len) + 'x' + std::to_string(n.kv_len) + '/' +
+               std::to_string(threads),
+           [=](benchmark::State& state) { attend_latents<Stored>(state, heads, n, threads); });
 }
 
 template <class Weight>
