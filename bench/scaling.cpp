@@ -125,13 +125,15 @@ void add_projection(const std::string& name, Index rows, Index features, int thr
       [=](benchmark::State& state) { project<Weight>(state, rows, features, threads); }, 25);
 }
 
-void add_all(const std::string& prefix, lengths prefill, lengths decode, Index features,
-             int threads) {
+void add_all(const std::string& prefix, lengths prefill, lengths decode, Index latent_heads,
+             lengths absorbed, Index features, int threads) {
   const std::string scaling = prefix + "scaling/";
   add_attention<float>(scaling + "prefill/float", prefill, threads);
   add_attention<Eigen::bfloat16>(scaling + "prefill/bfloat16", prefill, threads);
   add_attention<float>(scaling + "decode/float", decode, threads);
   add_attention<Eigen::bfloat16>(scaling + "decode/bfloat16", decode, threads);
+  add_latents<float>(scaling + "absorbed/float", latent_heads, absorbed, threads);
+  add_latents<Eigen::bfloat16>(scaling + "absorbed/bfloat16", latent_heads, absorbed, threads);
   for (const Index rows : {1, 512}) {
     add_projection<float>(scaling + "projection/float", rows, features, threads);
     add_projection<Eigen::bfloat16>(scaling + "projection/bfloat16", rows, features, threads);
@@ -145,7 +147,8 @@ int main(int argc, char** argv) {
   const int all = omp_get_max_threads();
   std::set<int> teams{all};
   for (int threads = 2; threads < all; threads *= 2) teams.insert(threads);
-  for (int threads : teams) headroom_bench::add_all("", {2048, 2048}, {1, 32768}, 4096, threads);
-  headroom_bench::add_all("smoke/", {70, 70}, {1, 1100}, 256, 2);
+  for (int threads : teams)
+    headroom_bench::add_all("", {2048, 2048}, {1, 32768}, 128, {1, 4096}, 4096, threads);
+  headroom_bench::add_all("smoke/", {70, 70}, {1, 1100}, 3, {1, 1100}, 256, 2);
   return headroom_bench::run_cases(argc, argv);
 }

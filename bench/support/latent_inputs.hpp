@@ -55,6 +55,13 @@ struct latent_inputs {
            (q.size() + q.rows() * heads * v_dim) * bytes_per_float;
   }
 
+  /// Of the absorbed form, its products with the up-projection included.
+  work absorbed_work() const {
+    const Index pairs = headroom::causal_pairs(q.rows(), latents.tokens());
+    const Index flops = shape().absorbed_flops(pairs) + shape().up_projection_flops() * q.rows();
+    return {static_cast<double>(flops), static_cast<double>(bytes())};
+  }
+
   /// Compares with keys and values that are made in double, expanded: any form must agree.
   ///
   /// \throws std::runtime_error if `out` is not causal attention
