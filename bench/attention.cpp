@@ -12,7 +12,8 @@
 //   short/MODEL/KV/QxK     calls of microseconds, memory warm: what a call costs besides its work
 //   .../naive/...          the baseline: Eigen expressions, the matrix of scores in memory
 //
-// KV is what keys and values are stored in, a scalar or a codec; QxK is q_len x kv_len.
+// KV is what keys and values are stored in, a scalar or a codec; QxK is q_len x kv_len. All compute
+// in float but prefill/MODEL/double, which has no micro-kernels: its products are Eigen's.
 
 #include "support/counters.hpp"
 #include "support/grouped_inputs.hpp"
@@ -74,6 +75,21 @@ void attend(benchmark::State& state, lengths n, Kernel kernel, Measure measure_c
   measure_call(state, in.least_work(), call);
 }
 
+// In double throughout: of its own peak, half of float's.
+template <int Q_heads, int KV_groups, int dim>
+void attend_in_double(benchmark::State& state, lengths n) {
+  const grouped_inputs<Q_heads, KV_groups, dim, double> in(n);
+  const row_major<double> q = in.q.template cast<double>();
+  row_major<double> out(n.q_len, Q_heads * dim);
+  const auto call = [&] {
+    headroom::attention<Q_heads, KV_groups, dim>()(q, in.cache, out, headroom::causal{});
+  };
+
+  call();
+  in.check(out.cast<float>());
+  measure(state, in.template least_work<double>(), call, 0.5);
+}
+
 template <int Q_heads, int KV_groups, int dim>
 struct model {
   using headroom_kernel = library<Q_heads, KV_groups, dim>;
@@ -105,6 +121,10 @@ struct model {
     add<headroom::int8_rows>(kind, "int8_rows", n);
     add<headroom::fp8_codec>(kind, "fp8", n);
     add<headroom::int4_blocks>(kind, "int4_blocks", n);
+  }
+
+  void add_double(const std::string& kind, lengths n) const {
+    add_case(kind + '/' + name + "/double", n, attend_in_double<Q_heads, KV_groups, dim>);
   }
 
   void add_all(const std::string& kind, lengths n) const {
@@ -148,6 +168,7 @@ void add_cases() {
     falcon_7b.add_all(kind, n);
   };
   add_to_all("prefill", {512, 512});
+  llama3_8b.add_double("prefill", {512, 512});
   add_to_all("decode", {1, 4096});
   shared.add_all("decode", {1, 4096});
   for (const auto& [kind, n] :
@@ -168,6 +189,7 @@ void add_cases() {
   llama3_8b.add_codecs("long/decode", {1, 32768});
 
   tiny.add_all("smoke/prefill", {150, 150});
+  llama3_8b.add_double("smoke/prefill", {40, 40});  // a shape of its own would compile twice
   tiny.add_all("smoke/decode", {2, 1100});
   tiny.add_codecs("smoke/decode", {2, 1100});
   tiny.add_library("smoke/short", {1, 16}, warm);

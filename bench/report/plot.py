@@ -75,10 +75,11 @@ def in_words(count):
 
 def roofline(cases, path):
     """GFLOP/s against flops per byte. The limits are those of one thread, as measured around each
-    case, so that points and limits belong to the same minutes."""
+    case, so that points and limits belong to the same minutes. Those of double are others."""
     dots = [case["GFLOP/s"] for case in cases
             if case["parts"][:2] == ["dot", "bfloat16"] and case["threads"] == 1]
-    cases = [case for case in cases if case["parts"][0] in COLORS and "peak%" in case]
+    cases = [case for case in cases
+             if case["parts"][0] in COLORS and "peak%" in case and "double" not in case["parts"]]
     peak = statistics.median(case["peak_GFLOP/s"] for case in cases)
     bandwidth = statistics.median(case["read_GB/s"] for case in cases)
     figure, axes = plt.subplots(figsize=(8, 5))

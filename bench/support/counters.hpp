@@ -37,9 +37,14 @@ inline double median(std::vector<double> values) {
 /// A call is compared with the limits right before and after it, since the speed of a shared or
 /// throttled machine drifts; the counters are medians over the calls. Memory is cold for each call.
 /// Returns the seconds of a call.
+///
+/// \param share_of_peak  the peak of the scalar that is computed in, over that of float
 template <class Call>
-double measure(benchmark::State& state, const work& done, const Call& call) {
-  const auto limits = [] { return std::pair{fma_peak(), far_memory().bytes_per_second()}; };
+double measure(benchmark::State& state, const work& done, const Call& call,
+               double share_of_peak = 1) {
+  const auto limits = [=] {
+    return std::pair{share_of_peak * fma_peak(), far_memory().bytes_per_second()};
+  };
   std::vector<double> seconds, peaks, bandwidths, of_peak, of_bandwidth, of_bound;
   auto [peak_before, bandwidth_before] = limits();
   for (auto _ : state) {

@@ -50,12 +50,14 @@ struct grouped_inputs {
     check_grouped<Q_heads, KV_groups, dim>(q, cache, out, mask);
   }
 
+  /// \tparam Scalar  of queries and output
+  template <class Scalar = float>
   work least_work() const {
     constexpr headroom::attention_shape shape{
         .hidden = Q_heads * dim, .Q_heads = Q_heads, .KV_groups = KV_groups, .qk_dim = dim};
-    constexpr Index bytes_per_float = sizeof(float);
+    constexpr Index bytes_per_number = sizeof(Scalar);
     const Index pairs = headroom::causal_pairs(q.rows(), cache.tokens());
-    const Index bytes = cache.tokens() * cache.bytes_per_token() + 2 * q.size() * bytes_per_float;
+    const Index bytes = cache.tokens() * cache.bytes_per_token() + 2 * q.size() * bytes_per_number;
     return {static_cast<double>(shape.attention_flops(pairs)), static_cast<double>(bytes)};
   }
 
