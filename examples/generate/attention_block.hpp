@@ -37,6 +37,7 @@ inline constexpr cache_codec cache_codecs[] = {
     {"int8_blocks", true},           // int8, with a scale for 32 numbers or a narrower head
     {"int8_rows", true},             // int8, with a scale for each row
     {"int8_rows, channels", false},  // and one for each channel of keys
+    {"saturating_int8", false},      // int8, with a scale for each channel alone
     {"fp8", true},                   // fp8 e4m3, with a scale for each row
     {"int4", true},                  // int4, with a scale and a minimum for 16 numbers
     {"int4, rotated", false},        // of rotated keys and values

@@ -8,6 +8,7 @@
 #include <headroom/rotated_cache.hpp>
 #include <headroom/scaled_cache.hpp>
 
+#include "calibrated_block.hpp"
 #include "grouped_block.hpp"
 #include "latent_block.hpp"
 
@@ -18,7 +19,8 @@ namespace {
 using headroom::fp8_codec, headroom::int8_blocks, headroom::int8_rows, headroom::kv_cache,
     headroom::rotated_cache, headroom::scaled_cache;
 
-// Heads are 16 wide, latents three times that.
+// Heads are 16 wide, latents three times that. int4_blocks would store either, but its blocks are
+// of 32 numbers whatever the width: a head would take the 20 bytes that it takes in int8.
 using int4 = headroom::int4_codec<16>;
 constexpr int latent_rank = 48;
 
@@ -64,6 +66,8 @@ std::unique_ptr<attention_block> make_coded_block(weight_reader& weights, const 
     if (codec == "int8_blocks") return make.grouped<kv_cache<int8_blocks>>();
     if (codec == "int8_rows") return make.grouped<kv_cache<int8_rows>>();
     if (codec == "int8_rows, channels") return make.grouped<scaled_cache<kv_cache<int8_rows>>>();
+    if (codec == "saturating_int8")
+      return std::make_unique<calibrated_block<Weight>>(weights, name, config, cache.capacity);
     if (codec == "fp8") return make.grouped<kv_cache<fp8_codec>>();
     if (codec == "int4") return make.grouped<kv_cache<int4>>();
     if (codec == "int4, rotated") return make.grouped<rotated_cache<kv_cache<int4>>>();

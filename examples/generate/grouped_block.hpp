@@ -44,6 +44,8 @@ class grouped_block : public attention_block {
 
   void truncate(Index tokens) override { cache_.truncate(tokens); }
 
+  Cache& cache() { return cache_; }
+
   footprint predicted() const override {
     using Stored = std::remove_cvref_t<decltype(stored())>;
     const auto bytes = [&](Index tokens) {

@@ -89,6 +89,21 @@ TEST_CASE("A codec is refused by models that it is not compiled for") {
                       contains("cannot store int4, rotated"));
 }
 
+TEST_CASE("Scales for whole numbers are those of the first text, and stay") {
+  const std::vector<Index> first = some_ids(100), second(first.rbegin(), first.rend() - 50);
+  generate::language_model model = open(tinylm / "gqa", "saturating_int8");
+  model.logits(first);
+  const auto again = [](generate::language_model& m, const std::vector<Index>& ids) {
+    m.truncate(0);
+    return m.logits(ids);
+  };
+  const generate::Matrix expected = again(model, second);
+  REQUIRE(model.measured_attention() == model.predicted_attention());
+  REQUIRE(again(model, second) == expected);
+  generate::language_model other = open(tinylm / "gqa", "saturating_int8");
+  REQUIRE(other.logits(second) != expected);
+}
+
 TEST_CASE("Caches in 16 bits stay within their wider bound, and need it") {
   const std::string name = GENERATE(std::string("moe"), std::string("llama3"));
   const std::string dtype = GENERATE(std::string("F16"), std::string("BF16"));
