@@ -4,8 +4,9 @@
 #
 #   bench/compile_time.sh [RUNS]    what one attention costs to compile, beside one product of Eigen
 #
-# Prints the median seconds of both and their ratio. The two take turns, so that both meet the same
-# other users of the machine, and processor time is what counts. CXX names the compiler, CXXFLAGS what
+# Prints the median seconds of the product, of attention whose heads the compiler knows and of attention
+# whose heads it does not, and the ratios of these to the product. They take turns, so that all meet the
+# same other users of the machine, and processor time is what counts. CXX names the compiler, CXXFLAGS what
 # it is to be given, EIGEN the folder that holds Eigen/.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -26,6 +27,15 @@ void attend(view<const float> q, view<const float> k, view<const float> v, view<
   headroom::gqa<32, 8, 128>()(q, k, v, out, headroom::causal{});
 }
 CPP
+cat >"$folder/dynamic.cpp" <<'CPP'
+#include <headroom/attention.hpp>
+using headroom::view;
+void attend(view<const float> q, view<const float> k, view<const float> v, view<float> out) {
+  constexpr int dynamic = Eigen::Dynamic;
+  headroom::attention<dynamic, dynamic, 128>(q.heads(), k.heads(), 128)(q, k, v, out,
+                                                                        headroom::causal{});
+}
+CPP
 
 # seconds FILE: processor time, user and system, of compiling it.
 seconds() {
@@ -36,9 +46,14 @@ seconds() {
 median() { sort -n "$1" | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
 
 for ((run = 0; run < runs; ++run)); do
-  for file in product attention; do seconds "$file" >>"$folder/$file.seconds"; done
+  for file in product attention dynamic; do seconds "$file" >>"$folder/$file.seconds"; done
 done
 product=$(median "$folder/product.seconds")
-attention=$(median "$folder/attention.seconds")
-printf 'Eigen product %s s, attention %s s, ratio ' "$product" "$attention"
-awk -v a="$attention" -v p="$product" 'BEGIN { printf "%.2f\n", a / p }'
+echo "Eigen product $product s"
+# report FILE NAME: its median, and the ratio to the product.
+report() {
+  awk -v name="$2" -v t="$(median "$folder/$1.seconds")" -v p="$product" \
+    'BEGIN { printf "%s %s s, ratio %.2f\n", name, t, t / p }'
+}
+report attention "attention"
+report dynamic "attention of Dynamic heads"
