@@ -90,7 +90,7 @@ TEST_CASE("keys and values that are hidden may be NaN, in a panel where others s
 
 TEMPLATE_LIST_TEST_CASE("pairs of bfloat16 are attention, under masks that cut pairs", "",
                         bfloat16_pairs) {
-  const auto in_pairs = [](std::vector<Index> sizes) {
+  const auto in_pairs = [](const std::vector<Index>& sizes) {
     return in_tiles<pairs<TestType>::template block>(sizes);
   };
   const Index v_dim = GENERATE(2 * lanes, 2 * lanes + 5, 3);
