@@ -362,6 +362,14 @@ TEST_CASE("A softcap bends scores before bias and mask") {
   // Far above every score it bends nothing.
   REQUIRE(error_ratio(attend(p, hr::none{}, {.softcap = 1e6f}), attend(p),
                       p.exact(hr::none{}, {.softcap = 1e6f}).bound) <= 2);
+  // Far below them it leaves their signs: an exponential of them would be no number.
+  for (const float scale : {1e9f, 1e18f}) {
+    const auto signs = hr::score_mod([](auto score, Index, Index, Index) {
+      return score > 0 ? decltype(score)(0.5) : decltype(score)(-0.5);
+    });
+    const auto got = attend(p, hr::none{}, {.scale = scale, .softcap = 0.5f});
+    REQUIRE(error_ratio(got, attend(p, signs), p.exact(signs).bound) <= 2);
+  }
 }
 
 TEST_CASE("scale is a factor on q, 1 / sqrt(qk_dim) unless given") {
