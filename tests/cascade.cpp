@@ -342,6 +342,18 @@ TEST_CASE("a cascade refuses what does not fit, and writes nothing") {
     batch.prefixes.emplace_back(other, 0, 1);
     CHECK(refusal() == "attend_cascade: prefix 1: k has width 17, expected qk_dim = 16");
   }
+  SECTION("what holds itself what it shares") {
+    batch.prefixes.emplace_back(batch.caches[0], 1, 2);
+    CHECK(refusal() == "out was written: nothing was thrown");  // not of that sequence
+    batch.prefixes.back() = Prefix(batch.caches[0], 0, 1);
+    CHECK(refusal() ==
+          "attend_cascade: sequence 0: its keys begin with those of prefix 1, expected what comes "
+          "behind these alone: of a fork a token_slice");
+    batch.prefixes.back() = Prefix(batch.prefixes.front().source(), 1, 2);
+    CHECK(refusal() ==
+          "attend_cascade: prefix 1: its keys begin with those of prefix 0, expected what comes "
+          "behind these alone: of a fork a token_slice");
+  }
   SECTION("a query within what is shared") {
     batch.sequences[1] = Sequence(batch.caches[1], {}, -3);
     CHECK(refusal() ==

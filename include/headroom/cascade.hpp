@@ -18,6 +18,7 @@
 #include <headroom/softmax_state.hpp>
 #include <headroom/view.hpp>
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <new>
@@ -75,14 +76,27 @@ struct shared_part {
   token_head_view<Scalar> lse;  // [end - begin, Q_heads]
 };
 
-// The prefixes of a cascade are sources of the call's sizes and name sequences that there are, and
-// no query of theirs stands before the end of what it shares.
+// Whether the first token of two sources is one in memory.
+template <kv_source First, kv_source Second>
+bool begin_alike(const First& first, const Second& second) {
+  return first.tokens() > 0 && second.tokens() > 0 &&
+         static_cast<const void*>(first.keys(0, 0, 1).rows) == second.keys(0, 0, 1).rows;
+}
+
+// The prefixes of a cascade are sources of the call's sizes and name sequences that there are; no
+// query of theirs stands before the end of what it shares, and what comes behind a prefix does not
+// hold that itself.
 template <std::derived_from<call_sizes> Sizes, offset_range Offsets, prefix_range Prefixes,
           sequence_range Sequences>
 void check_prefixes(const Sizes& sizes, const Offsets& offsets, const Prefixes& prefixes,
                     const Sequences& sequences) {
   const char* const who = sizes.who.name;
   const Index count = length(sequences);
+  const auto require_behind = [&](const caller& later, const auto& source, Index prefix) {
+    require(!begin_alike(at(prefixes, prefix).source(), source), later,
+            ": its keys begin with those of prefix ", prefix,
+            ", expected what comes behind these alone: of a fork a token_slice");
+  };
   for (Index i = 0; i < length(prefixes); ++i) {
     const auto& prefix = at(prefixes, i);
     Sizes own = sizes;
@@ -91,6 +105,10 @@ void check_prefixes(const Sizes& sizes, const Offsets& offsets, const Prefixes& 
             " is of sequences [", prefix.begin(), ", ", prefix.end(),
             "), expected a range within the ", count, " of the batch");
     check_source(own, prefix.source());
+    for (Index p = 0; p < i; ++p)
+      if (std::max(at(prefixes, p).begin(), prefix.begin()) <
+          std::min(at(prefixes, p).end(), prefix.end()))
+        require_behind(own.who, prefix.source(), p);
   }
   for (Index i = 0; i < count; ++i) {
     const Index q_len = offset(offsets, i + 1) - offset(offsets, i);
@@ -100,6 +118,8 @@ void check_prefixes(const Sizes& sizes, const Offsets& offsets, const Prefixes& 
     require(first >= 0 || shared == 0, caller(who, i), ": its first query stands ", -first,
             " tokens before its own keys, expected at least position 0: queries come after what is "
             "shared");
+    for (Index p = 0; p < length(prefixes); ++p)
+      if (has_sequence(at(prefixes, p), i)) require_behind({who, i}, at(sequences, i).source(), p);
     using Mask = typename std::ranges::range_value_t<const Sequences>::Mask;
     window_reach<Mask>::check(at(sequences, i).mask(), caller(who, i), shared);
   }
@@ -186,8 +206,8 @@ void attend_shared(const Sizes& sizes, view<const Query> queries, view<Scalar> o
 ///   const headroom::shared_prefix<Cache> prefixes[] = {{system, 0, 8}, {document, 0, 3}};
 ///   headroom::attend_cascade(gqa, q, offsets, prefixes, sequences, out);
 ///
-/// A sequence's source holds only what is its own (of a fork that holds everything, a token_slice:
-/// a whole fork would count what is shared twice, unnoticed), and its mask speaks of that: key 0 is
+/// A sequence's source holds only what is its own: of a fork that holds everything a token_slice,
+/// since a whole fork would count what is shared twice. Its mask speaks of its own, too: key 0 is
 /// the first key after what is shared, positions count from there, and its prefixes stand before,
 /// at -1, -2 and so on. They are visible to all its queries, but for windows: a sliding_window
 /// reaches into the prefixes as far as it is wide. So `causal{} & sliding_window{w}` is what it is

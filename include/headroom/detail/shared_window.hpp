@@ -104,13 +104,18 @@ struct shared_window : mask_defaults {
 template <attention_mask Mask>
 using mask_over_shared = std::conditional_t<window_reach<Mask>::bounded, shared_window, none>;
 
+/// Whether a sequence begins with a prefix.
+template <class Prefix>
+bool has_sequence(const Prefix& prefix, Index sequence) {
+  return prefix.begin() <= sequence && sequence < prefix.end();
+}
+
 /// Tokens of the prefixes from the i-th on that a sequence begins with.
 template <class Prefixes>
 Index tokens_shared(Index sequence, const Prefixes& prefixes, Index i = 0) {
   Index tokens = 0;
   for (; i < length(prefixes); ++i)
-    if (at(prefixes, i).begin() <= sequence && sequence < at(prefixes, i).end())
-      tokens += at(prefixes, i).source().tokens();
+    if (has_sequence(at(prefixes, i), sequence)) tokens += at(prefixes, i).source().tokens();
   return tokens;
 }
 
