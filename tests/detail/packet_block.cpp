@@ -9,6 +9,8 @@
 #include "support/pairs.hpp"
 
 #include <limits>
+#include <utility>
+#include <vector>
 
 namespace hr = headroom;
 using namespace headroom_tests;
@@ -90,8 +92,8 @@ TEST_CASE("keys and values that are hidden may be NaN, in a panel where others s
 
 TEMPLATE_LIST_TEST_CASE("pairs of bfloat16 are attention, under masks that cut pairs", "",
                         bfloat16_pairs) {
-  const auto in_pairs = [](const std::vector<Index>& sizes) {
-    return in_tiles<pairs<TestType>::template block>(sizes);
+  const auto in_pairs = [](std::vector<Index> sizes) {
+    return in_tiles<pairs<TestType>::template block>(std::move(sizes));
   };
   const Index v_dim = GENERATE(2 * lanes, 2 * lanes + 5, 3);
   for (const Index q_len : {1, 7, 23, 24, 60})
