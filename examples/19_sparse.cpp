@@ -26,7 +26,7 @@ int main() {
   const Matrix v = Matrix::Random(tokens, KV_groups * dim);
   for (Index j = 500; j < tokens; j += 1000)  // four keys that the queries look for
     for (Index h = 0; h < Q_heads; ++h)
-      k.row(j).segment(h / 4 * dim, dim) += 12 * q.row(0).segment(h * dim, dim);
+      k.row(j).segment(h / 4 * dim, dim) += 24 * q.row(0).segment(h * dim, dim);
   headroom::kv_cache<float, KV_groups, dim> cache(tokens);
   cache.append(k, v);
 
