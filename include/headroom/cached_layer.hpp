@@ -99,7 +99,7 @@ class cached_layer {
   ///                   rings, rotated or scaled; positions are behind what is shared if not given
   /// \param mask       as of a batch, over own keys; no ALiBi or bias, and windows go on over what
   ///                   is shared
-  /// 	hrows as a batch, and std::invalid_argument naming the prefix that disagrees
+  /// \throws as a batch, and std::invalid_argument naming the prefix that disagrees
   template <viewable In, detail::prefix_range Prefixes, std::ranges::contiguous_range Sequences,
             viewable Out, class Mask = causal, executor Executor = serial>
   void cascade(const In& x, const Prefixes& prefixes, const Sequences& sequence_list, Out&& out,
