@@ -75,7 +75,7 @@ class latent_store {
   }
 
   /// How many sequences have pages of others.
-  int forks() const { return forks_; }
+  int forks() const { return paged_.forks(); }
 
   /// A source of kind 0 to 2. One on pages may begin with another one's latents: m then holds
   /// these.
@@ -106,22 +106,9 @@ class latent_store {
   }
 
   const Source& paged(member& m) {
-    Index shared = 0;
-    if (paged_.empty() || random_.chance(0.4)) {
-      paged_.emplace_back(pool_);
-    } else {
-      const auto which = static_cast<std::size_t>(random_.integer(0, std::ssize(paged_) - 1));
-      const member& before = *members_[which];
-      shared = random_.integer(0, std::min(m.kv_len, before.kv_len));
-      paged_.push_back(paged_[which].fork());
-      paged_.back().truncate(shared);
-      forks_ += shared > 0;
-      for (Index t = 0; t < shared; ++t)
-        std::copy_n(before.k.view().row(t, 0), m.k.dim(), m.k.view().row(t, 0));
-    }
-    append(paged_.back(), m.k, shared);
-    members_.push_back(&m);
-    return sources_.emplace_back(paged_.back());
+    Paged& sequence = paged_.add(m, pool_, random_);
+    append(sequence, m.k, sequence.tokens());
+    return sources_.emplace_back(sequence);
   }
 
   const any_mla core_;
@@ -129,11 +116,9 @@ class latent_store {
   Index page_tokens_;
   typename Paged::Pool pool_;
   std::deque<Cache> caches_;
-  std::deque<Paged> paged_;
-  std::vector<const member*> members_;  // of paged_
+  forked_sequences<Paged> paged_;
   std::deque<Slice> slices_;
   std::deque<Source> sources_;
-  int forks_ = 0;
 };
 
 /// Keys and values of all heads made from latents, in double, and the sizes that their products
@@ -257,21 +242,17 @@ void run(std::uint64_t seed, int count, latent_summary& done) {
       sequences.emplace_back(held.add(m, kind, mask), mask, m.first_position);
     }
 
-    hr::attention_options<float> options;
-    const std::vector<float> sinks = random.numbers(core.q_heads(), 3);
-    if (random.chance(0.25)) options.scale = static_cast<float>(random.normal());
-    if (random.chance(0.25)) options.softcap = static_cast<float>(0.5 + 30 * random.uniform());
-    if (random.chance(0.25)) options.sinks = sinks;
+    const random_options chosen(shape, random);
     tensor<float> q(offsets.back(), core.q_heads(), core.nope_width() + core.rope_width(),
                     random.pick(all_layouts));
     random.fill(q.view(), random.pick<double>({0.1, 1, 1, 4}));
     const layout order = random.pick(all_layouts);
     answer<float> got{{q.tokens(), q.heads(), core.value_width(), order},
                       {q.tokens(), q.heads(), 1, order}};
-    auto with_lse = options;
-    with_lse.lse = got.lse.per_head();
+    auto options = chosen.options;
+    options.lse = got.lse.per_head();
     hr::attend_batch(core, std::as_const(q).view(), offsets, sequences, hr::linear(up),
-                     got.out.view(), with_lse);
+                     got.out.view(), options);
 
     for (std::size_t m = 0; m < members.size(); ++m) {
       const Index begin = offsets[m], end = offsets[m + 1];
@@ -281,7 +262,7 @@ void run(std::uint64_t seed, int count, latent_summary& done) {
                                             std::as_const(q).view().slice_tokens(begin, end),
                                             std::as_const(got.out).view().slice_tokens(begin, end),
                                             std::as_const(got.lse).view().slice_tokens(begin, end),
-                                            sequences[m].mask(), options);
+                                            sequences[m].mask(), chosen.options);
       done.worst = std::max(done.worst, error);
       REQUIRE(error <= 1);
     }

@@ -50,20 +50,6 @@ struct shuffled {
   }
 };
 
-/// Options, and the sinks that they read.
-struct random_options {
-  std::vector<float> sinks;
-  hr::attention_options<float> options;
-
-  random_options(const batch_shape& s, random_source& random) {
-    if (random.chance(0.25)) options.scale = static_cast<float>(random.normal());
-    if (random.chance(0.25)) options.softcap = static_cast<float>(0.5 + 30 * random.uniform());
-    if (random.chance(0.25)) sinks = random.numbers(s.Q_heads, 3);
-    options.sinks = sinks;
-  }
-  random_options(const random_options&) = delete;
-};
-
 std::string text(const batch_shape& s, std::uint64_t seed) {
   std::ostringstream words;
   words << "seed " << seed << ", Q_heads " << s.Q_heads << ", KV_groups " << s.KV_groups
@@ -164,6 +150,7 @@ void run(std::uint64_t seed, int count, serving_summary& done) {
       REQUIRE(error <= 1);
     }
     REQUIRE((got.out.gaps_untouched() && got.lse.gaps_untouched()));
+    done.forks += held.forks();
     ++done.configurations;
   }
 }

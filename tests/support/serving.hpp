@@ -6,6 +6,7 @@
 #include <headroom/dense_mask.hpp>
 #include <headroom/kv_cache.hpp>
 #include <headroom/mask.hpp>
+#include <headroom/options.hpp>
 #include <headroom/paged_cache.hpp>
 #include <headroom/score_mod.hpp>
 #include <headroom/token_sparse.hpp>
@@ -189,6 +190,54 @@ inline void list_tokens(member& m, Eigen::Index kind, Eigen::Index block, random
   }
 }
 
+/// Options, and the sinks that they read.
+struct random_options {
+  std::vector<float> sinks;
+  headroom::attention_options<float> options;
+
+  random_options(const batch_shape& s, random_source& random) {
+    if (random.chance(0.25)) options.scale = static_cast<float>(random.normal());
+    if (random.chance(0.25)) options.softcap = static_cast<float>(0.5 + 30 * random.uniform());
+    if (random.chance(0.25)) sinks = random.numbers(s.Q_heads, 3);
+    options.sinks = sinks;
+  }
+  random_options(const random_options&) = delete;
+};
+
+/// Sequences on the pages of a pool, of which some begin with those of others.
+template <class Paged>
+class forked_sequences {
+ public:
+  /// A new sequence, empty or a fork of an earlier one that was cut back: m then holds its tokens.
+  Paged& add(member& m, typename Paged::Pool& pool, random_source& random) {
+    members_.push_back(&m);
+    if (sequences_.empty() || random.chance(0.4)) return sequences_.emplace_back(pool);
+    const auto which = static_cast<std::size_t>(random.integer(0, std::ssize(sequences_) - 1));
+    const member& before = *members_[which];
+    const Eigen::Index shared = random.integer(0, std::min(m.kv_len, before.kv_len));
+    Paged& fork = sequences_.emplace_back(sequences_[which].fork());
+    fork.truncate(shared);
+    forks_ += shared > 0;
+    copy_tokens(before.k, m.k, shared);
+    copy_tokens(before.v, m.v, shared);
+    return fork;
+  }
+
+  /// How many share a token.
+  int forks() const { return forks_; }
+
+ private:
+  static void copy_tokens(const tensor<float>& from, tensor<float>& to, Eigen::Index count) {
+    for (Eigen::Index t = 0; t < count; ++t)
+      for (Eigen::Index h = 0; h < to.heads(); ++h)
+        std::copy_n(from.view().row(t, h), to.dim(), to.view().row(t, h));
+  }
+
+  std::deque<Paged> sequences_;
+  std::vector<const member*> members_;  // of sequences_
+  int forks_ = 0;
+};
+
 /// Puts tokens into caches and onto pages.
 template <class Stored, class StoredValue>
 class store {
@@ -224,6 +273,9 @@ class store {
     return kind == 0 ? contiguous(m) : scattered(m);
   }
 
+  /// How many sequences have pages of others.
+  int forks() const { return paged_.forks(); }
+
  private:
   template <class Cache>
   void append(Cache& cache, const member& m, Eigen::Index begin) {
@@ -248,25 +300,9 @@ class store {
   }
 
   const Source& paged(member& m) {
-    Eigen::Index shared = 0;
-    if (paged_.empty() || random_.chance(0.4)) {
-      paged_.emplace_back(pool_);
-    } else {
-      const auto which = static_cast<std::size_t>(random_.integer(0, std::ssize(paged_) - 1));
-      const member& before = *members_[which];
-      shared = random_.integer(0, std::min(m.kv_len, before.kv_len));
-      paged_.push_back(paged_[which].fork());
-      paged_.back().truncate(shared);
-      done_.forks += shared > 0;
-      for (Eigen::Index t = 0; t < shared; ++t)
-        for (Eigen::Index g = 0; g < shape_.KV_groups; ++g) {
-          std::copy_n(before.k.view().row(t, g), shape_.qk_dim, m.k.view().row(t, g));
-          std::copy_n(before.v.view().row(t, g), shape_.v_dim, m.v.view().row(t, g));
-        }
-    }
-    append(paged_.back(), m, shared);
-    members_.push_back(&m);
-    return sources_.emplace_back(paged_.back());
+    Paged& sequence = paged_.add(m, pool_, random_);
+    append(sequence, m, sequence.tokens());
+    return sources_.emplace_back(sequence);
   }
 
   const Source& scattered(const member& m) {
@@ -281,8 +317,7 @@ class store {
   Eigen::Index page_tokens_;
   typename Paged::Pool pool_;
   std::deque<Contiguous> contiguous_;
-  std::deque<Paged> paged_;
-  std::vector<const member*> members_;  // of paged_
+  forked_sequences<Paged> paged_;
   std::deque<Scattered> scattered_;
   std::deque<typename Scattered::View> views_;
   std::deque<Source> sources_;
