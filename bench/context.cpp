@@ -16,7 +16,6 @@
 #include <unistd.h>
 #include <cmath>
 #include <headroom/attention.hpp>
-#include <headroom/cost.hpp>
 #include <headroom/mla.hpp>
 #include <string>
 #include <utility>
@@ -76,9 +75,7 @@ struct mla {
 
     call();
     check(in, out);
-    const headroom::mla_shape shape = in.shape();
-    const Index flops = shape.absorbed_flops(tokens) + shape.up_projection_flops();
-    measure_token(state, {static_cast<double>(flops), static_cast<double>(in.bytes())}, call);
+    measure_token(state, in.absorbed_work(), call);
   }
 };
 

@@ -31,9 +31,9 @@ namespace headroom_bench {
 namespace {
 
 struct expanded {
-  static Index flops(const headroom::mla_shape& shape, lengths n) {
-    return shape.expanded_flops(headroom::causal_pairs(n.q_len, n.kv_len)) +
-           shape.up_projection_flops() * n.kv_len;
+  template <class Stored>
+  static work least_work(const latent_inputs<Stored>& in) {
+    return in.expanded_work();
   }
 
   template <class Stored>
@@ -45,9 +45,9 @@ struct expanded {
 };
 
 struct absorbed {
-  static Index flops(const headroom::mla_shape& shape, lengths n) {
-    return shape.absorbed_flops(headroom::causal_pairs(n.q_len, n.kv_len)) +
-           shape.up_projection_flops() * n.q_len;
+  template <class Stored>
+  static work least_work(const latent_inputs<Stored>& in) {
+    return in.absorbed_work();
   }
 
   template <class Stored>
@@ -131,8 +131,7 @@ void attend(benchmark::State& state, Index heads, lengths n, Form form) {
 
   call();
   in.check(out);
-  measure(state, {static_cast<double>(Form::flops(in.shape(), n)), static_cast<double>(in.bytes())},
-          call);
+  measure(state, Form::least_work(in), call);
 }
 
 struct model {

@@ -55,12 +55,9 @@ struct latent_inputs {
            (q.size() + q.rows() * heads * v_dim) * bytes_per_float;
   }
 
-  /// Of the absorbed form, its products with the up-projection included.
-  work absorbed_work() const {
-    const Index pairs = headroom::causal_pairs(q.rows(), latents.tokens());
-    const Index flops = shape().absorbed_flops(pairs) + shape().up_projection_flops() * q.rows();
-    return {static_cast<double>(flops), static_cast<double>(bytes())};
-  }
+  /// Of each form, products with the up-projection included.
+  work expanded_work() const { return work_of(shape().expanded_flops(pairs()), latents.tokens()); }
+  work absorbed_work() const { return work_of(shape().absorbed_flops(pairs()), q.rows()); }
 
   /// Compares with keys and values that are made in double, expanded: any form must agree.
   ///
@@ -91,6 +88,15 @@ struct latent_inputs {
   drawn_weights<Weight> drawn;
   Eigen::Map<const row_major<Weight>> weights;  // [H * (nope_dim + v_dim), latent_rank]
   headroom::latent_cache<Stored, latent_rank, rope_dim> latents;
+
+ private:
+  Index pairs() const { return headroom::causal_pairs(q.rows(), latents.tokens()); }
+
+  // Of so many rows that are multiplied by the up-projection.
+  work work_of(Index attention_flops, Index rows) const {
+    const Index flops = attention_flops + shape().up_projection_flops() * rows;
+    return {static_cast<double>(flops), static_cast<double>(bytes())};
+  }
 };
 
 }  // namespace headroom_bench
